@@ -1,0 +1,59 @@
+# nacre: `make demo` shows it, `make test` tests it. Both set up .venv by themselves.
+PYTHON ?= python3
+V := .venv
+BIN := $(V)/bin
+CXX ?= c++
+
+.PHONY: demo test check fast format clean
+.DEFAULT_GOAL := demo
+
+demo: $(V)/.ready
+	@$(BIN)/nacre demo
+
+test: $(V)/.dev check
+	@$(BIN)/pytest -q -n 2
+
+check: $(V)/.dev
+	@$(BIN)/ruff check -q
+	@$(BIN)/ruff format --check -q
+	@$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.h' -o -name '*.cpp')
+	@$(BIN)/codespell src cpp tests docs benchmarks *.md
+	@$(BIN)/lint-imports --no-cache > $(V)/walls.txt || { cat $(V)/walls.txt; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@echo "check: format, lint, spelling, walls and types are in order"
+
+format: $(V)/.dev
+	@$(BIN)/ruff format -q
+	@$(BIN)/ruff check -q --fix
+	@$(BIN)/clang-format -i $$(find cpp -name '*.h' -o -name '*.cpp')
+
+clean:
+	rm -rf $(V) build dist
+
+# ---- the environment: made once, renewed when what it was made from changes
+
+# The package is installed in place; only a change of this list of files, of the C++ or of the settings needs a new install.
+FILES := $(shell find src -name '*.py' -o -name '*.typed' | LC_ALL=C sort)
+KNOWN := $(shell cat $(V)/.files 2>/dev/null)
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find cpp -type f)
+
+$(V)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "nacre needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(V) || { rm -rf $(V); echo "Python has no venv: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
+	@touch $@
+
+ifneq ($(FILES),$(KNOWN))
+.PHONY: $(V)/.ready
+endif
+$(V)/.ready: $(V)/.python $(SOURCES)
+	@command -v $(firstword $(CXX)) >/dev/null || { echo "nacre is compiled, and there is no C++ compiler: install one (Debian and Ubuntu: apt install g++)"; exit 1; }
+	@echo "installing nacre into $(V) (compiles the C++ core)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt "scikit-build-core>=1.1,<2" "nanobind>=3.1,<4" cmake ninja
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e .
+	@echo $(FILES) > $(V)/.files
+	@touch $@
+
+$(V)/.dev: $(V)/.ready constraints.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev
+	@touch $@

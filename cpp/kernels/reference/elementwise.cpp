@@ -1,0 +1,242 @@
+// `map`, one element at a time: the truth that the vector versions are compared with. Arithmetic that rounds is done in
+// double.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "base/threefry.h"
+#include "kernels/extents.h"
+#include "kernels/map.h"
+
+namespace nacre {
+
+namespace {
+
+// Lanes hold 32 bits; what they mean is the instruction's business.
+using Lane = uint32_t;
+
+float f(Lane x) { return std::bit_cast<float>(x); }
+int32_t i(Lane x) { return static_cast<int32_t>(x); }
+Lane lane(float x) { return std::bit_cast<Lane>(x); }
+Lane lane(double x) { return lane(static_cast<float>(x)); }
+Lane lane(int32_t x) { return static_cast<Lane>(x); }
+Lane truth(bool x) { return x ? ~0u : 0u; }
+
+Lane load(const void* data, DType dtype, int64_t index) {
+  switch (dtype) {
+    case DType::bool8:
+      return truth(static_cast<const uint8_t*>(data)[index]);
+    case DType::uint8:
+      return static_cast<const uint8_t*>(data)[index];
+    default:
+      break;
+  }
+  return static_cast<const Lane*>(data)[index];
+}
+
+void store(void* data, DType dtype, int64_t index, Lane x) {
+  switch (dtype) {
+    case DType::bool8:
+      static_cast<uint8_t*>(data)[index] = x & 1;
+      return;
+    case DType::uint8:
+      static_cast<uint8_t*>(data)[index] = static_cast<uint8_t>(x);
+      return;
+    default:
+      break;
+  }
+  static_cast<Lane*>(data)[index] = x;
+}
+
+int32_t to_integer(float x) {
+  // Out of range and NaN give the smallest integer, as the vector instructions do.
+  return x >= -2147483648.0f && x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MIN;
+}
+
+float larger(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
+float smaller(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
+
+float uniform(Lane seed, Lane step, Lane stream, int64_t element) {
+  const auto words = threefry(seed, stream, step, static_cast<uint32_t>(element / 32 * 16 + element % 16));
+  return static_cast<float>(words[element / 16 % 2] >> 8) * 0x1p-24f;
+}
+
+Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t element) {
+  const double x = f(a);
+  switch (op) {
+    case MapOp::neg_float32:
+      return lane(-f(a));
+    case MapOp::neg_int32:
+      return 0u - a;
+    case MapOp::abs_float32:
+      return lane(std::fabs(f(a)));
+    case MapOp::abs_int32:
+      return i(a) < 0 ? 0u - a : a;
+    case MapOp::sign_float32:
+      return lane(std::isnan(x) ? x : double((x > 0) - (x < 0)));
+    case MapOp::sign_int32:
+      return lane((i(a) > 0) - (i(a) < 0));
+    case MapOp::floor_float32:
+      return lane(std::floor(f(a)));
+    case MapOp::exp_float32:
+      return lane(std::exp(x));
+    case MapOp::expm1_float32:
+      return lane(std::expm1(x));
+    case MapOp::log_float32:
+      return lane(std::log(x));
+    case MapOp::log1p_float32:
+      return lane(std::log1p(x));
+    case MapOp::sqrt_float32:
+      return lane(std::sqrt(f(a)));
+    case MapOp::sin_float32:
+      return lane(std::sin(x));
+    case MapOp::cos_float32:
+      return lane(std::cos(x));
+    case MapOp::tanh_float32:
+      return lane(std::tanh(x));
+    case MapOp::sigmoid_float32:
+      return lane(1.0 / (1.0 + std::exp(-x)));
+    case MapOp::erf_float32:
+      return lane(std::erf(x));
+    case MapOp::relu_float32:
+      return lane(larger(f(a), 0.0f));
+    case MapOp::relu_int32:
+      return lane(std::max(i(a), 0));
+    case MapOp::logical_not_bool:
+      return ~a;
+    case MapOp::isfinite_float32:
+      return truth(std::isfinite(f(a)));
+    case MapOp::cast_integer_float32:
+      return lane(static_cast<float>(i(a)));
+    case MapOp::cast_bool_float32:
+      return lane(a ? 1.0f : 0.0f);
+    case MapOp::cast_bool_integer:
+      return a & 1;
+    case MapOp::cast_float32_integer:
+      return lane(to_integer(f(a)));
+    case MapOp::cast_float32_bool:
+      return truth(f(a) != 0);
+    case MapOp::cast_integer_bool:
+      return truth(a != 0);
+    case MapOp::add_float32:
+      return lane(f(a) + f(b));
+    case MapOp::add_int32:
+      return a + b;
+    case MapOp::subtract_float32:
+      return lane(f(a) - f(b));
+    case MapOp::subtract_int32:
+      return a - b;
+    case MapOp::multiply_float32:
+      return lane(f(a) * f(b));
+    case MapOp::multiply_int32:
+      return a * b;
+    case MapOp::divide_float32:
+      return lane(f(a) / f(b));
+    case MapOp::power_float32:
+      return lane(std::pow(x, static_cast<double>(f(b))));
+    case MapOp::maximum_float32:
+      return lane(larger(f(a), f(b)));
+    case MapOp::maximum_int32:
+      return lane(std::max(i(a), i(b)));
+    case MapOp::minimum_float32:
+      return lane(smaller(f(a), f(b)));
+    case MapOp::minimum_int32:
+      return lane(std::min(i(a), i(b)));
+    case MapOp::equal_float32:
+      return truth(f(a) == f(b));
+    case MapOp::equal_int32:
+      return truth(a == b);
+    case MapOp::not_equal_float32:
+      return truth(f(a) != f(b));
+    case MapOp::not_equal_int32:
+      return truth(a != b);
+    case MapOp::less_float32:
+      return truth(f(a) < f(b));
+    case MapOp::less_int32:
+      return truth(i(a) < i(b));
+    case MapOp::less_equal_float32:
+      return truth(f(a) <= f(b));
+    case MapOp::less_equal_int32:
+      return truth(i(a) <= i(b));
+    case MapOp::logical_and_bool:
+      return a & b;
+    case MapOp::logical_or_bool:
+      return a | b;
+    case MapOp::select:
+      return a ? b : c;
+    case MapOp::random_uniform:
+      return lane(uniform(a, b, c, element));
+    case MapOp::kCount:
+      break;
+  }
+  return 0;
+}
+
+int64_t place(const MapInput& input, int64_t element) {
+  switch (input.access) {
+    case Access::dense:
+      return element;
+    case Access::row:
+      return element % input.parameter;
+    case Access::column:
+      return element / input.parameter;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+namespace reference {
+void map(const Call& call) {
+  const MapProgram program(call.args);
+  for (int64_t element = 0; element < program.elements; ++element) {
+    Lane registers[kMaxRegisters];
+    int64_t operand = 0;
+    for (int64_t n = 0; n < program.inputs; ++n) {
+      const MapInput& input = program.input[n];
+      registers[n] = input.access == Access::immediate
+                         ? static_cast<Lane>(input.parameter)
+                         : load(call.operands[operand++], input.dtype, place(input, element));
+    }
+    for (int64_t n = 0; n < program.instructions; ++n) {
+      const MapInstruction& step = program.instruction[n];
+      registers[step.result] = evaluate(step.op, registers[step.a], registers[step.b], registers[step.c], element);
+    }
+    for (int64_t n = 0; n < program.outputs; ++n)
+      store(call.operands[operand++], program.output[n].dtype, element, registers[program.output[n].source]);
+  }
+}
+}  // namespace reference
+
+std::vector<size_t> extents::map(const int64_t* args, size_t count) {
+  require(count >= 5 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0 && args[3] > 0, "map: bad header");
+  for (int n : {1, 2, 3}) require(args[n] < 100000, "map: too long");
+  require(static_cast<int64_t>(count) == 5 + 3 * args[1] + 5 * args[2] + 2 * args[3], "map: wrong number of integers");
+  const MapProgram program(args);
+  require(program.registers <= kMaxRegisters && program.inputs <= program.registers, "map: too many registers");
+  const auto inside = [&](int64_t r) { require(r >= 0 && r < program.registers, "map: no such register"); };
+  std::vector<size_t> bytes;
+  for (int64_t n = 0; n < program.inputs; ++n) {
+    const MapInput& input = program.input[n];
+    require(input.access >= Access::dense && input.access <= Access::immediate, "map: no such access");
+    require(input.dtype >= DType::bool8 && input.dtype <= DType::float32, "map: no such dtype");
+    const bool periodic = input.access == Access::row || input.access == Access::column;
+    require(!periodic || input.parameter > 0, "map: a period must be positive");
+    if (input.access != Access::immediate) bytes.push_back(touched(input, program.elements) * item_bytes(input.dtype));
+  }
+  for (int64_t n = 0; n < program.instructions; ++n) {
+    const MapInstruction& step = program.instruction[n];
+    require(step.op >= MapOp(0) && step.op < MapOp::kCount, "map: no such instruction");
+    for (int64_t r : {step.result, step.a, step.b, step.c}) inside(r);
+    require(step.result >= program.inputs, "map: an input cannot be overwritten");
+  }
+  for (int64_t n = 0; n < program.outputs; ++n) {
+    inside(program.output[n].source);
+    bytes.push_back(program.elements * item_bytes(program.output[n].dtype));
+  }
+  return bytes;
+}
+
+}  // namespace nacre

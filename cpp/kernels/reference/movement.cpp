@@ -1,0 +1,126 @@
+// Kernels that move memory and compute next to nothing; one version serves every instruction set.
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/extents.h"
+
+namespace nacre {
+
+namespace {
+
+constexpr int64_t kMaxRank = 8;
+
+// copy: an n-dimensional walk with a stride on either side; counted in items.
+//   args = { item bytes, zero the output first, output items, input offset, output offset, rank,
+//            rank x { size, input stride, output stride } }
+struct Walk {
+  int64_t item, zero, output_items, input_offset, output_offset, rank;
+  struct Axis {
+    int64_t size, input, output;
+  };
+  const Axis* axis;
+
+  explicit Walk(const int64_t* args)
+      : item(args[0]),
+        zero(args[1]),
+        output_items(args[2]),
+        input_offset(args[3]),
+        output_offset(args[4]),
+        rank(args[5]) {
+    axis = reinterpret_cast<const Axis*>(args + 6);
+  }
+};
+
+template <typename Item>
+void copy_axis(const Item* in, Item* out, const Walk::Axis* axis, int64_t rank) {
+  if (rank == 0) {
+    *out = *in;
+  } else if (rank == 1) {
+    if (axis->input == 1 && axis->output == 1) {
+      std::memcpy(out, in, axis->size * sizeof(Item));
+    } else {
+      for (int64_t i = 0; i < axis->size; ++i) out[i * axis->output] = in[i * axis->input];
+    }
+  } else {
+    for (int64_t i = 0; i < axis->size; ++i)
+      copy_axis(in + i * axis->input, out + i * axis->output, axis + 1, rank - 1);
+  }
+}
+
+template <typename Item>
+void copy_items(const Walk& walk, const void* in, void* out) {
+  copy_axis(static_cast<const Item*>(in) + walk.input_offset, static_cast<Item*>(out) + walk.output_offset, walk.axis,
+            walk.rank);
+}
+
+}  // namespace
+
+namespace reference {
+
+void copy(const Call& call) {
+  const Walk walk(call.args);
+  if (walk.zero) std::memset(call.operands[1], 0, walk.output_items * walk.item);
+  for (int64_t a = 0; a < walk.rank; ++a)
+    if (walk.axis[a].size == 0) return;
+  if (walk.item == 1) return copy_items<uint8_t>(walk, call.operands[0], call.operands[1]);
+  copy_items<uint32_t>(walk, call.operands[0], call.operands[1]);
+}
+
+// take: args = { rows, width, count }; table (rows, width), int32 indices (count) -> y (count, width). An index out of
+// range means the nearest row.
+void take(const Call& call) {
+  const int64_t rows = call.args[0], width = call.args[1], count = call.args[2];
+  const auto* table = static_cast<const float*>(call.operands[0]);
+  const auto* indices = static_cast<const int32_t*>(call.operands[1]);
+  auto* y = static_cast<float*>(call.operands[2]);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = std::clamp<int64_t>(indices[i], 0, rows - 1);
+    std::memcpy(y + i * width, table + row * width, width * sizeof(float));
+  }
+}
+
+// scatter_add: args = { rows, width, count }; int32 indices (count), updates (count, width) -> table (rows, width),
+// added in order.
+void scatter_add(const Call& call) {
+  const int64_t rows = call.args[0], width = call.args[1], count = call.args[2];
+  const auto* indices = static_cast<const int32_t*>(call.operands[0]);
+  const auto* updates = static_cast<const float*>(call.operands[1]);
+  auto* table = static_cast<float*>(call.operands[2]);
+  std::fill_n(table, rows * width, 0.0f);
+  for (int64_t i = 0; i < count; ++i) {
+    float* row = table + std::clamp<int64_t>(indices[i], 0, rows - 1) * width;
+    for (int64_t j = 0; j < width; ++j) row[j] += updates[i * width + j];
+  }
+}
+
+}  // namespace reference
+
+std::vector<size_t> extents::copy(const int64_t* args, size_t count) {
+  require(count >= 6 && (args[0] == 1 || args[0] == 4) && args[5] >= 0 && args[5] <= kMaxRank, "copy: bad header");
+  const Walk walk(args);
+  require(count == static_cast<size_t>(6 + 3 * walk.rank), "copy: wrong number of integers");
+  require(walk.input_offset >= 0 && walk.output_offset >= 0 && walk.output_items >= 0, "copy: negative offset");
+  int64_t in = walk.input_offset + 1, out = walk.output_offset + 1;
+  for (int64_t a = 0; a < walk.rank; ++a) {
+    const Walk::Axis& axis = walk.axis[a];
+    require(axis.size >= 0 && axis.input >= 0 && axis.output >= 0, "copy: negative size or stride");
+    if (axis.size == 0) return {0, static_cast<size_t>(walk.output_items * walk.item)};
+    in += (axis.size - 1) * axis.input;
+    out += (axis.size - 1) * axis.output;
+  }
+  return {static_cast<size_t>(in * walk.item), static_cast<size_t>(std::max(out, walk.output_items) * walk.item)};
+}
+
+std::vector<size_t> extents::take(const int64_t* args, size_t count) {
+  require(count == 3 && args[0] > 0 && args[1] >= 0 && args[2] >= 0, "take: bad sizes");
+  const size_t rows = args[0], width = args[1], n = args[2];
+  return {4 * rows * width, 4 * n, 4 * n * width};
+}
+
+std::vector<size_t> extents::scatter_add(const int64_t* args, size_t count) {
+  const auto bytes = take(args, count);
+  return {bytes[1], bytes[2], bytes[0]};
+}
+
+}  // namespace nacre

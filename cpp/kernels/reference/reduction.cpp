@@ -1,0 +1,101 @@
+#include "kernels/reduction.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "kernels/extents.h"
+
+namespace nacre {
+
+namespace reference {
+
+static float sum_of(const float* x, int64_t n) {
+  float total = 0;
+  for (int64_t begin = 0; begin < n; begin += kChunk) {
+    float lanes[kLanesOfSum] = {};
+    for (int64_t e = begin; e < std::min(begin + kChunk, n); ++e) lanes[(e - begin) % kLanesOfSum] += x[e];
+    total += add_lanes(lanes);
+  }
+  return total;
+}
+
+static float sum_strided(const float* x, int64_t n, int64_t stride) {
+  float total = 0;
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    float chunk = 0;
+    for (int64_t e = begin; e < std::min(begin + kRows, n); ++e) chunk += x[e * stride];
+    total += chunk;
+  }
+  return total;
+}
+
+void reduce_sum(const Call& call) {
+  const int64_t outer = call.args[0], n = call.args[1], inner = call.args[2];
+  const auto* x = static_cast<const float*>(call.operands[0]);
+  auto* y = static_cast<float*>(call.operands[1]);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < inner; ++i) {
+      const float* first = x + o * n * inner + i;
+      y[o * inner + i] = inner == 1 ? sum_of(first, n) : sum_strided(first, n, inner);
+    }
+}
+
+template <typename Better>
+static void extreme(const Call& call, Better better) {
+  const int64_t outer = call.args[0], n = call.args[1], inner = call.args[2];
+  const auto* x = static_cast<const float*>(call.operands[0]);
+  auto* y = static_cast<float*>(call.operands[1]);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < inner; ++i) {
+      float best = x[o * n * inner + i];
+      for (int64_t e = 1; e < n; ++e) {
+        const float next = x[(o * n + e) * inner + i];
+        if (std::isnan(next) || better(next, best)) best = next;  // a NaN stays: nothing is better than it
+      }
+      y[o * inner + i] = best;
+    }
+}
+
+void reduce_max(const Call& call) {
+  extreme(call, [](float a, float b) { return a > b; });
+}
+
+void reduce_min(const Call& call) {
+  extreme(call, [](float a, float b) { return a < b; });
+}
+
+// argmax: args = { outer, n, inner }; x (outer, n, inner) -> int32 y (outer, inner), the first of equals, NaN above
+// all.
+void argmax(const Call& call) {
+  const int64_t outer = call.args[0], n = call.args[1], inner = call.args[2];
+  const auto* x = static_cast<const float*>(call.operands[0]);
+  auto* y = static_cast<int32_t*>(call.operands[1]);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < inner; ++i) {
+      int64_t best = 0;
+      for (int64_t e = 1; e < n; ++e) {
+        const float top = x[(o * n + best) * inner + i], next = x[(o * n + e) * inner + i];
+        if (!std::isnan(top) && (std::isnan(next) || next > top)) best = e;
+      }
+      y[o * inner + i] = static_cast<int32_t>(best);
+    }
+}
+
+}  // namespace reference
+
+std::vector<size_t> extents::reduce_sum(const int64_t* args, size_t count) {
+  require(count == 3 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "reduction: bad sizes");
+  return {4 * static_cast<size_t>(args[0] * args[1] * args[2]), 4 * static_cast<size_t>(args[0] * args[2])};
+}
+
+std::vector<size_t> extents::reduce_max(const int64_t* args, size_t count) {
+  const auto bytes = reduce_sum(args, count);
+  require(args[1] > 0, "reduction: nothing to choose from");
+  return bytes;
+}
+
+std::vector<size_t> extents::reduce_min(const int64_t* args, size_t count) { return reduce_max(args, count); }
+std::vector<size_t> extents::argmax(const int64_t* args, size_t count) { return reduce_max(args, count); }
+
+}  // namespace nacre

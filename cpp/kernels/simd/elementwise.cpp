@@ -1,0 +1,233 @@
+// `map` on vectors: a register program is interpreted once per block of lanes, so that its registers stay in the first
+// cache.
+#include <cmath>
+
+#include "base/threefry.h"
+#include "kernels/map.h"
+#include "kernels/simd/vector.h"
+
+namespace nacre::NACRE_ISA_NAMESPACE {
+
+namespace {
+
+constexpr int64_t kBlock = 512;  // lanes; 2 KB a register
+
+struct Operands {
+  void* result;
+  const void *a, *b, *c;
+  int64_t lanes;  // a multiple of 16
+  int64_t first;  // element in lane 0
+};
+
+using Instruction = void (*)(const Operands&);
+
+template <typename Function>
+NACRE_INLINE void each(const Operands& o, Function function) {
+  for (int64_t i = 0; i < o.lanes * 4; i += 4 * kLanes) {
+    const auto at = [i](const void* x) { return static_cast<const char*>(x) + i; };
+    store(static_cast<char*>(o.result) + i, function(at(o.a), at(o.b), at(o.c)));
+  }
+}
+
+// Instructions over floats and over integers, from an expression in a, b and c.
+#define NACRE_FLOATS(name, expression)                           \
+  void name(const Operands& o) {                                 \
+    each(o, [](const void* pa, const void* pb, const void* pc) { \
+      [[maybe_unused]] const F a = load<F>(pa), b = load<F>(pb); \
+      [[maybe_unused]] const I c = load<I>(pc);                  \
+      return expression;                                         \
+    });                                                          \
+  }
+#define NACRE_INTEGERS(name, expression)                                          \
+  void name(const Operands& o) {                                                  \
+    each(o, [](const void* pa, const void* pb, const void* pc) {                  \
+      [[maybe_unused]] const I a = load<I>(pa), b = load<I>(pb), c = load<I>(pc); \
+      return expression;                                                          \
+    });                                                                           \
+  }
+// Rarely used functions go through the C library in double, which rounds to the same float everywhere.
+#define NACRE_SCALAR(name, expression)                                     \
+  void name(const Operands& o) {                                           \
+    for (int64_t i = 0; i < o.lanes; ++i) {                                \
+      const double a = static_cast<const float*>(o.a)[i];                  \
+      [[maybe_unused]] const double b = static_cast<const float*>(o.b)[i]; \
+      static_cast<float*>(o.result)[i] = static_cast<float>(expression);   \
+    }                                                                      \
+  }
+
+NACRE_FLOATS(neg_float32, -a)
+NACRE_INTEGERS(neg_int32, -a)
+NACRE_FLOATS(abs_float32, abs(a))
+NACRE_INTEGERS(abs_int32, choose(a < 0, -a, a))
+NACRE_FLOATS(sign_float32, choose(a != a, a, to_float((a < 0.0f) - (a > 0.0f))))
+NACRE_INTEGERS(sign_int32, (a < 0) - (a > 0))
+NACRE_FLOATS(floor_float32, floor(a))
+NACRE_FLOATS(exp_float32, exp(a))
+NACRE_SCALAR(expm1_float32, ::expm1(a))
+NACRE_FLOATS(log_float32, log(a))
+NACRE_SCALAR(log1p_float32, ::log1p(a))
+NACRE_FLOATS(sqrt_float32, sqrt(a))
+NACRE_SCALAR(sin_float32, ::sin(a))
+NACRE_SCALAR(cos_float32, ::cos(a))
+NACRE_FLOATS(tanh_float32, tanh(a))
+NACRE_FLOATS(sigmoid_float32, sigmoid(a))
+NACRE_SCALAR(erf_float32, ::erf(a))
+NACRE_FLOATS(relu_float32, larger(a, all(0.0f)))
+NACRE_INTEGERS(relu_int32, choose(a > 0, a, all(0)))
+NACRE_INTEGERS(logical_not_bool, ~a)
+NACRE_FLOATS(isfinite_float32, (I)(abs(a) < __builtin_inff()))
+NACRE_INTEGERS(cast_integer_float32, to_float(a))
+NACRE_INTEGERS(cast_bool_float32, as_float(a & 0x3f800000))
+NACRE_INTEGERS(cast_bool_integer, a & 1)
+NACRE_FLOATS(cast_float32_integer, choose((a >= -2147483648.0f) & (a < 2147483648.0f), to_int(a), all(INT32_MIN)))
+NACRE_FLOATS(cast_float32_bool, (I)(a != 0.0f))
+NACRE_INTEGERS(cast_integer_bool, (I)(a != 0))
+NACRE_FLOATS(add_float32, a + b)
+NACRE_INTEGERS(add_int32, a + b)
+NACRE_FLOATS(subtract_float32, a - b)
+NACRE_INTEGERS(subtract_int32, a - b)
+NACRE_FLOATS(multiply_float32, a* b)
+NACRE_INTEGERS(multiply_int32, a* b)
+NACRE_FLOATS(divide_float32, a / b)
+NACRE_SCALAR(power_float32, ::pow(a, b))
+NACRE_FLOATS(maximum_float32, larger(a, b))
+NACRE_INTEGERS(maximum_int32, choose(a > b, a, b))
+NACRE_FLOATS(minimum_float32, smaller(a, b))
+NACRE_INTEGERS(minimum_int32, choose(a < b, a, b))
+NACRE_FLOATS(equal_float32, (I)(a == b))
+NACRE_INTEGERS(equal_int32, (I)(a == b))
+NACRE_FLOATS(not_equal_float32, (I)(a != b))
+NACRE_INTEGERS(not_equal_int32, (I)(a != b))
+NACRE_FLOATS(less_float32, (I)(a < b))
+NACRE_INTEGERS(less_int32, (I)(a < b))
+NACRE_FLOATS(less_equal_float32, (I)(a <= b))
+NACRE_INTEGERS(less_equal_int32, (I)(a <= b))
+NACRE_INTEGERS(logical_and_bool, a& b)
+NACRE_INTEGERS(logical_or_bool, a | b)
+NACRE_INTEGERS(select, choose(a != 0, b, c))
+
+// Elements 32 q .. 32 q + 15 take the first words of counters 16 q .. 16 q + 15, the next 16 elements the second words.
+void random_uniform(const Operands& o) {
+  const U seed = load<U>(o.a), step = load<U>(o.b), stream = load<U>(o.c);
+  U lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  const auto uniform = [](U word) { return to_float((I)(word >> 8)) * 0x1p-24f; };
+  auto* result = static_cast<float*>(o.result);
+  for (int64_t block = 0; block < o.lanes; block += 32)
+    for (int64_t i = 0; i < 16; i += kLanes) {
+      const auto words = threefry<U>(seed, stream, step, lane + static_cast<uint32_t>((o.first + block) / 2 + i));
+      store(result + block + i, uniform(words[0]));
+      if (block + 16 < o.lanes) store(result + block + 16 + i, uniform(words[1]));
+    }
+}
+
+constexpr Instruction kInstructions[] = {
+#define NACRE_MAP_OP(name) name,
+#include "kernels/kernels.def"
+};
+
+struct Registers {
+  alignas(64) uint32_t lanes[kMaxRegisters][kBlock];
+};
+
+NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
+  if (dtype == DType::uint8) return static_cast<const uint8_t*>(data)[index];
+  if (dtype == DType::bool8) return -static_cast<uint32_t>(static_cast<const uint8_t*>(data)[index] != 0);
+  return static_cast<const uint32_t*>(data)[index];
+}
+
+// `count` consecutive elements, widened to lanes.
+NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t index, int64_t count) {
+  if (dtype == DType::uint8) {
+    const auto* bytes = static_cast<const uint8_t*>(data) + index;
+    for (int64_t i = 0; i < count; ++i) lanes[i] = bytes[i];
+  } else if (dtype == DType::bool8) {
+    const auto* bytes = static_cast<const uint8_t*>(data) + index;
+    for (int64_t i = 0; i < count; ++i) lanes[i] = -static_cast<uint32_t>(bytes[i] != 0);
+  } else {
+    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * 4);
+  }
+}
+
+NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
+  if (item_bytes(dtype) == 4) {
+    auto* to = static_cast<uint32_t*>(data) + index;
+    if (to != lanes) __builtin_memcpy(to, lanes, count * 4);
+    return;
+  }
+  const uint32_t mask = dtype == DType::bool8 ? 1 : 255;
+  auto* bytes = static_cast<uint8_t*>(data) + index;
+  for (int64_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>(lanes[i] & mask);
+}
+
+NACRE_INLINE void fill(uint32_t* lanes, uint32_t x, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) lanes[i] = x;
+}
+
+// The lanes of an input for elements first .. first + count - 1: in place where memory already looks like a register.
+const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, int64_t first, int64_t count) {
+  const bool wide = item_bytes(input.dtype) == 4;
+  if (input.access == Access::dense) {
+    if (wide && count == kBlock) return static_cast<const uint32_t*>(data) + first;
+    widen(lanes, data, input.dtype, first, count);
+  } else if (input.access == Access::row) {
+    const int64_t begin = first % input.parameter;
+    if (wide && count == kBlock && begin + kBlock <= input.parameter) return static_cast<const uint32_t*>(data) + begin;
+    for (int64_t done = 0, at = begin; done < count; at = 0) {
+      const int64_t run = input.parameter - at < count - done ? input.parameter - at : count - done;
+      widen(lanes + done, data, input.dtype, at, run);
+      done += run;
+    }
+  } else {
+    for (int64_t done = 0; done < count;) {
+      const int64_t index = (first + done) / input.parameter, left = (index + 1) * input.parameter - first - done;
+      const int64_t run = left < count - done ? left : count - done;
+      fill(lanes + done, lane_of(data, input.dtype, index), run);
+      done += run;
+    }
+  }
+  return lanes;
+}
+
+}  // namespace
+
+void map(const Call& call) {
+  const MapProgram program(call.args);
+  static thread_local Registers storage;
+  const void* at[kMaxRegisters];
+  const void* data[kMaxRegisters];
+  int64_t operand = 0;
+  for (int64_t n = 0; n < program.registers; ++n) at[n] = storage.lanes[n];
+  for (int64_t n = 0; n < program.inputs; ++n) {
+    const MapInput& input = program.input[n];
+    data[n] = input.access == Access::immediate ? nullptr : call.operands[operand++];
+    if (input.access == Access::immediate) fill(storage.lanes[n], static_cast<uint32_t>(input.parameter), kBlock);
+    if (input.access == Access::scalar && program.elements)
+      fill(storage.lanes[n], lane_of(data[n], input.dtype, 0), kBlock);
+  }
+  // The last result goes straight to its place when it is the only one: nothing is read after it.
+  const MapInstruction* last = program.instructions ? program.instruction + program.instructions - 1 : nullptr;
+  const bool direct = last && program.outputs == 1 && program.output[0].source == last->result &&
+                      item_bytes(program.output[0].dtype) == 4;
+  for (int64_t first = 0; first < program.elements; first += kBlock) {
+    const int64_t count = program.elements - first < kBlock ? program.elements - first : kBlock;
+    const int64_t lanes = (count + 15) / 16 * 16;
+    for (int64_t n = 0; n < program.inputs; ++n)
+      if (program.input[n].access < Access::immediate && program.input[n].access != Access::scalar)
+        at[n] = fetch(storage.lanes[n], program.input[n], data[n], first, count);
+    for (int64_t n = 0; n < program.instructions; ++n) {
+      const MapInstruction& step = program.instruction[n];
+      void* result = storage.lanes[step.result];
+      if (direct && &step == last && count == kBlock) result = static_cast<uint32_t*>(call.operands[operand]) + first;
+      kInstructions[static_cast<int64_t>(step.op)]({result, at[step.a], at[step.b], at[step.c], lanes, first});
+      at[step.result] = result;
+    }
+    for (int64_t n = 0; n < program.outputs; ++n)
+      narrow(call.operands[operand + n], program.output[n].dtype, first,
+             static_cast<const uint32_t*>(at[program.output[n].source]), count);
+    for (int64_t n = 0; n < program.instructions; ++n)
+      at[program.instruction[n].result] = storage.lanes[program.instruction[n].result];
+  }
+}
+
+}  // namespace nacre::NACRE_ISA_NAMESPACE

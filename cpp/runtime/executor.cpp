@@ -1,0 +1,164 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace nacre {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
+
+void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* to) {
+  for (int64_t i = 0; i < rows; ++i)
+    std::memcpy(to + i * column.row_bytes, column.data + order[i] * column.row_bytes, column.row_bytes);
+}
+
+}  // namespace
+
+// A plan with its numbers turned into addresses.
+struct Executor::Bound {
+  const Plan* plan;
+  std::vector<void*> operands;                        // of all steps, one after the other
+  std::vector<std::pair<void**, int64_t>> scheduled;  // operand, schedule
+  std::vector<void*> buffers;
+};
+
+Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest)
+    : full_(std::move(full)), rest_(std::move(rest)) {
+  int64_t bytes = 0;
+  std::vector<int64_t> columns;
+  for (const auto& plan : {full_, rest_}) {
+    if (!plan) continue;
+    plan->check();
+    bytes = std::max(bytes, plan->arena_bytes);
+    columns.resize(std::max(columns.size(), plan->batch_bytes.size()));
+    for (size_t c = 0; c < plan->batch_bytes.size(); ++c)
+      columns[c] = std::max(columns[c], plan->rows * plan->batch_bytes[c]);
+  }
+  arena_ = allocate(bytes);
+  for (int64_t column : columns) batch_.push_back(allocate(column));
+}
+
+void Executor::check(const Run& run) const {
+  const int64_t per_step = full_ ? full_->rows : run.rows;
+  const int64_t steps = full_ ? run.rows / per_step : 0, left = run.rows - steps * per_step;
+  require(run.rows >= 0 && run.done, "A run needs rows and a counter.");
+  require(left == 0 || (rest_ && rest_->rows == left), "The rows are no whole number of batches.");
+  const int64_t total = steps + (left > 0);
+  for (const Array& numbers : run.schedule) require(numbers.bytes >= 4 * total, "A schedule is shorter than the run.");
+  for (const Column& column : run.columns)
+    for (int64_t i = 0; i < run.rows; ++i)
+      require(run.order[i] >= 0 && run.order[i] < column.rows,
+              "Row " + std::to_string(run.order[i]) + " does not exist.");
+  std::vector<int64_t> written(run.emits.size());
+  for (const auto& [plan, times] : {std::pair{full_, steps}, std::pair{rest_, int64_t(left > 0)}}) {
+    if (!times) continue;
+    require(plan->emits.size() == run.emits.size(), "The run and the plan differ in outputs.");
+    require(run.watch < static_cast<int64_t>(run.emits.size()), "The watched output does not exist.");
+    if (run.watch >= 0) require(plan->buffers[plan->emits[run.watch]].bytes >= 4, "The watched output is empty.");
+    for (size_t e = 0; e < run.emits.size(); ++e) written[e] += times * plan->buffers[plan->emits[e]].bytes;
+    for (const Buffer& buffer : plan->buffers) {
+      if (buffer.place == Place::state)
+        require(buffer.at < static_cast<int64_t>(run.state.size()) && run.state[buffer.at].bytes == buffer.bytes,
+                "The state does not fit the plan.");
+      if (buffer.place == Place::schedule)
+        require(buffer.at < static_cast<int64_t>(run.schedule.size()), "A schedule is missing.");
+      if (buffer.place == Place::batch)
+        require(buffer.at < static_cast<int64_t>(run.columns.size()) &&
+                    run.columns[buffer.at].row_bytes == plan->batch_bytes[buffer.at],
+                "The data does not fit the plan.");
+    }
+  }
+  for (size_t e = 0; e < run.emits.size(); ++e)
+    require(written[e] <= run.emits[e].bytes, "There is no room for an output.");
+}
+
+Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
+  Bound bound{&plan, {}, {}, {}};
+  for (const Buffer& buffer : plan.buffers) {
+    uint8_t* at = nullptr;
+    switch (buffer.place) {
+      case Place::arena:
+        at = reinterpret_cast<uint8_t*>(arena_.get()) + buffer.at;
+        break;
+      case Place::constant:
+        at = const_cast<uint8_t*>(plan.constants.data()) + buffer.at;
+        break;
+      case Place::state:
+        at = run.state[buffer.at].data;
+        break;
+      case Place::batch:
+        at = reinterpret_cast<uint8_t*>(batch_[buffer.at].get());
+        break;
+      case Place::schedule:
+        break;  // moves on with each step
+    }
+    bound.buffers.push_back(at);
+  }
+  size_t total = 0;
+  for (const Step& step : plan.steps) total += step.operands.size();
+  bound.operands.reserve(total);  // `scheduled` points into it
+  for (const Step& step : plan.steps)
+    for (int32_t operand : step.operands) {
+      bound.operands.push_back(bound.buffers[operand]);
+      if (plan.buffers[operand].place == Place::schedule)
+        bound.scheduled.push_back({&bound.operands.back(), plan.buffers[operand].at});
+    }
+  return bound;
+}
+
+bool Executor::run(const Run& run, const std::function<bool()>& stop) {
+  check(run);
+  std::vector<uint8_t*> emitted;
+  for (const Array& emit : run.emits) emitted.push_back(emit.data);
+  auto asked = Clock::now();
+  const auto impatient = [&] {
+    const auto now = Clock::now();
+    if (now - asked < kPatience) return false;
+    asked = now;
+    return stop();
+  };
+  std::atomic_ref<int64_t> done(*run.done);
+  int64_t row = 0, number = 0;
+  for (const auto& plan : {full_, rest_}) {
+    if (!plan || run.rows - row < plan->rows) continue;
+    Bound bound = bind(*plan, run);
+    for (; run.rows - row >= plan->rows; row += plan->rows, ++number) {
+      for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
+      for (size_t c = 0; c < plan->batch_bytes.size(); ++c)
+        if (plan->batch_bytes[c])
+          gather(run.columns[c], run.order + row, plan->rows, reinterpret_cast<uint8_t*>(batch_[c].get()));
+      void* const* operands = bound.operands.data();
+      const auto advance = [&](int64_t from, int64_t to) {
+        for (int64_t n = from; n < to; ++n) {
+          const Step& step = plan->steps[n];
+          step.kernel({operands, step.args.data()});
+          operands += step.operands.size();
+        }
+      };
+      advance(0, plan->first_update);
+      if (impatient()) return false;
+      for (size_t e = 0; e < emitted.size(); ++e) {
+        const int64_t bytes = plan->buffers[plan->emits[e]].bytes;
+        std::memcpy(emitted[e], bound.buffers[plan->emits[e]], bytes);
+        emitted[e] += bytes;
+      }
+      if (run.watch >= 0) {
+        float watched;
+        std::memcpy(&watched, bound.buffers[plan->emits[run.watch]], sizeof watched);
+        if (!std::isfinite(watched)) return false;
+      }
+      advance(plan->first_update, static_cast<int64_t>(plan->steps.size()));
+      done.store(number + 1, std::memory_order_release);
+    }
+  }
+  return true;
+}
+
+}  // namespace nacre

@@ -1,0 +1,55 @@
+// Runs plans: a whole epoch, or any part of one, in a single call.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "runtime/plan.h"
+
+namespace nacre {
+
+struct Column {
+  const uint8_t* data;
+  int64_t rows;
+  int64_t row_bytes;
+};
+
+struct Array {
+  uint8_t* data;
+  int64_t bytes;
+};
+
+// Everything a run needs that outlives it.
+struct Run {
+  std::vector<Array> state;
+  std::vector<Column> columns;
+  const int64_t* order = nullptr;  // numbers of rows, in the order they are used
+  int64_t rows = 0;
+  std::vector<Array> schedule;  // 4 bytes per step each
+  std::vector<Array> emits;     // filled step after step
+  int64_t* done = nullptr;      // steps finished so far; others may watch it
+  int32_t watch = -1;           // stop before the update when the first float of this output is not finite
+};
+
+class Executor {
+ public:
+  // One plan for full batches, and one for the last, shorter one; either may be missing.
+  Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest);
+
+  // Runs until the rows are used up, `stop` says so (asked every few milliseconds) or the watched output is not finite.
+  // Returns whether it came to the end. The state is that of a whole number of steps in any case.
+  bool run(const Run& run, const std::function<bool()>& stop);
+
+ private:
+  struct Bound;
+  void check(const Run& run) const;
+  Bound bind(const Plan& plan, const Run& run);
+
+  std::shared_ptr<const Plan> full_, rest_;
+  AlignedBlock arena_;
+  std::vector<AlignedBlock> batch_;  // gathered rows, one block per column
+};
+
+}  // namespace nacre

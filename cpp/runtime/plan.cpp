@@ -1,0 +1,61 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/table.h"
+
+namespace nacre {
+
+namespace {
+
+void check_buffer(const Plan& plan, const Buffer& buffer, const std::string& where) {
+  require(buffer.bytes >= 0 && buffer.at >= 0, where + " has a negative size or place.");
+  const auto inside = [&](int64_t limit) { return buffer.at <= limit && buffer.bytes <= limit - buffer.at; };
+  switch (buffer.place) {
+    case Place::arena:
+      return require(inside(plan.arena_bytes), where + " leaves the arena.");
+    case Place::constant:
+      return require(inside(static_cast<int64_t>(plan.constants.size())), where + " leaves the constants.");
+    case Place::batch: {
+      require(buffer.at < static_cast<int64_t>(plan.batch_bytes.size()), where + " names no column.");
+      return require(buffer.bytes == plan.rows * plan.batch_bytes[buffer.at], where + " is not the size of its rows.");
+    }
+    case Place::schedule:
+      return require(buffer.bytes == 4, where + " must be one number.");
+    case Place::state:
+      return;
+  }
+  throw Error(where + " has no place.");
+}
+
+}  // namespace
+
+void Plan::check() const {
+  require(rows > 0 && arena_bytes >= 0, "A plan needs rows and an arena.");
+  require(first_update >= 0 && first_update <= static_cast<int64_t>(steps.size()), "The first update is no step.");
+  for (size_t n = 0; n < buffers.size(); ++n) check_buffer(*this, buffers[n], "Buffer " + std::to_string(n));
+  for (size_t n = 0; n < steps.size(); ++n) {
+    const Step& step = steps[n];
+    const KernelRow& row = kernel_rows().at(step.name);
+    const std::string where = "Step " + std::to_string(n) + " (" + row.name + ")";
+    std::vector<size_t> touched;
+    try {
+      touched = row.extents(step.args.data(), step.args.size());
+    } catch (const Error& error) {
+      throw Error(where + ": " + error.what());
+    }
+    require(touched.size() == step.operands.size(), where + " has the wrong number of operands.");
+    for (size_t i = 0; i < touched.size(); ++i) {
+      require(step.operands[i] >= 0 && step.operands[i] < static_cast<int64_t>(buffers.size()),
+              where + " names no buffer.");
+      const auto has = static_cast<size_t>(buffers[step.operands[i]].bytes);
+      require(touched[i] <= has, where + ", operand " + std::to_string(i) + ": touches " + std::to_string(touched[i]) +
+                                     " bytes of a buffer of " + std::to_string(has) + ".");
+    }
+  }
+  for (int32_t emit : emits)
+    require(emit >= 0 && emit < static_cast<int64_t>(buffers.size()), "An output names no buffer.");
+}
+
+}  // namespace nacre

@@ -1,0 +1,50 @@
+// A plan: the flat list of kernel calls of one step of a program, over numbered buffers. It arrives from Python as
+// arrays of integers, and every index and size in it is checked here, before the first step, and never again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/memory.h"
+#include "kernels/call.h"
+
+namespace nacre {
+
+// Where a buffer lives.
+//   arena     at a byte offset of the executor's scratch memory
+//   constant  at a byte offset of the plan's constants
+//   state     the index-th array of the state: weights, slots, statistics; outlives the run
+//   batch     the index-th column of the data: the rows of this step, gathered
+//   schedule  the index-th list of numbers, one per step: learning rate, step number
+enum class Place : int64_t { arena, constant, state, batch, schedule };
+
+struct Buffer {
+  Place place;
+  int64_t at;  // offset in bytes, or index
+  int64_t bytes;
+};
+
+struct Step {
+  Kernel kernel;
+  int32_t name;
+  std::vector<int32_t> operands;
+  std::vector<int64_t> args;
+};
+
+struct Plan {
+  int64_t rows = 0;  // of the batch
+  int64_t arena_bytes = 0;
+  // Steps before this one leave the state alone: a run can stop here, and has lost nothing.
+  int64_t first_update = 0;
+  std::vector<Buffer> buffers;
+  std::vector<Step> steps;
+  std::vector<int32_t> emits;  // buffers handed out after the step
+  std::vector<uint8_t> constants;
+  std::vector<int64_t> batch_bytes;  // per column, of one row; 0: the plan does not read it
+
+  // Throws Error on the first thing that does not fit.
+  void check() const;
+};
+
+}  // namespace nacre

@@ -1,0 +1,30 @@
+"""The one door to the C++ core."""
+
+from __future__ import annotations
+
+import os
+
+from nacre.errors import Limitation, find
+
+try:
+    from nacre.backends.native import _core
+except ImportError as error:  # pragma: no cover - only in a broken installation
+    raise Limitation(
+        "nacre's native core is not there.",
+        {"reason": error},
+        "install a C++20 compiler (Debian and Ubuntu: apt install g++) and install nacre again",
+    ) from error
+
+KERNELS: dict[str, int] = {name: number for number, name in enumerate(_core.kernel_names())}
+MAP_OPS: dict[str, int] = {name: number for number, name in enumerate(_core.map_op_names())}
+ISAS: tuple[str, ...] = tuple(_core.isas())
+
+Executor = _core.Executor
+make_plan = _core.make_plan
+
+
+def default_isa() -> str:
+    """The fastest kernel set of this processor, or the one that NACRE_ISA names."""
+    return find(
+        "instruction set on this processor", os.environ.get("NACRE_ISA", ISAS[-1]), {name: name for name in ISAS}
+    )

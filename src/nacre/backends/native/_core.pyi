@@ -1,0 +1,40 @@
+"""The native runtime, as Python sees it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+class Plan: ...
+
+class Executor:
+    def __init__(self, full: Plan | None, rest: Plan | None) -> None: ...
+    def run(
+        self,
+        state: Sequence[npt.NDArray[Any]],
+        columns: Sequence[npt.NDArray[Any]],
+        column_rows: Sequence[int],
+        order: npt.NDArray[np.int64],
+        schedule: Sequence[npt.NDArray[Any]],
+        emits: Sequence[npt.NDArray[Any]],
+        done: npt.NDArray[np.int64],
+        watch: int,
+    ) -> bool: ...
+
+def isas() -> list[str]: ...
+def kernel_names() -> list[str]: ...
+def map_op_names() -> list[str]: ...
+def make_plan(
+    isa: str,
+    rows: int,
+    arena_bytes: int,
+    first_update: int,
+    buffers: Sequence[Sequence[int]],
+    steps: Sequence[tuple[int, tuple[Sequence[int], Sequence[int]]]],
+    emits: Sequence[int],
+    constants: Bytes,
+    batch_bytes: Sequence[int],
+) -> Plan: ...

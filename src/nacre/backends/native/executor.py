@@ -1,0 +1,59 @@
+"""Plans on the machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.backends.base import Array, Block, Feed, Program, State
+from nacre.backends.native._binding import Executor, default_isa
+from nacre.backends.native.plan import Plan, lower
+
+
+class NativeExecutable:
+    """A program as C++ kernels. One run at a time: its arena is shared, so others wait."""
+
+    def __init__(self, program: Program, isa: str | None = None) -> None:
+        self.program = program
+        self.plans: dict[int, Plan] = {rows: lower(graph, program, rows) for rows, graph in program.graphs.items()}
+        sizes = sorted(self.plans, reverse=True)
+        native = {rows: self.plans[rows].native(isa or default_isa()) for rows in sizes}
+        self._executor = Executor(native[sizes[0]], native[sizes[1]] if len(sizes) > 1 else None)
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        state: State,
+        block: Block,
+        order: npt.NDArray[np.int64],
+        schedule: Mapping[str, Array],
+        feed: Feed | None = None,
+    ) -> dict[str, Array]:
+        """See `nacre.backends.base.Executable`. Ctrl-C is noticed within a few hundredths of a second, between two steps."""
+        program = self.program
+        feed = feed or Feed(program, len(order))
+        with self._lock:
+            self._executor.run(
+                state=[_bytes(state[name]) for name in program.state],
+                columns=[_bytes(column) for column in block.columns],
+                column_rows=[len(column) for column in block.columns],
+                order=order,
+                schedule=[_bytes(schedule[name]) for name in program.schedule],
+                emits=[_bytes(feed.emits[name]) for name in program.emits],
+                done=feed.done,
+                watch=program.emits.index(program.watch) if program.watch is not None else -1,
+            )
+        return feed.finished()
+
+
+def _bytes(array: Array) -> Array:
+    """The same memory as plain bytes."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def compile(program: Program, isa: str | None = None) -> NativeExecutable:
+    """Make a program ready to run, with the kernels of one instruction set (the fastest by default)."""
+    return NativeExecutable(program, isa)

@@ -1,0 +1,186 @@
+"""Which elementwise nodes run together: chains become one register program, and broadcasts fold into whoever reads them.
+
+A node is inlined into its only reader when both have the same number of elements; what is read in another shape, more than
+once, or by a kernel, gets a buffer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nacre.backends.native._binding import MAP_OPS
+from nacre.errors import Limitation
+from nacre.ir import Graph, Value
+from nacre.ops import TABLE
+
+MAX_REGISTERS = 32
+SAME_ORDER = ("reshape", "stop_gradient")  # the elements stay where they are
+INTEGERS = ("uint8", "int32", "uint32")
+
+
+def is_elementwise(x: Value) -> bool:
+    """Whether the node can be part of a register program."""
+    return x.operation is not None and (TABLE[x.operation.name].elementwise or x.operation.name == "random_uniform")
+
+
+def strip(x: Value) -> Value:
+    """The value that holds the same elements in the same order."""
+    while x.operation is not None and x.operation.name in SAME_ORDER:
+        x = x.operands[0]
+    return x
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a register program reads a value: element i reads ``i``, ``0``, ``i % parameter`` or ``i // parameter``."""
+
+    kind: int
+    parameter: int = 0
+
+
+DENSE, SCALAR = Access(0), Access(1)
+ROW, COLUMN, IMMEDIATE = 2, 3, 4
+
+
+def access(x: Value) -> tuple[Value, Access]:
+    """The value that must have a buffer so that ``x`` can be read, and how it is read."""
+    x = strip(x)
+    if x.operation is None or x.operation.name != "broadcast":
+        return x, DENSE
+    inner, kept = strip(x.operands[0]), [a for a in x.attrs["axes"] if x.shape[a] != 1]
+    if inner.type.size == 1:
+        return inner, SCALAR
+    if inner.type.size == 0 or is_broadcast(inner):
+        return x, DENSE
+    first, last = kept[0], kept[-1]
+    before, after = math.prod(x.shape[:first]), math.prod(x.shape[last + 1 :])
+    if inner.type.size == math.prod(x.shape[first : last + 1]):
+        if after == 1:
+            return inner, Access(ROW, inner.type.size)
+        if before == 1:
+            return inner, Access(COLUMN, after)
+    return x, DENSE
+
+
+def is_broadcast(x: Value) -> bool:
+    """Whether the value is a broadcast, which has no buffer of its own if it can be helped."""
+    return x.operation is not None and x.operation.name == "broadcast"
+
+
+def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
+    """Ids of the elementwise nodes that run inside their reader; ``keep`` are the values that need a buffer in any case."""
+    readers: dict[int, set[int]] = {}
+    for node in graph.nodes:
+        for operand in node.operands:
+            readers.setdefault(id(operand), set()).add(id(node))
+    kept = {id(strip(v)) for v in keep} | {id(v) for v in keep}
+    inside: set[int] = set()
+    weight: dict[int, int] = {}  # registers the program of a node needs
+    for node in graph.nodes:
+        if not is_elementwise(node):
+            continue
+        weight[id(node)] = 1 + len(node.operands)
+        for operand in dict.fromkeys(node.operands):
+            base, how = access(operand)
+            if (
+                how is not DENSE
+                or not is_elementwise(base)
+                or base.type.size != node.type.size
+                or base.dtype == "uint8"
+            ):
+                continue
+            if (
+                not _read_once(operand, base, readers)
+                or id(base) in kept
+                or weight[id(node)] + weight[id(base)] > MAX_REGISTERS
+            ):
+                continue
+            inside.add(id(base))
+            weight[id(node)] += weight[id(base)]
+    return inside
+
+
+def _read_once(operand: Value, base: Value, readers: dict[int, set[int]]) -> bool:
+    """Whether nobody but one node reads ``base``, directly or through the views that lead to ``operand``."""
+    value = operand
+    while True:
+        if len(readers[id(value)]) != 1:
+            return False
+        if value is base:
+            return True
+        value = value.operands[0]
+
+
+@dataclass
+class RegisterProgram:
+    """What `map` runs: inputs, then instructions, each writing one register. Its integers are described in kernels/map.h."""
+
+    elements: int
+    buffers: list[int] = field(default_factory=list)
+    inputs: list[tuple[int, int, int]] = field(default_factory=list)
+    instructions: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    result: tuple[str, int] = ("input", 0)
+
+    def read(self, how: Access, dtype: str, buffer: int | None, bits: int = 0) -> tuple[str, int]:
+        """An input; the same one is shared."""
+        entry = (how.kind, DTYPE_NUMBERS[dtype], bits if how.kind == IMMEDIATE else how.parameter)
+        for number, (known, place) in enumerate(zip(self.inputs, self._places, strict=True)):
+            if known == entry and place == buffer:
+                return "input", number
+        self.inputs.append(entry)
+        self._places.append(buffer)
+        if buffer is not None:
+            self.buffers.append(buffer)
+        return "input", len(self.inputs) - 1
+
+    def __post_init__(self) -> None:
+        self._places: list[int | None] = []
+
+    def add(self, op: str, operands: list[tuple[str, int]]) -> tuple[str, int]:
+        """An instruction."""
+        self.instructions.append((op, operands))
+        return "instruction", len(self.instructions) - 1
+
+    def args(self, dtype: str) -> list[int]:
+        """The integers of the kernel; the result is stored as ``dtype``."""
+        registers = len(self.inputs) + len(self.instructions)
+        flat = [self.elements, len(self.inputs), len(self.instructions), 1, registers]
+        for entry in self.inputs:
+            flat += entry
+        for number, (op, operands) in enumerate(self.instructions):
+            places = [self._register(o) for o in operands]
+            flat += [MAP_OPS[op], len(self.inputs) + number, *[*places, 0, 0, 0][:3]]
+        return [*flat, self._register(self.result), DTYPE_NUMBERS[dtype]]
+
+    def _register(self, operand: tuple[str, int]) -> int:
+        return operand[1] + (len(self.inputs) if operand[0] == "instruction" else 0)
+
+
+DTYPE_NUMBERS = {"bool": 0, "uint8": 1, "int32": 2, "uint32": 3, "float32": 4}
+
+
+def instruction(node: Value) -> str | None:
+    """The instruction of a node; None when the operand's lanes already are the result."""
+    assert node.operation is not None
+    name = node.operation.name
+    if name in ("select", "random_uniform"):
+        return name
+    kind = _kind(node.operands[0].dtype)
+    if name == "stop_gradient":
+        return None
+    if name == "cast":
+        target = _kind(node.dtype)
+        return None if kind == target else f"cast_{kind}_{target}"
+    op = f"{name}_{'int32' if kind == 'integer' or (kind == 'bool' and not name.startswith('logical')) else kind}"
+    if op not in MAP_OPS:
+        raise Limitation(
+            f"The native lowering has no {name} for {node.operands[0].dtype}.",
+            hint='cast to float32, or use backend="reference"',
+        )
+    return op
+
+
+def _kind(dtype: str) -> str:
+    return "integer" if dtype in INTEGERS else dtype

@@ -1,0 +1,73 @@
+"""The oracle: a program run by the meaning of its rows, in NumPy, one node at a time, in any dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.backends.base import Array, Block, Feed, Program, State
+from nacre.ir import Graph
+from nacre.ops import TABLE
+
+
+def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of a graph for given inputs.
+
+    >>> from nacre.ir import Input, TensorType
+    >>> x = Input("x", TensorType((2,)))
+    >>> evaluate(Graph([x], {"y": x + x}), {"x": np.array([1, 2], "float32")})
+    {'y': array([2., 4.], dtype=float32)}
+    """
+    values = {id(i): np.asarray(inputs[i.name], dtype=i.dtype) for i in graph.inputs}
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            assert node.operation is not None
+            operands = [values[id(o)] for o in node.operands]
+            values[id(node)] = np.asarray(
+                TABLE[node.operation.name].body(np, *operands, **node.attrs), dtype=node.dtype
+            )
+    return {name: values[id(v)] for name, v in graph.outputs.items()}
+
+
+class ReferenceExecutable:
+    """A program interpreted step by step."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def run(
+        self,
+        state: State,
+        block: Block,
+        order: npt.NDArray[np.int64],
+        schedule: Mapping[str, Array],
+        feed: Feed | None = None,
+    ) -> dict[str, Array]:
+        """See `nacre.backends.base.Executable`."""
+        program = self.program
+        feed = feed or Feed(program, len(order))
+        ends = dict.fromkeys(program.emits, 0)
+        row = 0
+        for step, rows in enumerate(feed.batches):
+            inputs = {name: state[name] for name in program.state}
+            inputs |= {n: c[order[row : row + rows]] for n, c in zip(program.columns, block.columns, strict=True)}
+            inputs |= {name: schedule[name][step] for name in program.schedule}
+            outputs = evaluate(program.graphs[rows], inputs)
+            for name in program.emits:
+                feed.emits[name][ends[name] : ends[name] + len(outputs[name])] = outputs[name]
+                ends[name] += len(outputs[name])
+            if program.watch is not None and not np.isfinite(outputs[program.watch].flat[0]):
+                return {name: array[: ends[name]] for name, array in feed.emits.items()}
+            for name in program.state:
+                if name in outputs:
+                    state.set(name, outputs[name])
+            row += rows
+            feed.done[0] += 1
+        return feed.finished()
+
+
+def compile(program: Program) -> ReferenceExecutable:
+    """Make a program ready to run."""
+    return ReferenceExecutable(program)

@@ -1,0 +1,392 @@
+"""Is the data what it says? Arrays of any origin become checked columns of four plain dtypes; uint8 stays uint8."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.errors import DataError, DTypeError, ShapeError, UsageError
+
+Array = npt.NDArray[Any]
+
+DTYPES = ("uint8", "int32", "float32")  # what a column holds; bool is stored as uint8
+_BLOCK = 1 << 18  # elements looked at in one go: 1 MiB of float32 stays in the cache between convert and check
+_INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A named array (n, ...) that the runtime can read as it is: C-contiguous, aligned, native, one of `DTYPES`.
+
+    >>> Column("x", numeric("x", [[1.5, 2.0]])).array.dtype
+    dtype('float32')
+    """
+
+    name: str
+    array: Array
+
+    def __post_init__(self) -> None:
+        flags = self.array.flags
+        assert flags.c_contiguous, self.name
+        assert flags.aligned, self.name
+        assert self.array.dtype.isnative, self.name
+        assert self.array.dtype.name in DTYPES, self.array.dtype
+
+
+class Dataset:
+    """Inputs x (n, ...) and, where there are any, targets y (n, ...), checked once by `numeric`.
+
+    ``name_x`` and ``name_y`` are what errors call the two. ``allow_empty`` lets n be 0, which only prediction can use.
+    Raises `DataError` when the two differ in length, and whatever `numeric` raises.
+
+    >>> Dataset([[0, 255], [3, 4], [5, 6]], [0, 1, 1])
+    Dataset(x=int32[3,2], y=int32[3])
+    """
+
+    def __init__(
+        self, x: object, y: object = None, *, name_x: str = "x", name_y: str = "y", allow_empty: bool = False
+    ) -> None:
+        self._x = Column(name_x, numeric(name_x, x, allow_empty=allow_empty))
+        self._y = None if y is None else Column(name_y, numeric(name_y, y, allow_empty=allow_empty))
+        if self._y is not None and len(self._y.array) != len(self):
+            raise DataError(
+                f"{name_x} has {len(self):,} rows, but {name_y} has {len(self._y.array):,}.",
+                {name_x: _described(self.x), name_y: _described(self._y.array)},
+                "give one target to each row",
+            )
+
+    @property
+    def x(self) -> Array:
+        """The inputs (n, ...)."""
+        return self._x.array
+
+    @property
+    def y(self) -> Array | None:
+        """The targets (n, ...), or None."""
+        return None if self._y is None else self._y.array
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns there are: x, then y."""
+        return (self._x,) if self._y is None else (self._x, self._y)
+
+    def __len__(self) -> int:
+        return len(self._x.array)
+
+    def __repr__(self) -> str:
+        return f"Dataset({', '.join(f'{c.name}={_described(c.array)}' for c in self.columns)})"
+
+    def rows(self, start: int, stop: int) -> Dataset:
+        """Rows ``start`` to ``stop`` (exclusive), as a view. Raises `UsageError` when they are not all there.
+
+        >>> Dataset([1, 2, 3, 4]).rows(1, 3).x
+        array([2, 3], dtype=int32)
+        """
+        if not 0 <= start <= stop <= len(self):
+            raise UsageError(f"Rows {start} to {stop} were asked for, but there are {len(self):,}.")
+        return self._with(
+            replace(self._x, array=self._x.array[start:stop]),
+            None if self._y is None else replace(self._y, array=self._y.array[start:stop]),
+        )
+
+    def split(self, fraction: float) -> tuple[Dataset, Dataset]:
+        """Training part and validation part: the LAST ``fraction`` of the rows, before any shuffling, as Keras does.
+
+        Raises `UsageError` for a fraction outside (0, 1), and `DataError` when a part would be empty.
+
+        >>> train, validation = Dataset([1, 2, 3, 4, 5]).split(0.3)
+        >>> len(train), len(validation)
+        (3, 2)
+        """
+        if not 0 < fraction < 1:
+            raise UsageError(f"validation_split is a fraction between 0 and 1, got {fraction}.")
+        at = math.floor(len(self) * (1 - fraction))
+        if at in (0, len(self)):
+            empty = "validation" if at else "training"
+            raise DataError(
+                f"validation_split={fraction} of {len(self):,} rows leaves no rows for {empty}.",
+                hint="use another fraction, or pass validation_data",
+            )
+        return self.rows(0, at), self.rows(at, len(self))
+
+    def check_labels(self, classes: int) -> Dataset:
+        """The same data, with y known to hold whole numbers in 0..classes-1, as uint8 or int32 of shape (n,) or (n, 1).
+
+        Raises `UsageError` when there is no y, `ShapeError` when a row has several labels, and `DataError` for a label
+        that is out of range or not whole.
+
+        >>> Dataset([1.0, 2.0], [0.0, 2.0]).check_labels(3).y
+        array([0, 2], dtype=int32)
+        """
+        if self._y is None:
+            raise UsageError("Labels are needed, but there is no y.", hint="pass y")
+        y = self._y.array
+        if y.size != len(y):
+            raise ShapeError(
+                f"{self._y.name} should hold one label per row, got {_sizes(y.shape[1:])}.",
+                {self._y.name: _described(y)},
+                "turn one-hot rows into labels with argmax(-1), or use categorical_crossentropy",
+            )
+        _check_whole(y.reshape(-1))
+        _check_range(y.reshape(-1), classes)
+        return self._with(self._x, replace(self._y, array=y.astype(np.int32) if y.dtype == np.float32 else y))
+
+    def check_probabilities(self) -> None:
+        """Demand that all targets lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
+
+        >>> Dataset([1.0], [[0.0, 1.0]]).check_probabilities()
+        """
+        if self._y is None:
+            raise UsageError("Targets are needed, but there is no y.", hint="pass y")
+        for rows in _blocks(self._y.array):
+            block = self._y.array[rows]
+            wrong = (block < 0) | (block > 1)
+            if wrong.any():
+                at = _first(wrong)
+                place = _place((at[0] + rows.start, *at[1:]))
+                raise DataError(
+                    f"Target {block[at]} at {place} is no probability: a crossentropy needs targets from 0 to 1.",
+                    hint="class numbers need sparse_categorical_crossentropy; other numbers mean_squared_error",
+                )
+
+    def check_shape(self, expected: tuple[int, ...], layer: str) -> None:
+        """Demand that a row of x has the shape ``expected``; ``layer`` is what the error calls the first layer.
+
+        >>> import numpy as np
+        >>> Dataset(np.zeros((5, 28, 28), "uint8")).check_shape((784,), "Dense 'output'")
+        Traceback (most recent call last):
+        nacre.errors.ShapeError: Dense 'output' expects 784 features, got 28 x 28.
+          input:     (batch, 28, 28) uint8
+          expected:  (batch, 784)
+          try:       put Flatten() before it
+        """
+        found = self.x.shape[1:]
+        if found == expected:
+            return
+        raise ShapeError(
+            f"{layer} expects {_features(expected)}, got {_sizes(found)}.",
+            {"input": f"{_batch(found)} {self.x.dtype}", "expected": _batch(expected)},
+            _reshaping(self._x.name, found, expected),
+        )
+
+    @classmethod
+    def _with(cls, x: Column, y: Column | None) -> Dataset:
+        """A dataset over columns that were checked before."""
+        dataset = cls.__new__(cls)
+        dataset._x, dataset._y = x, y
+        return dataset
+
+
+def numeric(name: str, value: object, *, allow_empty: bool = False) -> Array:
+    """``value`` as a C-contiguous native array (n, ...) of uint8, int32 or float32; copied only where it must be.
+
+    uint8 stays, bool becomes uint8, other whole numbers become int32 and floats float32. ``name`` is what errors call
+    it. Raises `DTypeError` for text, objects, complex numbers, dates and records; `ShapeError` for ragged lists;
+    `DataError` for nothing, a single number, no rows (unless ``allow_empty``), masked entries, NaN, infinities, and
+    numbers that int32 or float32 cannot hold.
+
+    >>> numeric("x", [[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]], dtype=int32)
+    >>> numeric("x", [0.5, float("nan")])
+    Traceback (most recent call last):
+    nacre.errors.DataError: x has 1 nan value, the first at row 1.
+      try:  drop or fill these rows first
+    """
+    array = _array(name, value)
+    if len(array) == 0 and not allow_empty:
+        raise DataError(f"{name} has no samples.", {name: f"{array.dtype} {array.shape}"}, "pass at least one row")
+    if array.dtype.kind == "b":
+        return _plain(array, np.bool_).view(np.uint8)
+    if array.dtype == np.uint8:
+        return _plain(array, np.uint8)
+    return _int32(name, array) if array.dtype.kind in "iu" else _float32(name, array)
+
+
+def _array(name: str, value: object) -> Array:
+    """``value`` as an array of at least one axis and of numbers, whatever layout and width."""
+    if value is None:
+        raise DataError(f"{name} is None.", hint="pass an array with one row per sample")
+    array = _as_array(name, value)
+    if array.dtype.kind not in "biuf":
+        raise _wrong_kind(name, value, array)
+    if array.ndim == 0:
+        raise DataError(f"{name} is a single number, {array}.", hint="pass an array with one row per sample")
+    return array
+
+
+def _as_array(name: str, value: object) -> Array:
+    """What NumPy makes of ``value``; a DataFrame and the like come by `__array__` or `to_numpy`."""
+    if isinstance(value, np.ma.MaskedArray):
+        value = _unmasked(name, value)
+    if not hasattr(value, "__array__") and hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    try:
+        return np.asarray(value)
+    except ValueError as fault:
+        if "inhomogeneous" not in str(fault):
+            raise DataError(f"{name} cannot be made an array: {fault}.") from fault
+        raise ShapeError(f"The rows of {name} differ in length.", hint="give every row the same shape") from fault
+
+
+def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> Array:
+    mask = np.ma.getmaskarray(value)
+    if mask.any():
+        raise _spoilt(name, "masked", int(mask.sum()), _first(mask))
+    return np.asarray(value.data)
+
+
+def _wrong_kind(name: str, value: object, array: Array) -> DTypeError:
+    """The error for a dtype that holds no plain numbers, with advice that fits it."""
+    hints = {
+        "O": "every entry must be a number, none missing",
+        "U": "turn text into numbers first: labels into 0, 1, 2, ..., categories into one-hot columns",
+        "c": "pass real and imaginary part as two columns",
+        "M": "pass the time since a fixed date, as a number",
+        "V": "pass the fields as columns of one ordinary array",
+    }
+    kind = {"S": "U", "T": "U", "m": "M"}.get(array.dtype.kind, array.dtype.kind)
+    found = type(value).__name__ if array.dtype.kind == "O" and array.ndim == 0 else f"dtype {array.dtype}"
+    return DTypeError(f"{name} should hold numbers, found {found}.", hint=hints.get(kind, hints["O"]))
+
+
+def _plain(array: Array, dtype: npt.DTypeLike) -> Array:
+    """``array`` itself if it is already C-contiguous, aligned and native, else a copy that is."""
+    return np.require(array, dtype=dtype, requirements=["C", "A"])
+
+
+def _int32(name: str, array: Array) -> Array:
+    if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
+        at = _first((array < _INT32.min) | (array > _INT32.max))
+        raise DataError(
+            f"{name} has the value {array[at]} at {_place(at)}, too large for int32.",
+            {"range": f"{_INT32.min} to {_INT32.max}"},
+            "pass it as float32 if it is a quantity; leave it out if it is an identifier",
+        )
+    return _plain(array, np.int32)
+
+
+def _float32(name: str, array: Array) -> Array:
+    """Convert and check block by block, so that nothing of the size of the data is allocated beside the result."""
+    ready = _plain(array, np.float32) if array.dtype == np.float32 else np.empty(array.shape, np.float32)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # the check below says it better than a warning
+        for block in _blocks(array):
+            if array.dtype != np.float32:
+                ready[block] = array[block]
+            if not _finite(ready[block]):
+                raise _not_finite(name, array)
+    return ready
+
+
+def _finite(block: Array) -> bool:
+    """Whether all is finite. A finite sum proves it, at the speed of memory; but finite numbers may sum to infinity."""
+    return bool(np.isfinite(block.sum())) or bool(np.isfinite(block).all())
+
+
+def _not_finite(name: str, array: Array) -> DataError:
+    """The error for an array with a value that float32 cannot hold: how many, and where the first is."""
+    for kind, test in (("nan", np.isnan), ("infinite", np.isinf)):
+        count, first = _count(array, test)
+        if first is not None:
+            return _spoilt(name, kind, count, first)
+    _, first = _count(array, lambda block: np.isinf(block.astype(np.float32)))
+    assert first is not None
+    return DataError(
+        f"{name} has the value {array[first]} at {_place(first)}, too large for float32.",
+        {"largest": np.finfo(np.float32).max},
+        "rescale this column",
+    )
+
+
+def _spoilt(name: str, kind: str, count: int, first: tuple[int, ...]) -> DataError:
+    what = f"{count:,} {kind} {_plural('value', count)}"
+    return DataError(f"{name} has {what}, the first at {_place(first)}.", hint="drop or fill these rows first")
+
+
+def _count(array: Array, test: Any) -> tuple[int, tuple[int, ...] | None]:
+    """How many elements pass ``test``, and the index of the first."""
+    count, first = 0, None
+    for block in _blocks(array):
+        found = test(array[block])
+        count += int(found.sum())
+        if first is None and found.any():
+            row, *rest = _first(found)
+            first = (row + block.start, *rest)
+    return count, first
+
+
+def _blocks(array: Array) -> Iterator[slice]:
+    """Ranges of rows, each of about `_BLOCK` elements, that cover ``array``."""
+    step = max(1, _BLOCK // max(1, math.prod(array.shape[1:])))
+    return (slice(start, start + step) for start in range(0, len(array), step))
+
+
+def _first(mask: Array) -> tuple[int, ...]:
+    """Index of the first True."""
+    return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def _check_whole(labels: Array) -> None:
+    """labels (n,)"""
+    broken = labels != np.floor(labels) if labels.dtype == np.float32 else np.zeros(0, bool)
+    if broken.any():
+        (row,) = _first(broken)
+        raise DataError(
+            f"Label {labels[row]} at row {row} is not a whole number.",
+            hint="labels are 0, 1, 2, ...; to predict quantities use a loss such as mean_squared_error",
+        )
+
+
+def _check_range(labels: Array, classes: int) -> None:
+    """labels (n,)"""
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        (row,) = _first(outside)
+        raise DataError(
+            f"Label {int(labels[row])} at row {row}, but the model has {classes} {_plural('class', classes)} "
+            f"(labels 0 to {classes - 1}).",
+            hint="number the classes from 0, or give the last layer one unit per class",
+        )
+
+
+def _reshaping(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What to do so that rows of shape ``found`` fit ``expected``."""
+    if math.prod(found) != math.prod(expected):
+        return f"give {name} rows of shape {expected}, or change the layer's input shape to {found}"
+    return "put Flatten() before it" if len(expected) == 1 < len(found) else f"use {name}.reshape{(-1, *expected)}"
+
+
+def _place(index: tuple[int, ...]) -> str:
+    """An index in words: row, and column or position within the row.
+
+    >>> _place((5,)), _place((5, 2)), _place((5, 2, 1))
+    ('row 5', 'row 5, column 2', 'row 5, position (2, 1)')
+    """
+    row, *rest = index
+    inside = "" if not rest else f", column {rest[0]}" if len(rest) == 1 else f", position {tuple(rest)}"
+    return f"row {row}{inside}"
+
+
+def _features(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]:,} {_plural('feature', shape[0])}" if len(shape) == 1 else _sizes(shape)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"
+
+
+def _batch(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(['batch', *map(str, shape)])})" if shape else "(batch,)"
+
+
+def _described(array: Array) -> str:
+    return f"{array.dtype}[{','.join(map(str, array.shape))}]"
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else word + ("es" if word.endswith("s") else "s")

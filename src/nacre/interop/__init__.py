@@ -1,0 +1,1 @@
+"""Other people's files: what nacre writes for them and reads from them."""

@@ -1,0 +1,20 @@
+"""A program as data: values made by operations, and the graph they form."""
+
+from nacre.ir.graph import Graph, Input, Operation, Value, install_operator, order
+from nacre.ir.text import parse, to_text
+from nacre.ir.types import DTYPES, TensorType
+from nacre.ir.verify import verify
+
+__all__ = [
+    "DTYPES",
+    "Graph",
+    "Input",
+    "Operation",
+    "TensorType",
+    "Value",
+    "install_operator",
+    "order",
+    "parse",
+    "to_text",
+    "verify",
+]

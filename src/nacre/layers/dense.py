@@ -1,0 +1,65 @@
+"""The densely connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nacre import activations, initializers, ops
+from nacre.errors import ShapeError, UsageError
+from nacre.ir import Value
+from nacre.layers.layer import Layer, Parameter, Shape
+
+
+class Dense(Layer):
+    """activation(x @ kernel + bias): each unit sees all features.   x (batch, ..., features) -> (batch, ..., units)
+
+    ``kernel`` (features, units) begins as ``kernel_initializer`` says, ``bias`` (units,) as ``bias_initializer``.
+
+    >>> from nacre.models import Sequential
+    >>> Sequential([Dense(5, input_dim=900)]).count_params()
+    4505
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(units, bool) or not isinstance(units, int) or units <= 0:
+            raise UsageError(f"Dense needs a positive whole number of units, got {units!r}.")
+        self.units = units
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel: Parameter | None = None
+        self.bias: Parameter | None = None
+
+    def build(self, input_shape: Shape) -> None:
+        """Create kernel and bias."""
+        features = input_shape[-1]
+        if len(input_shape) < 2 or features is None:
+            raise ShapeError(f"Dense {self.name!r} needs inputs of shape (batch, features), got {input_shape}.")
+        self.kernel = self.add_weight((features, self.units), self.kernel_initializer, "kernel")
+        self.bias = self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+
+    def check_input(self, shape: tuple[int, ...]) -> None:
+        """The last axis must be the features the kernel was made for."""
+        assert self.kernel is not None
+        features = self.kernel.shape[0]
+        if len(shape) < 2 or shape[-1] != features:
+            hint = "put Flatten() before it" if len(shape) > 2 else ""
+            raise ShapeError(
+                f"Dense {self.name!r} expects {features} features, got {shape[-1]}.", {"input": shape}, hint
+            )
+
+    def call(self, x: Value) -> Value:
+        """activation(x @ kernel + bias)."""
+        assert self.kernel is not None
+        y = ops.matmul(x, self.kernel)
+        return self.activation(y if self.bias is None else y + self.bias)

@@ -1,0 +1,37 @@
+"""Where a network begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nacre.errors import UsageError
+from nacre.ir import Value
+from nacre.layers.layer import Layer
+
+
+class InputLayer(Layer):
+    """States the shape of one sample, without the batch."""
+
+    autocast = False
+
+    def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n <= 0 for n in sizes):
+            raise UsageError(f"The shape of an input is a tuple of positive sizes without the batch, got {shape!r}.")
+        super().__init__(**kwargs)
+        self.shape = sizes
+        self.input_shape = sizes
+
+    def call(self, x: Value) -> Value:
+        """x itself."""
+        return x
+
+
+def Input(shape: Sequence[int], *, name: str | None = None) -> InputLayer:  # noqa: N802 - Keras's name
+    """The beginning of a network: ``shape`` of one sample, without the batch.
+
+    >>> Input((28, 28)).shape
+    (28, 28)
+    """
+    return InputLayer(shape, name=name)

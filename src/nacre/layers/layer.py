@@ -1,0 +1,171 @@
+"""What all layers share: a name, a dtype, weights that are created when the input's shape is known."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre import initializers, ops
+from nacre.configured import Configured, snake_case
+from nacre.errors import ShapeError, UsageError, did_you_mean
+from nacre.ir import Input, TensorType, Value
+from nacre.ops import next_seed
+
+Array = npt.NDArray[Any]
+Shape = tuple[int | None, ...]
+
+
+class Parameter(Input):
+    """A weight: an input of every graph it is used in, and an array.
+
+    The array is made when it is first needed, so that a network can be counted and planned before it takes memory; the seed of
+    its first value is drawn at once, so that the order of use does not matter.
+    """
+
+    __slots__ = ("_value", "initializer", "seed", "trainable")
+
+    def __init__(self, name: str, type_: TensorType, initializer: Any, trainable: bool) -> None:
+        super().__init__(name, type_)
+        self.initializer = initializer
+        self.trainable = trainable
+        self.seed = next_seed()
+        self._value: Array | None = None
+
+    @property
+    def value(self) -> Array:
+        """The weight's memory, which training changes in place."""
+        if self._value is None:
+            self._value = self.type.zeros()
+            self._value[...] = initializers.initial(self.initializer, self.shape, self.dtype, self.seed)
+        return self._value
+
+    def assign(self, array: Any) -> None:
+        """Overwrite the weight; the shape must agree."""
+        given = np.asarray(array)
+        if given.shape != self.shape:
+            raise ShapeError(f"{self.name!r} has shape {self.shape}, got {given.shape}.")
+        self.value[...] = given
+
+    def numpy(self) -> Array:
+        """A copy of the weight as it is now."""
+        return self.value.copy()
+
+
+class Layer(Configured):
+    """Base of all layers.
+
+    A subclass stores its arguments in ``__init__``, creates its weights in ``build(input_shape)`` with `add_weight`, and composes
+    operations in ``call(x)``, or ``call(x, training)`` if it acts differently in training.
+
+    ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in.
+    """
+
+    autocast = True  # numbers of another dtype are cast to the layer's before `call`
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        dtype: str = "float32",
+        trainable: bool = True,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            known = self.config_names()
+            word = next(iter(unknown))
+            raise UsageError(f"{type(self).__name__} has no argument {word!r}.", hint=did_you_mean(word, known))
+        if name is not None and (not name or len(name) > 200 or not name.isprintable() or "/" in name):
+            raise UsageError(
+                f"A layer cannot be called {name!r}.", hint="letters, digits, spaces and _ make a name; / does not"
+            )
+        if dtype not in ("float32", "float64"):
+            raise UsageError(f"A layer cannot compute in {dtype!r}.", hint="float32 or float64")
+        self.given_name = name
+        self.name = name or snake_case(type(self).__name__)
+        self.dtype = dtype
+        self.trainable = trainable
+        self.input_dim = input_dim
+        self.input_shape = tuple(input_shape) if input_shape is not None else None
+        self.weights: list[Parameter] = []
+        self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
+        self.built_for: Shape | None = None
+
+    @property
+    def expected_shape(self) -> tuple[int, ...] | None:
+        """The input's shape without the batch, if the layer was told."""
+        return (
+            self.input_shape if self.input_shape is not None else None if self.input_dim is None else (self.input_dim,)
+        )
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights exist."""
+        return self.built_for is not None
+
+    def add_weight(
+        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True
+    ) -> Parameter:
+        """Create a weight that the layer owns."""
+        type_ = TensorType(tuple(shape), self.dtype)
+        weight = Parameter(f"{self.name}/{name}", type_, initializers.get(initializer), trainable and self.trainable)
+        self.weights.append(weight)
+        return weight
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights for inputs of this shape, batch first (as None). A layer without weights has nothing to do."""
+
+    def call(self, x: Value) -> Value:
+        """The layer's output, composed of operations."""
+        raise NotImplementedError
+
+    def __call__(self, x: Value, training: bool = False) -> Value:
+        """The layer's output; the weights are created on first use."""
+        shape: Shape = (None, *x.shape[1:])
+        if self.built_for is None:
+            self._check_expected(shape)
+            self.build(shape)
+            self.built_for = shape
+        self.check_input(x.shape)
+        if self.autocast and x.dtype != self.dtype:
+            x = ops.cast(x, dtype=self.dtype)
+        if "training" in inspect.signature(self.call).parameters:
+            return self.call(x, training=training)  # type: ignore[call-arg]
+        return self.call(x)
+
+    def check_input(self, shape: tuple[int, ...]) -> None:
+        """Raise `ShapeError` for an input that the layer cannot take."""
+
+    def _check_expected(self, shape: Shape) -> None:
+        if self.expected_shape is not None and self.expected_shape != shape[1:]:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r} was told to expect inputs of shape {self.expected_shape}, "
+                f"but inputs of shape {shape[1:]} reach it."
+            )
+
+    def count_params(self) -> int:
+        """Number of weights."""
+        return sum(w.type.size for w in self.weights)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the layer's weights."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite the layer's weights; shapes must agree."""
+        if len(weights) != len(self.weights):
+            raise ShapeError(f"{self.name!r} has {len(self.weights)} weights, got {len(weights)}.")
+        for weight, array in zip(self.weights, weights, strict=True):
+            weight.assign(array)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        return super().get_config() | {"name": self.name}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"

@@ -1,0 +1,570 @@
+"""Models: layers put together, trained, asked, saved. The face of nacre, with Keras 3's names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre import __version__, losses, metrics, optimizers
+from nacre.backends.base import State
+from nacre.configured import Configured, resolve, serialize
+from nacre.data import Dataset
+from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UsageError
+from nacre.interop import safetensors
+from nacre.ir import Input as GraphInput
+from nacre.ir import TensorType, Value
+from nacre.layers import TABLE, InputLayer, Layer, Parameter
+from nacre.layers.layer import Shape
+from nacre.ops import next_seed
+from nacre.training import Callback, History, Trainer
+from nacre.training.callbacks import Callbacks
+from nacre.training.program import Goal, slot_types
+from nacre.training.progress import describe, reporter
+from nacre.training.trainer import EVALUATION_ROWS
+
+Array = npt.NDArray[Any]
+
+_FORMAT = 1  # of the metadata in a model file
+
+
+class Model(Configured):
+    """What all models can do. `Sequential` says how the layers are put together."""
+
+    def __init__(self, name: str = "model") -> None:
+        self.name = name
+        self.layers: list[Layer] = []
+        self.history: History | None = None
+        self.stop_training = False
+        self._seed = next_seed()
+        self._settings: dict[str, Any] | None = None
+        self._trainer: Trainer | None = None
+        self._restored: dict[str, Array] = {}  # slots out of a file, until a trainer takes them over
+
+    # -------------------------------------------------------------- what a kind of model must say
+
+    def forward(self, x: Value, training: bool) -> Value:
+        """The output for a batch, composed of operations."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Shape) -> None:
+        """Create all weights for inputs of this shape, batch first (as None)."""
+        raise NotImplementedError
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch first (as None)."""
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, batch first (as None)."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------- weights
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights, layer by layer."""
+        return [w for layer in self.layers for w in layer.weights]
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights exist."""
+        return all(layer.built for layer in self.layers) and bool(self.layers)
+
+    def _need_built(self) -> None:
+        if not self.built:
+            raise NotBuiltError(
+                f"The model {self.name!r} has no weights yet: it does not know its input's shape.",
+                hint="begin with nacre.Input(shape), give the first layer input_shape=..., or call fit",
+            )
+
+    def count_params(self) -> int:
+        """Number of weights."""
+        self._need_built()
+        return sum(w.type.size for w in self.weights)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, in order: kernel, bias, kernel, bias, ..."""
+        self._need_built()
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights; number and shapes must agree, else `ShapeError` and nothing changes."""
+        self._need_built()
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(self.weights):
+            raise ShapeError(f"The model has {len(self.weights)} weights, got {len(arrays)}.")
+        for weight, array in zip(self.weights, arrays, strict=True):
+            if weight.shape != array.shape:
+                raise ShapeError(f"{weight.name!r} has shape {weight.shape}, got {array.shape}.")
+        for weight, array in zip(self.weights, arrays, strict=True):
+            weight.assign(array)
+
+    # -------------------------------------------------------------- compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Sequence[Any] | None = None,
+        *,
+        backend: str = "native",
+    ) -> None:
+        """Choose optimizer, loss and metrics, each by name or as an object.
+
+        ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
+        velocities, not the weights. Raises `UnknownName` for a name that does not exist.
+        """
+        if loss is None:
+            raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
+        if isinstance(metrics, str) or not all(isinstance(m, str | _Metric) for m in metrics or []):
+            raise UsageError(
+                f"metrics is a list of names or metrics, got {metrics!r}.", hint='for example metrics=["accuracy"]'
+            )
+        for metric in metrics or []:
+            if metric not in ("accuracy", "acc"):
+                _get_metric(metric)
+        self._settings = {
+            "optimizer": optimizers.get(optimizer),
+            "loss": losses.get(loss),
+            "metrics": list(metrics or []),
+            "backend": backend,
+        }
+        self._trainer, self._restored = None, {}
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer:
+        """The optimizer; its learning rate may be set between epochs."""
+        optimizer: optimizers.Optimizer = self._compiled["optimizer"]
+        return optimizer
+
+    @property
+    def _compiled(self) -> dict[str, Any]:
+        if self._settings is None:
+            raise NotBuiltError(
+                "The model has not been compiled.", hint='call model.compile(optimizer="sgd", loss=...) first'
+            )
+        return self._settings
+
+    def _training(self, target: TensorType) -> Trainer:
+        """The trainer for targets of this type."""
+        settings = self._compiled
+        if self._trainer is None or self._trainer.goal is None:
+            output = TensorType(tuple(n or 1 for n in self.output_shape))
+            chosen = [_get_metric(m, target, output) for m in settings["metrics"]]
+            if len({m.name for m in chosen} | {"loss"}) < len(chosen) + 1:
+                raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in chosen)})
+            goal = Goal(settings["loss"], settings["optimizer"], chosen)
+            self._trainer = Trainer(
+                self, State(self._weights_by_name() | self._restored), settings["backend"], goal, self._seed
+            )
+        return self._trainer
+
+    def _predicting(self) -> Trainer:
+        """The trainer that there is, or one that can only predict."""
+        if self._trainer is None:
+            backend = self._settings["backend"] if self._settings else "native"
+            self._trainer = Trainer(self, State(self._weights_by_name()), backend, None, self._seed)
+        return self._trainer
+
+    def _weights_by_name(self) -> dict[str, Array]:
+        return {w.name: w.value for w in self.weights}
+
+    # -------------------------------------------------------------- data
+
+    def _dataset(self, x: Any, y: Any) -> Dataset:
+        """Checked data for training or evaluation."""
+        if y is None:
+            raise UsageError("Targets are missing.", hint="pass y")
+        data = Dataset(x, y)
+        self._build_for(data)
+        loss: losses.Loss = self._compiled["loss"]
+        if loss.targets == "labels":
+            data = data.check_labels(int(self.output_shape[-1] or 0))
+        elif loss.targets == "probabilities":
+            data.check_probabilities()
+        return data
+
+    def _build_for(self, data: Dataset) -> None:
+        if not self.built:
+            self.build((None, *data.x.shape[1:]))
+        first = next((layer for layer in self.layers if layer.weights), self.layers[0])
+        data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
+
+    # -------------------------------------------------------------- fit, evaluate, predict
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Iterable[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, Any] | None = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+    ) -> History:
+        """Train on x (n, ...) and y for ``epochs`` passes in batches of ``batch_size`` (32), shuffled anew for each pass.
+
+        ``validation_split`` takes the last fraction of the rows, before shuffling. Ctrl-C raises `KeyboardInterrupt` and leaves
+        the model after a whole number of steps. Returns the `History`. Raises `DataError`, `ShapeError` or `DTypeError` for data
+        that does not fit, before anything changes, and `NonFiniteLossError` if training diverges.
+        """
+        size = _positive("batch_size", 32 if batch_size is None else batch_size)
+        _positive("epochs", epochs)
+        if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or initial_epoch < 0:
+            raise UsageError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}.")
+        data = self._dataset(x, y)
+        validation: Dataset | None = None
+        if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+                raise UsageError("validation_data is a pair (x, y).", {"found": type(validation_data).__name__})
+            validation = self._dataset(*validation_data)
+        elif validation_split:
+            data, validation = data.split(validation_split)
+        assert data.y is not None
+        trainer = self._training(TensorType(data.y.shape))
+        self.history = History()
+        self.stop_training = False
+        steps = -(-len(data) // size)
+        called = Callbacks(
+            [*reporter(verbose), *(callbacks or [])],
+            self,
+            epochs=epochs,
+            steps=steps,
+            batch_size=size,
+            samples=len(data),
+            verbose=verbose,
+        )
+        trainer.fit(
+            data,
+            validation,
+            epochs=range(initial_epoch, epochs),
+            batch_size=size,
+            shuffle=shuffle,
+            callbacks=called,
+            history=self.history,
+            stopped=lambda: self.stop_training,
+        )
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        callbacks: Iterable[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics on x and y: a list [loss, ...], one number when there are no metrics, or a dictionary."""
+        size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
+        data = self._dataset(x, y)
+        assert data.y is not None
+        trainer = self._training(TensorType(data.y.shape))
+        logs = trainer.evaluate(data, size, Callbacks(callbacks or [], self, samples=len(data)))
+        if verbose:
+            print(f"{len(data):,} samples  {describe(logs)}", file=sys.stderr)
+        return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        callbacks: Iterable[Callback] | None = None,
+    ) -> Array:
+        """Outputs for the rows of x, float32 (n, ...). A row's output does not depend on the rows beside it."""
+        size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
+        data = Dataset(x, allow_empty=True)
+        self._build_for(data)
+        return self._predicting().predict(
+            data, size, Callbacks(callbacks or [], self, samples=len(data), verbose=verbose)
+        )
+
+    def train_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
+        """One step on one batch; returns loss and metrics of it, before the step, as `evaluate` does."""
+        data = self._dataset(x, y)
+        assert data.y is not None
+        logs = self._training(TensorType(data.y.shape)).epoch(
+            data, len(data), np.arange(len(data)), Callbacks([], self)
+        )
+        return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
+
+    # -------------------------------------------------------------- looking
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print the layers with their output shapes and numbers of weights."""
+        self._need_built()
+        rows = [
+            (f"{layer.name} ({type(layer).__name__})", _shape(s), f"{layer.count_params():,}")
+            for layer, s in self._outputs()
+        ]
+        head = ("Layer (type)", "Output shape", "Params")
+        widths = [max(len(r[i]) for r in [head, *rows]) for i in range(3)]
+        lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in [head, *rows]]
+        rule = "-" * len(lines[0])
+        trainable = sum(w.type.size for w in self.weights if w.trainable)
+        total = self.count_params()
+        size = sum(w.type.nbytes for w in self.weights)
+        tail = f"Total {total:,} ({_bytes(size)}), trainable {trainable:,}, not trainable {total - trainable:,}"
+        print_fn("\n".join([f"Model {self.name!r}", rule, lines[0], rule, *lines[1:], rule, tail]))
+
+    def _outputs(self) -> list[tuple[Layer, Shape]]:
+        """Each layer with the shape of its output."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------- files
+
+    def save(self, path: str | Path) -> None:
+        """Write the model, its training settings and the optimizer's state to ONE file, whole or not at all.
+
+        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
+        """
+        self._need_built()
+        tensors = self._weights_by_name()
+        described: dict[str, Any] = {
+            "format": _FORMAT,
+            "nacre": __version__,
+            "architecture": serialize(self),
+            "input_shape": list(self.input_shape[1:]),
+            "seed": self._seed,
+        }
+        if self._settings is not None:
+            described["training"] = {
+                "optimizer": serialize(self.optimizer),
+                "iterations": self.optimizer.iterations,
+                "loss": serialize(self._settings["loss"]),
+                "metrics": [m if isinstance(m, str) else serialize(m) for m in self._settings["metrics"]],
+                "backend": self._settings["backend"],
+            }
+            slots = (
+                self._trainer.state.arrays
+                if self._trainer is not None and self._trainer.goal is not None
+                else self._restored
+            )
+            tensors |= {
+                f"optimizer/{name}": slots[name] for name in slot_types(self.optimizer, self.weights) if name in slots
+            }
+        safetensors.write(path, tensors, {"nacre": json.dumps(described)})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
+
+
+class Sequential(Model):
+    """Layers one after the other.
+
+    >>> from nacre.layers import Dense
+    >>> model = Sequential([Dense(1000, input_dim=784, activation="relu"), Dense(10, activation="softmax")])
+    >>> model.count_params()
+    795010
+    """
+
+    def __init__(self, layers: Iterable[Layer] | None = None, name: str = "sequential") -> None:
+        super().__init__(name)
+        self._shapes: list[Shape] = []  # before the first layer, and after each
+        self._end: Value | None = None
+        for layer in layers or []:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
+        if not isinstance(layer, Layer):
+            raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
+        if layer in self.layers:
+            raise UsageError(f"The layer {layer.name!r} is in the model already.")
+        if isinstance(layer, InputLayer) and self.layers:
+            raise UsageError("An input stands at the beginning of a model.")
+        self._name(layer)
+        layer.stream = len(self.layers)
+        if self._end is None and not self.layers and layer.expected_shape is not None:
+            self._begin(layer.expected_shape)
+        if self._end is not None:
+            self._append(layer)
+        self.layers.append(layer)
+        self._trainer = None
+
+    def _name(self, layer: Layer) -> None:
+        """A name that no other layer has: dense, dense_1, dense_2."""
+        taken = {other.name for other in self.layers}
+        if layer.name not in taken:
+            return
+        if layer.given_name is not None or layer.built:
+            raise UsageError(
+                f"Two layers of the model are called {layer.name!r}.", hint="give one of them another name"
+            )
+        number = 1
+        while f"{layer.name}_{number}" in taken:
+            number += 1
+        layer.name = f"{layer.name}_{number}"
+
+    def _begin(self, shape: tuple[int, ...]) -> None:
+        # Traced with one row: no layer lets the rows of a batch see one another.
+        self._end = GraphInput("x", TensorType((1, *shape)))
+        self._shapes = [(None, *shape)]
+
+    def _append(self, layer: Layer) -> None:
+        assert self._end is not None
+        before = self._end
+        if layer.expected_shape is not None and layer.expected_shape != before.shape[1:] and self.layers:
+            other = self.layers[-1]
+            raise ShapeError(
+                f"{type(layer).__name__} {layer.name!r} was told to expect {_shape(layer.expected_shape)} inputs, "
+                f"but {type(other).__name__} {other.name!r} before it gives {_shape(before.shape[1:])}.",
+                hint=f"leave out input_dim or input_shape of {layer.name!r}: it follows from the layer before",
+            )
+        self._end = layer(before)
+        self._shapes.append((None, *self._end.shape[1:]))
+
+    def build(self, input_shape: Shape) -> None:
+        """Create all weights for inputs of this shape, batch first (as None)."""
+        if not self.layers:
+            raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
+        layers, self.layers = self.layers, []
+        self._begin(tuple(int(n or 0) for n in input_shape[1:]))
+        for layer in layers:
+            self._append(layer)
+            self.layers.append(layer)
+
+    def forward(self, x: Value, training: bool) -> Value:
+        """The output for a batch."""
+        for layer in self.layers:
+            x = layer(x, training=training)
+        return x
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch first (as None)."""
+        self._need_built()
+        return self._shapes[0]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, batch first (as None)."""
+        self._need_built()
+        return self._shapes[-1]
+
+    def _outputs(self) -> list[tuple[Layer, Shape]]:
+        return [
+            (layer, shape)
+            for layer, shape in zip(self.layers, self._shapes[1:], strict=True)
+            if not isinstance(layer, InputLayer)
+        ]
+
+    def pop(self) -> Layer:
+        """Take the last layer away and return it."""
+        if not self.layers:
+            raise UsageError("The model has no layers.")
+        layer, shape = self.layers.pop(), self._shapes[0] if self._shapes else None
+        self._trainer, self._end, self._shapes = None, None, []
+        if shape is not None and self.layers:
+            self.build(shape)
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and layers."""
+        return {"name": self.name, "layers": [serialize(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described, with fresh weights."""
+        return cls([resolve("layer", layer, TABLE) for layer in config["layers"]], name=config["name"])
+
+
+# ------------------------------------------------------------------ loading
+
+
+def load_model(path: str | Path) -> Sequential:
+    """The model that `Model.save` wrote, compiled as it was, ready to go on.
+
+    Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
+    is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
+    """
+    tensors, metadata = safetensors.read(path)
+    if "nacre" not in metadata:
+        raise ModelFileError(f"{path} is a safetensors file, but not of a nacre model.")
+    try:
+        described = json.loads(metadata["nacre"])
+        if described["format"] != _FORMAT:
+            raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
+        return _restore(described, tensors)
+    except ModelFileError:
+        raise
+    except (NacreError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelFileError(
+            f"{path} does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
+        ) from error
+
+
+def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequential:
+    model: Sequential = resolve("model", described["architecture"], {"Sequential": Sequential})
+    if not model.built:
+        model.build((None, *described["input_shape"]))
+    expected = {w.name: w.type for w in model.weights}
+    training = described.get("training")
+    if training is not None:
+        model.compile(
+            training["optimizer"],
+            training["loss"],
+            [_restored_metric(m) for m in training["metrics"]],
+            backend=training["backend"],
+        )
+        model.optimizer.iterations = int(training["iterations"])
+        slots = slot_types(model.optimizer, model.weights)
+        if any(name.startswith("optimizer/") for name in tensors):
+            expected |= {f"optimizer/{name}": t for name, t in slots.items()}
+    found = {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
+    if found != expected:
+        wrong = next(n for n in [*expected, *found] if found.get(n) != expected.get(n))
+        raise ModelFileError(
+            f"The tensor {wrong!r} does not fit the model.",
+            {"found": found.get(wrong, "nothing"), "expected": expected.get(wrong, "nothing")},
+        )
+    model._seed = int(described["seed"])
+    for weight in model.weights:
+        weight.assign(tensors[weight.name])
+    model._restored = {
+        name.removeprefix("optimizer/"): a for name, a in tensors.items() if name.startswith("optimizer/")
+    }
+    return model
+
+
+def _restored_metric(described: Any) -> Any:
+    return described if isinstance(described, str) else _get_metric(described)
+
+
+# ------------------------------------------------------------------ small things
+
+_Metric, _get_metric = metrics.Metric, metrics.get
+
+
+def _positive(name: str, number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise UsageError(f"{name} is a whole number from 1 on, got {number!r}.")
+    return int(number)
+
+
+def _shape(shape: Shape) -> str:
+    return f"({', '.join('batch' if n is None else str(n) for n in shape)})"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+__all__ = ["Model", "Sequential", "load_model"]

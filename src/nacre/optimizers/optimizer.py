@@ -1,0 +1,53 @@
+"""What all optimizers share: a learning rate, and slots beside each weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.configured import Configured, snake_case
+from nacre.errors import UsageError
+from nacre.ir import TensorType, Value
+
+
+class Optimizer(Configured):
+    """One update rule, as a graph. ``iterations`` counts the steps taken."""
+
+    def __init__(self, learning_rate: float, name: str | None = None) -> None:
+        self.learning_rate = learning_rate
+        self.name = name or snake_case(type(self).__name__)
+        self.iterations = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next steps; may be set at any time."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not np.isfinite(rate) or rate < 0:
+            raise UsageError(f"A learning rate is a number that is not negative, got {rate!r}.")
+        self._learning_rate = float(rate)
+
+    def rates(self, steps: int) -> npt.NDArray[np.float32]:
+        """The learning rate of each of the next ``steps`` steps."""
+        return np.full(steps, self.learning_rate, dtype=np.float32)
+
+    def slots(self, weight: TensorType) -> Mapping[str, TensorType]:
+        """What is kept beside a weight of this type from step to step; all begin at zero."""
+        raise NotImplementedError
+
+    def update(
+        self, weight: Value, gradient: Value, slots: Mapping[str, Value], learning_rate: Value
+    ) -> tuple[Value, dict[str, Value]]:
+        """The weight and its slots after a step."""
+        raise NotImplementedError
+
+
+def share(name: str, value: float) -> float:
+    """A number in [0, 1), or `UsageError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise UsageError(f"{name} lies in [0, 1), got {value!r}.")
+    return float(value)

@@ -1,0 +1,125 @@
+"""Callbacks: what happens at the edges of runs, epochs and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+from nacre.backends.base import Feed
+from nacre.errors import UsageError
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Base of callbacks. Override the hooks you need; ``self.model`` is the model, ``self.params`` the settings of the run.
+
+    Training enters Python only at the ends of epochs, unless a callback overrides a batch hook: then it stops at each batch,
+    for all callbacks.
+    """
+
+    model: Any = None
+    params: dict[str, Any]
+
+    def set_model(self, model: Any) -> None:
+        """Called once, before anything else."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Called once with epochs, steps, batch_size and verbose."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation; ``logs`` holds the figures, those of validation with ``val_`` before them."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of training."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of training."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of training."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of training; ``logs`` holds the figures of the epoch so far."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation, also the one at the end of an epoch."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of evaluation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of prediction."""
+
+    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> AbstractContextManager[None]:
+        """A context around each native call; meanwhile ``feed.done`` counts steps, and ``figures()`` tells how they went."""
+        return nullcontext()
+
+
+_BATCH_HOOKS = {
+    "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+
+
+class Callbacks:
+    """Several callbacks, called in turn."""
+
+    def __init__(self, callbacks: Iterable[Callback], model: Any, **params: Any) -> None:
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise UsageError(
+                    f"{callback!r} is no callback.", hint="a subclass of nacre.callbacks.Callback, made: MyCallback()"
+                )
+            callback.set_model(model)
+            callback.set_params(params)
+
+    def call(self, hook: str, *arguments: Any) -> None:
+        """Call one hook of all."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)
+
+    def wants_batches(self, kind: str) -> bool:
+        """Whether any of them overrides a batch hook of "train", "test" or "predict"."""
+        return any(
+            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in _BATCH_HOOKS[kind]
+        )
+
+    @contextmanager
+    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> Iterator[None]:
+        """The contexts of all."""
+        with ExitStack() as stack:
+            for callback in self.callbacks:
+                stack.enter_context(callback.watching(feed, figures))
+            yield

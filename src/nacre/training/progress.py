@@ -1,0 +1,103 @@
+"""Progress for people: a bar per epoch on a terminal, a line per epoch elsewhere. It goes to standard error."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nacre.backends.base import Feed
+from nacre.training.callbacks import Callback, Logs
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_REFRESH = 0.1  # seconds between two looks at the counters
+
+
+class ProgressBar(Callback):
+    """Shows speed, figures and time left while an epoch runs, and a line when it is over."""
+
+    def __init__(self, bar: bool) -> None:
+        self.bar = bar
+        self.started = 0.0
+        self.rows = 0
+        self.title = ""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Start the clock."""
+        epochs = self.params["epochs"]
+        self.title = f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}"
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Print the line that stays."""
+        seconds = time.perf_counter() - self.started
+        rate = f"{self.params['samples'] / max(seconds, 1e-9):,.0f} samples/s"
+        print(f"{self.title}  {seconds:6.2f} s  {rate:>19}  {describe(logs or {})}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> Iterator[None]:
+        """A bar that follows the counters from a thread of its own; the run is not asked."""
+        if not self.bar or not self.title or self.params.get("batches_watched"):
+            yield
+            return
+        with _bar() as progress:
+            task = progress.add_task(self.title, total=sum(feed.batches), figures="")
+            over = threading.Event()
+
+            def look() -> None:
+                while not over.wait(_REFRESH):
+                    progress.update(task, completed=sum(feed.batches[: int(feed.done[0])]), figures=describe(figures()))
+                    progress.refresh()
+
+            thread = threading.Thread(target=look, daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                over.set()
+                thread.join()
+
+
+def describe(logs: Logs) -> str:
+    """Figures in one line.
+
+    >>> describe({"loss": 0.25, "accuracy": 0.9})
+    'loss 0.2500  accuracy 0.9000'
+    """
+    return "  ".join(
+        f"{name} {value:.4f}" if abs(value) < 1e4 else f"{name} {value:.3e}" for name, value in logs.items()
+    )
+
+
+def _bar() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and only needed on a terminal
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Speed(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed or 0:,.0f} samples/s", style="progress.data.speed")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Speed(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=False,
+    )
+
+
+def reporter(verbose: str | int) -> list[Callback]:
+    """The callback for Keras's ``verbose``: 0 nothing, 1 a bar, 2 a line per epoch, "auto" a bar on a terminal, else lines."""
+    if verbose in (0, "0", False):
+        return []
+    return [ProgressBar(bar=verbose != 2 and sys.stderr.isatty())]
