@@ -51,6 +51,7 @@ $(V)/.ready: $(V)/.python $(SOURCES)
 	@echo "installing nacre into $(V) (compiles the C++ core)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt "scikit-build-core>=1.1,<2" "nanobind>=3.1,<4" cmake ninja
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e .
+	@$(BIN)/python -m compileall -q src
 	@echo $(FILES) > $(V)/.files
 	@touch $@
 

@@ -2,6 +2,9 @@
 // error.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -13,6 +16,14 @@ struct Error : std::runtime_error {
 
 inline void require(bool condition, const std::string& message) {
   if (!condition) throw Error(message);
+}
+
+// The product of sizes, none of them negative; throws when it does not fit.
+inline size_t product(std::initializer_list<int64_t> sizes) {
+  int64_t all = 1;
+  for (int64_t size : sizes)
+    require(size >= 0 && !__builtin_mul_overflow(all, size, &all), "a size is negative or too large");
+  return static_cast<size_t>(all);
 }
 
 }  // namespace nacre

@@ -195,7 +195,7 @@ class Model(Configured):
     def _build_for(self, data: Dataset) -> None:
         if not self.built:
             self.build((None, *data.x.shape[1:]))
-        first = next((layer for layer in self.layers if layer.weights), self.layers[0])
+        first = next(layer for layer in self.layers if not isinstance(layer, InputLayer))
         data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
 
     # -------------------------------------------------------------- fit, evaluate, predict

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nacre.errors import DTypeError, ModelFileError, UsageError
-from nacre.interop.safetensors import DTYPES, MAX_HEADER, _encoded, _metadata_crc32, _prefix, read, write
+from nacre.files import _prefix
+from nacre.interop.safetensors import DTYPES, MAX_HEADER, _encoded, _metadata_crc32, read, write
 
 Array = npt.NDArray[Any]
 

@@ -211,7 +211,8 @@ void map(const Call& call) {
 }  // namespace reference
 
 std::vector<size_t> extents::map(const int64_t* args, size_t count) {
-  require(count >= 5 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0 && args[3] > 0, "map: bad header");
+  require(count >= 5 && args[0] >= 0 && args[0] < (int64_t{1} << 60) && args[1] >= 0 && args[2] >= 0 && args[3] > 0,
+          "map: bad header");
   for (int n : {1, 2, 3}) require(args[n] < 100000, "map: too long");
   require(static_cast<int64_t>(count) == 5 + 3 * args[1] + 5 * args[2] + 2 * args[3], "map: wrong number of integers");
   const MapProgram program(args);

@@ -27,8 +27,8 @@ void matmul(const Call& call) {
 
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   require(count == 5 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
-  const size_t m = args[0], k = args[1], n = args[2];
-  return {4 * m * k, 4 * k * n, 4 * m * n};
+  const int64_t m = args[0], k = args[1], n = args[2];
+  return {product({4, m, k}), product({4, k, n}), product({4, m, n})};
 }
 
 }  // namespace nacre

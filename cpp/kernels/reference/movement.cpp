@@ -101,21 +101,21 @@ std::vector<size_t> extents::copy(const int64_t* args, size_t count) {
   const Walk walk(args);
   require(count == static_cast<size_t>(6 + 3 * walk.rank), "copy: wrong number of integers");
   require(walk.input_offset >= 0 && walk.output_offset >= 0 && walk.output_items >= 0, "copy: negative offset");
-  int64_t in = walk.input_offset + 1, out = walk.output_offset + 1;
+  size_t in = walk.input_offset + 1, out = walk.output_offset + 1;
   for (int64_t a = 0; a < walk.rank; ++a) {
     const Walk::Axis& axis = walk.axis[a];
     require(axis.size >= 0 && axis.input >= 0 && axis.output >= 0, "copy: negative size or stride");
-    if (axis.size == 0) return {0, static_cast<size_t>(walk.output_items * walk.item)};
-    in += (axis.size - 1) * axis.input;
-    out += (axis.size - 1) * axis.output;
+    if (axis.size == 0) return {0, product({walk.output_items, walk.item})};
+    in += product({axis.size - 1, axis.input});
+    out += product({axis.size - 1, axis.output});
   }
-  return {static_cast<size_t>(in * walk.item), static_cast<size_t>(std::max(out, walk.output_items) * walk.item)};
+  out = std::max(out, static_cast<size_t>(walk.output_items));
+  return {product({static_cast<int64_t>(in), walk.item}), product({static_cast<int64_t>(out), walk.item})};
 }
 
 std::vector<size_t> extents::take(const int64_t* args, size_t count) {
   require(count == 3 && args[0] > 0 && args[1] >= 0 && args[2] >= 0, "take: bad sizes");
-  const size_t rows = args[0], width = args[1], n = args[2];
-  return {4 * rows * width, 4 * n, 4 * n * width};
+  return {product({4, args[0], args[1]}), product({4, args[2]}), product({4, args[2], args[1]})};
 }
 
 std::vector<size_t> extents::scatter_add(const int64_t* args, size_t count) {

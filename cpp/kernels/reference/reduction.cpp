@@ -86,7 +86,7 @@ void argmax(const Call& call) {
 
 std::vector<size_t> extents::reduce_sum(const int64_t* args, size_t count) {
   require(count == 3 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "reduction: bad sizes");
-  return {4 * static_cast<size_t>(args[0] * args[1] * args[2]), 4 * static_cast<size_t>(args[0] * args[2])};
+  return {product({4, args[0], args[1], args[2]}), product({4, args[0], args[2]})};
 }
 
 std::vector<size_t> extents::reduce_max(const int64_t* args, size_t count) {

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from nacre.data.readers.idx import read_idx
 from nacre.errors import DataError
+from nacre.files import write_whole
 
 Array = npt.NDArray[Any]
 Split = tuple[tuple[Array, Array], tuple[Array, Array]]
@@ -163,7 +164,7 @@ def _fetched(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for part in _MNIST:
             if not _local(folder, part):
-                _keep(folder / f"{part.file}.gz", _verified(part, _download(part)))
+                write_whole(folder / f"{part.file}.gz", [_verified(part, _download(part))])
     except (OSError, HTTPException) as fault:
         raise _unavailable(folder, f"{type(fault).__name__}: {fault}") from fault
     except ValueError as fault:
@@ -197,19 +198,6 @@ def _verified(part: _Part, content: bytes) -> bytes:
         sums = f"sha256 {found[:12]}..., expected {part.sha256[:12]}..."
         raise ValueError(f"{part.file}.gz has the wrong checksum: {sums}")
     return content
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _unavailable(folder: Path, why: str) -> DataError:

@@ -12,18 +12,17 @@ import contextlib
 import json
 import math
 import os
-import platform
 import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import DTypeError, ModelFileError, UsageError
+from nacre.files import write_whole
 
 Array = npt.NDArray[Any]
 
@@ -71,16 +70,12 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: 
     ({'dense/bias': array([0., 0., 0.], dtype=float32)}, {'framework': 'nacre'})
     >>> folder.cleanup()
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}")
     arrays = {name: _stored(name, np.asarray(array)) for name, array in tensors.items()}
     # Wide items first keeps every tensor aligned; otherwise the order is the caller's.
     arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
     _check_names(arrays)
     header = _header(arrays, _sealed(arrays, metadata))
-    _sweep(target)
-    _replace(target, [header, *map(_bytes, arrays.values())])
+    write_whole(path, [header, *map(_bytes, arrays.values())])
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -149,59 +144,6 @@ def _header(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     if len(header) > MAX_HEADER:
         raise UsageError(f"Names and metadata take {len(header):,} bytes, a model file has room for {MAX_HEADER:,}.")
     return len(header).to_bytes(8, "little") + header
-
-
-def _replace(target: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write a new file beside ``target``, make it durable, then let it take the name."""
-    temporary = target.with_name(f"{_prefix(target)}{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable."""
-    if os.name == "nt":  # Windows cannot open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _prefix(target: Path) -> str:
-    """How temporary files for ``target`` begin: with the host, since folders are shared and process ids are not."""
-    return f".{target.name}.{zlib.crc32(platform.node().encode()):08x}."
-
-
-def _sweep(target: Path) -> None:
-    """Remove what writers of ``target`` that were killed have left."""
-    pattern = re.compile(re.escape(_prefix(target)) + r"(\d{1,9})\.[0-9a-f]{8}\.tmp")
-    for path in target.parent.iterdir():
-        found = pattern.fullmatch(path.name)
-        if found and not _alive(int(found[1])):
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                path.unlink()
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":  # there, signal 0 is not a question
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 # Reading. Here a ValueError is a reason to refuse the file; `read` adds which file.

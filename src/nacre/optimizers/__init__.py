@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from nacre.configured import names as _names
 from nacre.configured import resolve as _resolve
 from nacre.errors import UsageError as _UsageError
 from nacre.optimizers.optimizer import Optimizer
@@ -10,7 +9,7 @@ from nacre.optimizers.rmsprop import RMSprop
 from nacre.optimizers.sgd import SGD
 
 OPTIMIZERS = (RMSprop, SGD)
-_TABLE = _names(*OPTIMIZERS)
+_TABLE = {o.__name__: o for o in OPTIMIZERS} | {o.__name__.lower(): o for o in OPTIMIZERS}
 
 
 def get(identifier: Any) -> Optimizer:

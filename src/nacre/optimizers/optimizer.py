@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from nacre.configured import Configured, snake_case
+from nacre.configured import Configured
 from nacre.errors import UsageError
 from nacre.ir import TensorType, Value
 
@@ -17,7 +17,7 @@ class Optimizer(Configured):
 
     def __init__(self, learning_rate: float, name: str | None = None) -> None:
         self.learning_rate = learning_rate
-        self.name = name or snake_case(type(self).__name__)
+        self.name = name or type(self).__name__.lower()
         self.iterations = 0
 
     @property

@@ -6,6 +6,8 @@ import json
 import math
 from pathlib import Path
 
+from nacre.files import write_whole
+
 
 class History:
     """Figures by epoch. ``history["loss"]`` and others are lists with one number per epoch; ``epoch`` lists the epochs.
@@ -32,7 +34,7 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Write one JSON line per epoch."""
-        Path(path).write_text("".join(line + "\n" for line in self.lines()), encoding="utf-8")
+        write_whole(path, [(line + "\n").encode() for line in self.lines()])
 
     def __repr__(self) -> str:
         return f"<History: {len(self.epoch)} epochs of {', '.join(self.history)}>"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _REFRESH = 0.1  # seconds between two looks at the counters
+_WIDTH = 16  # of the bar, so that a line fits on a terminal of 80 columns
 
 
 class ProgressBar(Callback):
@@ -24,7 +25,6 @@ class ProgressBar(Callback):
     def __init__(self, bar: bool) -> None:
         self.bar = bar
         self.started = 0.0
-        self.rows = 0
         self.title = ""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -36,31 +36,36 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Print the line that stays."""
         seconds = time.perf_counter() - self.started
-        rate = f"{self.params['samples'] / max(seconds, 1e-9):,.0f} samples/s"
-        print(f"{self.title}  {seconds:6.2f} s  {rate:>19}  {describe(logs or {})}", file=sys.stderr, flush=True)
+        full = f" {'━' * _WIDTH}" if self.bar else ""
+        rate = f"{self.params['samples'] / max(seconds, 1e-9):,.0f}/s"
+        print(f"{self.title}{full} {seconds:6.2f} s {rate:>11}  {describe(logs or {})}", file=sys.stderr, flush=True)
 
     @contextmanager
     def watching(self, feed: Feed, figures: Callable[[], Logs]) -> Iterator[None]:
         """A bar that follows the counters from a thread of its own; the run is not asked."""
-        if not self.bar or not self.title or self.params.get("batches_watched"):
+        if not self.bar or not self.title:
             yield
+            return
+        over = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(over, feed, figures), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _follow(self, over: threading.Event, feed: Feed, figures: Callable[[], Logs]) -> None:
+        """Draw until it is over; what is over at the first look is not drawn at all."""
+        if over.wait(_REFRESH):
             return
         with _bar() as progress:
             task = progress.add_task(self.title, total=sum(feed.batches), figures="")
-            over = threading.Event()
-
-            def look() -> None:
-                while not over.wait(_REFRESH):
-                    progress.update(task, completed=sum(feed.batches[: int(feed.done[0])]), figures=describe(figures()))
-                    progress.refresh()
-
-            thread = threading.Thread(target=look, daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                over.set()
-                thread.join()
+            while True:
+                done = sum(feed.batches[: int(feed.done[0])])
+                progress.update(task, completed=done, figures=describe(figures()), refresh=True)
+                if over.wait(_REFRESH):
+                    return
 
 
 def describe(logs: Logs) -> str:
@@ -81,12 +86,12 @@ def _bar() -> Progress:
 
     class Speed(ProgressColumn):
         def render(self, task: Any) -> Text:
-            return Text(f"{task.speed or 0:,.0f} samples/s", style="progress.data.speed")
+            speed = task.completed / task.elapsed if task.elapsed else 0
+            return Text(f"{speed:,.0f}/s", style="progress.data.speed", no_wrap=True)
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
+        BarColumn(bar_width=_WIDTH),
         Speed(),
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(compact=True),

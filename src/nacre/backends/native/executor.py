@@ -35,6 +35,8 @@ class NativeExecutable:
         """See `nacre.backends.base.Executable`. Ctrl-C is noticed within a few hundredths of a second, between two steps."""
         program = self.program
         feed = feed or Feed(program, len(order))
+        if not len(order):
+            return feed.finished()
         with self._lock:
             self._executor.run(
                 state=[_bytes(state[name]) for name in program.state],

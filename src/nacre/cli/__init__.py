@@ -1,0 +1,36 @@
+"""The command line. To add a command: a file here, and its name in the list below."""
+
+import click
+
+from nacre import __version__
+from nacre.cli.completion import completion
+from nacre.cli.demo import demo
+from nacre.cli.evaluate import evaluate
+from nacre.cli.predict import predict
+from nacre.cli.shell import Shell
+from nacre.cli.summary import summary
+from nacre.cli.train import train
+
+COMMANDS: tuple[click.Command, ...] = (demo, train, evaluate, predict, summary, completion)
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=Shell, context_settings=_SETTINGS)
+@click.version_option(__version__, prog_name="nacre")
+def main() -> None:
+    """Deep networks, trained at the speed of the machine.
+
+    \b
+    Examples:
+      nacre demo
+      nacre train digits
+      nacre train --help
+    """
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+
+__all__ = ["COMMANDS", "main"]

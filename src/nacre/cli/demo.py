@@ -1,0 +1,81 @@
+"""nacre demo: a network that learns to read digits, from nothing, in a few seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from nacre.cli.options import JSON, QUIET, plain, show
+from nacre.cli.pictures import Picture, gallery, style_for
+from nacre.cli.sources import open_data
+from nacre.cli.train import Outcome, Settings, carry_out, describe
+from nacre.data import Dataset, digits
+
+Array = npt.NDArray[Any]
+
+SETTINGS = Settings("digits", epochs=15, momentum=0.9, seed=7)
+SHOWN = 8
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), help="A new folder for the run.  [default: runs/demo-DATE-NNN]")
+@JSON
+@QUIET
+def demo(out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Train on handwritten digits and show what the network says.
+
+    \b
+    Examples:
+      nacre demo
+      nacre demo --out my-run
+    """
+    source = open_data(SETTINGS.data)
+    if not quiet:
+        click.echo(f"Training on {len(source.train):,} handwritten digits of 8 x 8 pixels.", err=True)
+    outcome = carry_out(SETTINGS, source, out, quiet, kind="demo")
+    said = outcome.model.predict(source.last.x, verbose=0).argmax(axis=1)
+    figures = {name: plain(value) for name, value in outcome.figures.items()}
+    show(as_json, {"run": str(outcome.run.folder), **figures}, "" if as_json else _story(outcome, source.last, said))
+
+
+def _story(outcome: Outcome, test: Dataset, said: Array) -> str:
+    style = style_for(sys.stdout, os.environ)
+    pictures = gallery(_chosen(test, said), style, shutil.get_terminal_size().columns - 1)
+    return "\n\n".join([describe(outcome), pictures, _verdict(test, said), _next(outcome.run.folder)])
+
+
+def _chosen(test: Dataset, said: Array) -> list[Picture]:
+    """Different digits that it reads right, in the order of the test set, then a mistake if there is one."""
+    assert test.y is not None
+    wrong = np.flatnonzero(said != test.y)[:1]
+    right = np.flatnonzero(said == test.y)
+    first = np.sort(np.unique(test.y[right], return_index=True)[1])[: SHOWN - len(wrong)]
+    return [_picture(test.x[row], int(test.y[row]), int(said[row])) for row in [*right[first], *wrong]]
+
+
+def _picture(image: Array, true: int, said: int) -> Picture:
+    return Picture(image / digits.scale, f"true {true}, said {said}", wrong=true != said)
+
+
+def _verdict(test: Dataset, said: Array) -> str:
+    assert test.y is not None
+    wrong = int((said != test.y).sum())
+    return f"{len(said) - wrong} of {len(said)} digits that it had never seen are right, {wrong} are wrong."
+
+
+def _next(folder: Path) -> str:
+    return "\n".join(
+        [
+            "Try next:",
+            f"  nacre summary {folder}",
+            f"  nacre predict {folder} digits --out predictions.csv",
+            "  nacre train digits --hidden 256,128 --dropout 0.2",
+        ]
+    )

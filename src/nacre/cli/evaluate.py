@@ -1,0 +1,33 @@
+"""nacre evaluate: how well a model does on data."""
+
+from __future__ import annotations
+
+import click
+
+from nacre.cli.options import DATA, JSON, MODEL, plain, show, table
+from nacre.cli.sources import ACCEPTED, open_data, open_model
+from nacre.errors import DataError
+
+
+@click.command()
+@MODEL
+@DATA
+@JSON
+def evaluate(model: str, data: str, as_json: bool) -> None:
+    """Print loss and metrics of MODEL on the test part of DATA.
+
+    MODEL is a model file or the folder of a run. All rows of DATA count if it has only one part.
+
+    \b
+    Examples:
+      nacre train digits --out my-run
+      nacre evaluate my-run digits
+      nacre evaluate my-run/model.safetensors digits --json
+    """
+    trained = open_model(model)
+    rows = open_data(data).last
+    if rows.y is None:
+        raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
+    figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)
+    document = {"model": model, "data": data, "rows": len(rows), **{k: plain(v) for k, v in figures.items()}}
+    show(as_json, document, table({**{k: f"{v:.4f}" for k, v in figures.items()}, "rows": f"{len(rows):,}"}))

@@ -1,0 +1,82 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a file from pieces: at every moment there is the old file or the new one, and the new one survives a power cut.
+
+    Raises `FileNotFoundError` when the folder is missing, and any other `OSError` of the disk; then nothing is left behind.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder, "a"), [b"one ", b"two"])
+    ...     Path(folder, "a").read_bytes()
+    b'one two'
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}")
+    _sweep(target)
+    _replace(target, pieces)
+
+
+def _replace(target: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a new file beside ``target``, make it durable, then let it take the name."""
+    temporary = target.with_name(f"{_prefix(target)}{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable."""
+    if os.name == "nt":  # Windows cannot open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prefix(target: Path) -> str:
+    """How temporary files for ``target`` begin: with the host, since folders are shared and process ids are not."""
+    return f".{target.name}.{zlib.crc32(platform.node().encode()):08x}."
+
+
+def _sweep(target: Path) -> None:
+    """Remove what writers of ``target`` that were killed have left."""
+    pattern = re.compile(re.escape(_prefix(target)) + r"(\d{1,9})\.[0-9a-f]{8}\.tmp")
+    for path in target.parent.iterdir():
+        found = pattern.fullmatch(path.name)
+        if found and not _alive(int(found[1])):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                path.unlink()
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

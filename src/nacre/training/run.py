@@ -1,0 +1,79 @@
+"""A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from nacre.errors import UsageError
+from nacre.files import write_whole
+from nacre.training.history import History
+
+SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of its own for one run. Nothing that was there before is overwritten.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     run = Run.create(Path(root, "first"))
+    ...     run.note({"seed": 7, "hidden": [128]})
+    ...     sorted(path.name for path in run.folder.iterdir())
+    ['run.toml']
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: str | Path | None = None, kind: str = "train", root: str | Path = "runs") -> Run:
+        """The run in ``folder``, which must be new or empty; left out, in the next ``root/kind-YYYY-MM-DD-NNN``.
+
+        Raises `UsageError` for a folder that holds something, or a name that a file has.
+        """
+        if folder is None:
+            return cls(_next_folder(Path(root), f"{kind}-{date.today().isoformat()}"))
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            what = "is a folder that is not empty" if folder.is_dir() else "is a file"
+            raise UsageError(f"The run cannot go to {folder}: it {what}.", hint="name a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder)
+
+    @property
+    def model(self) -> Path:
+        """Where the model belongs."""
+        return self.folder / MODEL
+
+    def note(self, settings: Mapping[str, Any]) -> None:
+        """Write down what is needed to repeat the run: tables, lists, text, numbers, dates."""
+        write_whole(self.folder / SETTINGS, [tomli_w.dumps(settings).encode()])
+
+    def record(self, history: History) -> None:
+        """Write down how it went, one line per epoch."""
+        history.save(self.folder / HISTORY)
+
+
+def _next_folder(root: Path, stem: str) -> Path:
+    """A new folder ``root/stem-NNN``, numbered after all that there are."""
+    root.mkdir(parents=True, exist_ok=True)
+    number = max((_number(path.name) for path in root.glob(f"{stem}-*")), default=0)
+    while True:
+        number += 1
+        folder = root / f"{stem}-{number:03}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another run took this number a moment ago
+            continue
+        return folder
+
+
+def _number(name: str) -> int:
+    digits = name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0

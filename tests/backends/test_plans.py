@@ -1,0 +1,180 @@
+"""Plans of five reference models, printed and kept: a refactoring may not change them. Run this file to rewrite them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nacre
+from nacre.backends.native import _binding, lower
+from nacre.ir import TensorType
+from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
+from nacre.training.program import Goal, RowType, prediction_program, training_program
+
+FOLDER = Path(__file__).parent / "plans"
+
+
+def _dense(*sizes, activation="relu", last="softmax"):
+    hidden = [Dense(n, activation=activation) for n in sizes[1:-1]]
+    return nacre.Sequential([nacre.Input((sizes[0],)), *hidden, Dense(sizes[-1], activation=last)])
+
+
+def _digits():
+    return nacre.Sequential(
+        [
+            nacre.Input((28, 28)),
+            Rescaling(1 / 255),
+            Flatten(),
+            Dense(128, activation="relu"),
+            Dropout(0.2),
+            Dense(10),
+            Activation("softmax"),
+        ]
+    )
+
+
+SCE, MSE = "sparse_categorical_crossentropy", "mse"
+MODELS = {
+    "linear-regression": (
+        lambda: _dense(3, 1, last=None),
+        MSE,
+        "sgd",
+        RowType((3,), "float32"),
+        RowType((), "float32"),
+    ),
+    "article": (
+        lambda: _dense(784, 1000, 10, activation="softmax"),
+        SCE,
+        "sgd",
+        RowType((784,), "float32"),
+        RowType((), "uint8"),
+    ),
+    "digits-dropout-momentum": (
+        _digits,
+        SCE,
+        nacre.optimizers.SGD(0.1, momentum=0.9),
+        RowType((28, 28), "uint8"),
+        RowType((), "uint8"),
+    ),
+    "binary-tanh-rmsprop": (
+        lambda: _dense(8, 5, 5, 1, activation="tanh", last="sigmoid"),
+        "binary_crossentropy",
+        "rmsprop",
+        RowType((8,), "float32"),
+        RowType((), "uint8"),
+    ),
+}
+
+
+def _plans():
+    for name, (build, loss, optimizer, x, y) in MODELS.items():
+        nacre.utils.set_random_seed(0)
+        model = build()
+        target, output = TensorType((1, *y.shape)), TensorType((1, *model.output_shape[1:]))
+        goal = Goal(
+            nacre.losses.get(loss), nacre.optimizers.get(optimizer), [nacre.metrics.get("accuracy", target, output)]
+        )
+        program = training_program(model, goal, x, y, [32])
+        yield name, lower(program.graphs[32], program, 32)
+    model = _digits()
+    program = prediction_program(model, RowType((28, 28), "uint8"), [1])
+    yield "digits-predict-one", lower(program.graphs[1], program, 1)
+
+
+@pytest.mark.parametrize(("name", "plan"), list(_plans()), ids=lambda p: p if isinstance(p, str) else "")
+def test_the_plan_is_the_one_that_was_kept(name, plan):
+    assert str(plan) + "\n" == (FOLDER / f"{name}.txt").read_text()
+
+
+def test_a_weight_is_updated_in_place():
+    for name, plan in _plans():
+        copies = [s for s in plan.steps if s.kernel == "copy" and plan.buffers[s.operands[-1]].place == 2]
+        assert not copies, name
+
+
+def test_a_prediction_leaves_nothing_behind():
+    plan = dict(_plans())["digits-predict-one"]
+    assert plan.first_update == len(plan.steps)
+
+
+def _native(**changes):
+    plan = dict(_plans())["linear-regression"]
+    for name, value in changes.items():
+        setattr(plan, name, value)
+    return plan
+
+
+def _with_step(**changes):
+    plan = _native()
+    step = next(s for s in plan.steps if s.kernel == "matmul")
+    for name, value in changes.items():
+        setattr(step, name, value)
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (lambda: _with_step(operands=[2, 0, 999]), "names no buffer"),
+        (lambda: _with_step(operands=[-1, 0, 4]), "names no buffer"),
+        (lambda: _with_step(operands=[0, 1]), "wrong number of operands"),
+        (lambda: _with_step(args=[32, 3, 1000, 0, 0]), "touches"),
+        (lambda: _with_step(args=[-1, 3, 1, 0, 0]), "bad sizes"),
+        (lambda: _with_step(args=[32, 3]), "bad sizes"),
+        (lambda: _with_step(args=[2**40, 2**40, 1, 0, 0]), "too large"),
+        (lambda: _native(arena_bytes=8), "leaves the arena"),
+        (lambda: _native(emits=[12345]), "no buffer"),
+        (lambda: _native(first_update=999), "first update"),
+        (lambda: _native(rows=0), "rows"),
+        (lambda: _native(batch_bytes=[]), "names no column"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused_before_it_runs(plan, message):
+    with pytest.raises(ValueError, match=message):
+        plan().native("baseline")
+
+
+def test_an_unknown_instruction_set_is_refused_with_those_there_are(monkeypatch):
+    monkeypatch.setenv("NACRE_ISA", "avx1024")
+    with pytest.raises(ValueError, match="avx1024"):
+        _binding.default_isa()
+    with pytest.raises(ValueError, match="it has"):
+        _native().native("neon2")
+
+
+def test_a_run_that_does_not_fit_its_plan_is_refused():
+    executor = _binding.Executor(_native().native("baseline"), None)
+    order = np.arange(32, dtype=np.int64)
+    full = {
+        "state": [np.zeros(12, np.uint8), np.zeros(4, np.uint8)],
+        "columns": [np.zeros(32 * 12, np.uint8), np.zeros(32 * 4, np.uint8)],
+        "column_rows": [32, 32],
+        "order": order,
+        "schedule": [np.zeros(4, np.uint8)] * 3,
+        "emits": [np.zeros(4, np.uint8), np.zeros(8, np.uint8)],
+        "done": np.zeros(1, np.int64),
+        "watch": 0,
+    }
+    assert executor.run(**full)
+    for wrong in (
+        {"order": order + 1},
+        {"order": order - 1},
+        {"order": order[:7]},
+        {"state": full["state"][:1]},
+        {"columns": [full["columns"][0][: 31 * 12], full["columns"][1]], "column_rows": [31, 32]},
+        {"column_rows": [31, 32]},
+        {"column_rows": [0, 32]},
+        {"schedule": []},
+        {"emits": [np.zeros(4, np.uint8), np.zeros(4, np.uint8)]},
+        {"watch": 5},
+    ):
+        with pytest.raises(ValueError, match=r".+"):
+            executor.run(**full | wrong)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, plan in _plans():
+        (FOLDER / f"{name}.txt").write_text(str(plan) + "\n")

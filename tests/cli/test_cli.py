@@ -1,0 +1,495 @@
+"""The commands: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import nacre
+from nacre.cli import COMMANDS, main
+from nacre.cli.shell import Shell
+from nacre.cli.sources import count_classes, open_data, scale_of
+from nacre.data import Dataset
+from nacre.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NACRE_DEBUG", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> str:
+    """Three well-separated classes, with a test part."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    x = (np.eye(3)[y] * 4 + rng.normal(size=(120, 3)) * 0.3).astype("float32")
+    np.savez(tmp_path / "blobs.npz", x_train=x[:90], y_train=y[:90], x_test=x[90:], y_test=y[90:])
+    return "blobs.npz"
+
+
+@pytest.fixture
+def model(blobs: str) -> str:
+    """A run folder with a trained model."""
+    assert invoke("train", blobs, "--out", "run", "--seed", "1", "-q").exit_code == 0
+    return "run"
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def document(*words: str) -> Any:
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def shell(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nacre", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | environment, timeout=60, check=False
+    )
+
+
+# ------------------------------------------------------------------ help, names, exit codes
+
+
+def test_help_lists_every_command_with_its_purpose() -> None:
+    text = invoke("-h").stdout
+    assert all(f"  {command.name} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_says_what_it_does_and_gives_examples(command: Any) -> None:
+    result = invoke(command.name, "--help")
+    assert result.exit_code == 0
+    assert re.search(
+        rf"Examples:\n +nacre .*\b{command.name}\b|Examples:\n(?: +nacre .*\n)* +nacre {command.name}\b", result.stdout
+    )
+
+
+def examples() -> list[str]:
+    texts = [command.help or "" for command in COMMANDS] + [main.help or ""]
+    return [line.strip() for text in texts for line in text.splitlines() if line.strip().startswith("nacre ")]
+
+
+def test_the_examples_in_the_help_work() -> None:
+    for line in dict.fromkeys(examples()):
+        words = shlex.split(re.split(r" \|| >", line)[0])[1:]
+        if "mnist" in words:  # it may have to be downloaded
+            continue
+        result = invoke(*words)
+        in_the_way = "--out" in words and "not empty" in result.stderr  # examples share the folder my-run
+        assert result.exit_code == 0 or in_the_way, (line, result.output)
+
+
+def test_module_and_version_show_the_name_of_the_program() -> None:
+    result = shell("--version")
+    assert (result.returncode, result.stdout) == (0, f"nacre, version {nacre.__version__}\n")
+    assert shell("nonsense").stderr.startswith("Usage: nacre ")
+
+
+def test_unknown_command_and_option_exit_with_2_and_a_suggestion() -> None:
+    for words, near in ((["trainx"], "train"), (["train", "digits", "--epoch", "1"], "--epochs")):
+        result = invoke(*words)
+        assert result.exit_code == 2
+        assert near in result.stderr
+        assert result.stdout == ""
+
+
+def test_a_mistake_is_told_on_stderr_without_a_traceback_and_exits_with_2() -> None:
+    result = shell("train", "dogits")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert (
+        result.stderr
+        == "error: There is no data set, file or folder called 'dogits'.\n  try:  did you mean 'digits'?\n"
+    )
+
+
+def test_nacre_debug_shows_the_traceback() -> None:
+    assert "Traceback" in shell("train", "dogits", NACRE_DEBUG="1").stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (DataError("no rows"), 2, "error: no rows\n"),
+        (FileNotFoundError(2, "No such file or directory", "a.npz"), 2, "error: a.npz: No such file or directory.\n"),
+        (KeyboardInterrupt(), 130, "Stopped.\n"),
+        (RuntimeError("oh"), 1, "error: RuntimeError: oh\n  try:  set NACRE_DEBUG=1 to see where it happened\n"),
+    ],
+    ids=["mistake", "missing file", "Ctrl-C", "failure"],
+)
+def test_how_a_command_ends_depends_on_what_it_raised(error: BaseException, code: int, said: str) -> None:
+    group = Shell("nacre")
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(group, ["fail"])
+    assert (result.exit_code, result.stderr, result.stdout) == (code, said, "")
+
+
+def test_a_closed_pipe_leaves_no_traceback(model: str) -> None:
+    np.save("many.npy", np.zeros((20000, 3), "float32"))  # more than a pipe holds
+    command = [sys.executable, "-m", "nacre", "predict", model, "many.npy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"prediction,")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+# ------------------------------------------------------------------ train
+
+
+def test_train_prints_figures_on_stdout_and_progress_on_stderr(blobs: str) -> None:
+    result = shell("train", blobs, "--epochs", "3")
+    assert result.returncode == 0
+    assert "test accuracy" in result.stdout
+    assert "Epoch" not in result.stdout
+    assert result.stderr.count("Epoch") == 3
+
+
+def test_quiet_training_says_nothing_on_stderr(blobs: str) -> None:
+    result = invoke("train", blobs, "--epochs", "2", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_train_learns_digits_with_its_own_settings() -> None:
+    figures = document("train", "digits", "--seed", "3", "--json", "-q")
+    assert figures["judged_on"] == "test"
+    assert figures["accuracy"] >= 0.97
+
+
+def test_train_builds_the_network_that_is_asked_for(blobs: str) -> None:
+    assert (
+        invoke(
+            "train", blobs, "--hidden", "7,5", "--dropout", "0.5", "--activation", "tanh", "--out", "run", "-q"
+        ).exit_code
+        == 0
+    )
+    model = nacre.models.load_model("run/model.safetensors")
+    assert [w.shape for w in model.weights] == [(3, 7), (7,), (7, 5), (5,), (5, 3), (3,)]
+    assert sum(isinstance(layer, nacre.layers.Dropout) for layer in model.layers) == 2
+
+
+def test_hidden_none_is_one_layer(blobs: str) -> None:
+    assert invoke("train", blobs, "--hidden", "none", "--out", "run", "-q").exit_code == 0
+    assert [w.shape for w in nacre.models.load_model("run/model.safetensors").weights] == [(3, 3), (3,)]
+
+
+def test_runs_are_numbered_and_none_is_overwritten(blobs: str) -> None:
+    folders = [document("train", blobs, "--epochs", "1", "--json", "-q")["run"] for _ in range(2)]
+    assert [folder[-4:] for folder in folders] == ["-001", "-002"]
+    assert all(sorted(os.listdir(f)) == ["history.jsonl", "model.safetensors", "run.toml"] for f in folders)
+
+
+def test_the_command_in_run_toml_gives_the_same_bits(blobs: str) -> None:
+    assert invoke("train", blobs, "--dropout", "0.2", "--epochs", "3", "--out", "first", "-q").exit_code == 0
+    command = shlex.split(tomllib.loads(Path("first/run.toml").read_text())["command"])
+    assert invoke(*command[1:], "--out", "second", "-q").exit_code == 0
+    for name in ("model.safetensors", "history.jsonl"):
+        assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
+
+
+def test_seeds_differ_when_none_is_given(blobs: str) -> None:
+    seeds = {document("train", blobs, "--epochs", "1", "--json", "-q")["seed"] for _ in range(3)}
+    assert len(seeds) == 3
+
+
+def test_history_has_a_line_per_epoch_with_validation(blobs: str) -> None:
+    assert invoke("train", blobs, "--epochs", "4", "--validation-split", "0.2", "--out", "run", "-q").exit_code == 0
+    lines = [json.loads(line) for line in Path("run/history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(lines[0])
+
+
+def test_without_a_test_part_the_validation_part_judges() -> None:
+    np.savez("one.npz", x=np.eye(4, dtype="float32").repeat(10, axis=0), y=np.arange(4).repeat(10))
+    assert document("train", "one.npz", "--validation-split", "0.25", "--json", "-q")["judged_on"] == "validation"
+    assert document("train", "one.npz", "--json", "-q")["judged_on"] == "training"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--hidden", "10,x"],
+        ["--hidden", "0"],
+        ["--activation", "rellu"],
+        ["--dropout", "1.5"],
+        ["--momentum", "1"],
+        ["--learning-rate", "nan"],
+        ["--validation-split", "1"],
+        ["--validation-split", "nan"],
+        ["--epochs", "0"],
+        ["--seed", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_options_out_of_range_exit_with_2_and_leave_nothing_behind(blobs: str, words: list[str]) -> None:
+    result = invoke("train", blobs, *words)
+    assert result.exit_code == 2, result.output
+    assert not Path("runs").exists()
+
+
+def test_a_folder_that_holds_something_is_not_used(blobs: str, model: str) -> None:
+    before = Path(model, "run.toml").read_bytes()
+    result = invoke("train", blobs, "--out", model)
+    assert result.exit_code == 2
+    assert "not empty" in result.stderr
+    assert Path(model, "run.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"a": np.zeros(3)}, "x_train and y_train"),
+        ({"x": np.zeros((3, 2))}, "no labels"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(2)}, "3 rows"),
+        ({"x": np.zeros((3, 2)), "y": np.array([0, -1, 1])}, "-1"),
+        ({"x": np.zeros((3, 2)), "y": np.array([0.5, 1, 1])}, "not a whole number"),
+        ({"x": np.zeros((3, 2)), "y": np.array([0, 1, 10**6])}, "1000000"),
+        ({"x": np.full((3, 2), np.nan), "y": np.zeros(3)}, "nan"),
+        ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, "no rows"),
+        ({"x_test": np.zeros((3, 2)), "y_test": np.zeros(3)}, "only a test part"),
+        (
+            {"x": np.zeros((3, 2)), "y": np.array([0, 1, 0]), "x_test": np.zeros((2, 5)), "y_test": np.zeros(2)},
+            "expects 2 features, got 5",
+        ),
+        (
+            {"x": np.zeros((3, 2)), "y": np.array([0, 1, 0]), "x_test": np.zeros((1, 2)), "y_test": np.array([7])},
+            "Label 7",
+        ),
+    ],
+    ids=[
+        "names",
+        "labels",
+        "length",
+        "negative",
+        "fraction",
+        "huge",
+        "nan",
+        "empty",
+        "test only",
+        "test shape",
+        "test label",
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused_before_a_folder_is_made(arrays: dict[str, Any], said: str) -> None:
+    np.savez("bad.npz", **arrays)
+    result = invoke("train", "bad.npz")
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_ctrl_c_keeps_the_model_and_exits_with_130() -> None:
+    command = [sys.executable, "-m", "nacre", "train", "digits", "--epochs", "100000", "--out", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "Epoch" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert time.monotonic() - sent < 10
+    assert "run/model.safetensors" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert nacre.models.load_model("run/model.safetensors").optimizer.iterations >= 45
+    assert Path("run/history.jsonl").read_text().startswith('{"epoch": 0')
+
+
+# ------------------------------------------------------------------ data by name
+
+
+def idx(array: np.ndarray[Any, Any]) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype("u1").tobytes()
+
+
+def test_a_folder_of_idx_files_is_data() -> None:
+    folder = Path("things")
+    folder.mkdir()
+    images, labels = np.arange(5 * 4).reshape(5, 2, 2), np.arange(5) % 2
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(images))
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(labels))
+    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:2])))
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels[:2])))
+    source = open_data("things")
+    np.testing.assert_array_equal(source.train.x, images)
+    assert source.test is not None
+    np.testing.assert_array_equal(source.test.y, labels[:2])
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("images", "labels"), ("x_train", "y_train")])
+def test_arrays_are_found_by_their_usual_names(names: tuple[str, str]) -> None:
+    np.savez("data.npz", **{names[0]: np.eye(3), names[1]: np.arange(3)})
+    np.testing.assert_array_equal(open_data("data.npz").train.y, [0, 1, 2])
+
+
+def test_bytes_are_scaled_by_the_largest_and_other_numbers_are_not() -> None:
+    assert scale_of(np.array([[3, 16]], "u1")) == 16
+    assert scale_of(np.zeros((2, 2), "u1")) == 1
+    assert scale_of(np.array([[3.0, 16.0]], "f4")) is None
+
+
+def test_classes_are_counted_from_0() -> None:
+    assert count_classes(Dataset(np.zeros((3, 1)), [0, 4, 2])) == 5
+
+
+# ------------------------------------------------------------------ evaluate, predict, summary
+
+
+def test_evaluate_agrees_with_the_training_that_made_the_model(blobs: str) -> None:
+    trained = document("train", blobs, "--out", "run", "--json", "-q")
+    found = document("evaluate", "run/model.safetensors", blobs, "--json")
+    assert found == {
+        "model": "run/model.safetensors",
+        "data": blobs,
+        "rows": 30,
+        "loss": trained["loss"],
+        "accuracy": trained["accuracy"],
+    }
+
+
+def test_evaluate_needs_labels(model: str) -> None:
+    np.save("x.npy", np.zeros((2, 3)))
+    result = invoke("evaluate", model, "x.npy")
+    assert result.exit_code == 2
+    assert "no labels" in result.stderr
+
+
+def expected_output(model: str, blobs: str) -> np.ndarray[Any, Any]:
+    loaded = nacre.models.load_model(f"{model}/model.safetensors")
+    return loaded.predict(np.load(blobs)["x_test"], verbose=0)
+
+
+def test_predict_prints_a_table_of_class_and_probabilities(model: str, blobs: str) -> None:
+    result = invoke("predict", model, blobs)
+    header, *rows = result.stdout.splitlines()
+    assert header == "prediction,probability_0,probability_1,probability_2"
+    found = np.array([row.split(",") for row in rows]).astype("float32")
+    outputs = expected_output(model, blobs)
+    np.testing.assert_array_equal(found[:, 1:], outputs)
+    np.testing.assert_array_equal(found[:, 0], outputs.argmax(axis=1))
+
+
+def test_predict_writes_each_format_whole(model: str, blobs: str) -> None:
+    for name in ("p.csv", "p.jsonl", "p.npy"):
+        result = invoke("predict", model, blobs, "--out", name)
+        assert result.stdout == f"30 predictions in {name}\n"
+    outputs = expected_output(model, blobs)
+    np.testing.assert_array_equal(np.load("p.npy"), outputs)
+    lines = [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()]
+    np.testing.assert_array_equal(np.float32([line["probabilities"] for line in lines]), outputs)
+    assert Path("p.csv").read_text() == invoke("predict", model, blobs).stdout
+    assert not list(Path().glob(".*.tmp"))
+
+
+def test_predict_as_json_is_one_document(model: str, blobs: str) -> None:
+    found = document("predict", model, blobs, "--json")
+    np.testing.assert_array_equal(np.float32(found["probabilities"]), expected_output(model, blobs))
+    assert found["rows"] == len(found["prediction"]) == 30
+
+
+def test_predict_refuses_an_unknown_format_before_it_works(model: str, blobs: str) -> None:
+    for out in ("p.xls", "nowhere/p.csv"):
+        assert invoke("predict", model, blobs, "--out", out).exit_code == 2
+
+
+def test_predict_of_no_rows_is_a_header(model: str) -> None:
+    np.save("none.npy", np.zeros((0, 3), "float32"))
+    assert invoke("predict", model, "none.npy").stdout == "prediction,probability_0,probability_1,probability_2\n"
+
+
+@pytest.mark.parametrize(("units", "header"), [(1, "prediction"), (2, "output_0,output_1")])
+def test_predict_prints_values_where_there_are_no_classes(units: int, header: str) -> None:
+    line = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(units, use_bias=False)])
+    line.set_weights([np.full((2, units), 2.0)])
+    line.save("line.model")
+    np.save("x.npy", np.array([[1.0, 2.0]]))
+    assert invoke("predict", "line.model", "x.npy").stdout.splitlines() == [header, ",".join(["6.0"] * units)]
+
+
+def test_data_of_another_shape_is_refused(model: str) -> None:
+    np.save("wide.npy", np.zeros((2, 5), "float32"))
+    result = invoke("predict", model, "wide.npy")
+    assert result.exit_code == 2
+    assert "expects 3 features, got 5" in result.stderr
+
+
+def test_summary_shows_layers_and_training_settings(model: str) -> None:
+    text = invoke("summary", model).stdout
+    assert "(batch, 128)" in text
+    assert "SGD (learning_rate 0.1" in text
+    found = document("summary", model, "--json")
+    assert found["parameters"] == 3 * 128 + 128 + 128 * 3 + 3
+    assert found["training"]["optimizer"]["config"]["learning_rate"] == 0.1
+
+
+def test_summary_of_a_model_that_was_not_compiled() -> None:
+    nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)]).save("plain.model")
+    assert "Not compiled" in invoke("summary", "plain.model").stdout
+
+
+def test_a_model_that_is_none_exits_with_2() -> None:
+    Path("junk").write_bytes(b"junk")
+    Path("folder").mkdir()
+    for name in ("missing", "junk", "folder"):
+        result = invoke("summary", name)
+        assert result.exit_code == 2, name
+        assert result.stderr.startswith("error: ")
+
+
+# ------------------------------------------------------------------ demo, completion
+
+
+def test_demo_learns_shows_a_mistake_and_names_commands_that_work() -> None:
+    result = invoke("demo", "--out", "run")
+    assert result.exit_code == 0
+    assert float(re.search(r"test accuracy +(\S+)", result.stdout)[1]) >= 0.97  # type: ignore[index]
+    captions = re.findall(r"true (\d), said (\d)( !)?", result.stdout)
+    assert len(captions) == 8
+    assert [bool(mark) for *_, mark in captions] == [true != said for true, said, _ in captions]
+    assert any(mark for *_, mark in captions)
+    assert len({true for true, _, mark in captions if not mark}) == 7
+    assert "\x1b" not in result.stdout
+    suggestions = result.stdout.split("Try next:\n")[1].splitlines()
+    assert len(suggestions) == 3
+    for line in suggestions:
+        assert invoke(*shlex.split(line)[1:]).exit_code == 0, line
+
+
+def test_demo_as_json_is_one_document() -> None:
+    assert document("demo", "--json", "-q")["accuracy"] >= 0.97
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(name: str) -> None:
+    assert "_NACRE_COMPLETE" in invoke("completion", name).stdout
+
+
+def test_data_sets_are_completed() -> None:
+    result = shell(_NACRE_COMPLETE="bash_complete", COMP_WORDS="nacre train dig", COMP_CWORD="2")
+    assert "plain,digits" in result.stdout

@@ -1,0 +1,144 @@
+"""Every layer, activation and loss, found through the registries, has right gradients and survives its own description."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from differences import check_gradients
+
+from nacre import activations, losses
+from nacre.autodiff import gradients
+from nacre.backends.reference import evaluate
+from nacre.configured import serialize
+from nacre.ir import Graph, Input, TensorType
+from nacre.layers import LAYERS, TABLE
+from nacre.ops import SEED, STEP
+
+# How each layer is made for the tests, and the shape of what comes in. A layer that is missing here fails.
+MAKERS = {
+    "Activation": ({"activation": "tanh"}, (3, 4)),
+    "Dense": ({"units": 5, "activation": "sigmoid", "bias_initializer": "ones"}, (3, 4)),
+    "Dropout": ({"rate": 0.5}, (3, 40)),
+    "Flatten": ({}, (3, 4, 2)),
+    "InputLayer": ({"shape": (4,)}, (3, 4)),
+    "Rescaling": ({"scale": 0.5, "offset": 1.0}, (3, 4)),
+}
+
+
+def _applied(cls, training):
+    arguments, shape = MAKERS[cls.__name__]
+    layer = cls(dtype="float64", **arguments)
+    x = Input("x", TensorType(shape, "float64"))
+    y = layer(x, training=training)
+    inputs = [x, *layer.weights, SEED, STEP]
+    draw = np.random.default_rng(1)
+    arrays = {i.name: draw.standard_normal(i.shape) for i in inputs[:-2]} | {"seed": np.uint32(3), "step": np.uint32(5)}
+    return layer, inputs, arrays, y
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["asked", "trained"])
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda c: c.__name__)
+def test_gradients_of_a_layer_match_central_differences(cls, training):
+    _, inputs, arrays, y = _applied(cls, training)
+    check_gradients(inputs, arrays, y)
+
+
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda c: c.__name__)
+def test_a_layer_made_from_its_description_is_the_same_layer(cls):
+    layer = cls(name="one of them", **MAKERS[cls.__name__][0])
+    described = serialize(layer)
+    again = TABLE[described["class_name"]].from_config(described["config"])
+    assert serialize(again) == described
+    assert again.name == "one of them"
+
+
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda c: c.__name__)
+def test_a_layer_refuses_an_argument_it_does_not_have(cls):
+    with pytest.raises(ValueError, match="has no argument 'colour'"):
+        cls(**MAKERS[cls.__name__][0], colour="red")
+
+
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda c: c.__name__)
+def test_rows_of_a_batch_do_not_see_one_another(cls):
+    layer, inputs, arrays, y = _applied(cls, training=False)
+    together = evaluate(Graph(inputs, {"y": y}), arrays)["y"]
+    one = Input("x", TensorType((1, *inputs[0].shape[1:]), "float64"))
+    alone = Graph([one, *inputs[1:]], {"y": layer(one)})
+    for row in range(len(together)):
+        found = evaluate(alone, arrays | {"x": arrays["x"][row : row + 1]})["y"]
+        assert np.allclose(found[0], together[row], rtol=1e-14)
+
+
+NAMES = [n for n in activations.__all__ if n not in ("get", "step")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_an_activation_match_central_differences(name):
+    x = Input("x", TensorType((3, 5), "float64"))
+    arrays = {"x": np.random.default_rng(2).standard_normal((3, 5)) * 3}
+    check_gradients([x], arrays, getattr(activations, name)(x))
+
+
+def test_the_step_has_no_gradient():
+    x = Input("x", TensorType((4,), "float64"))
+    graph = Graph([x], {"y": activations.step(x)})
+    assert evaluate(graph, {"x": np.array([-1.0, 0.0, 1e-300, 2.0])})["y"].tolist() == [0, 0, 1, 1]
+
+
+LOSSES = [
+    c
+    for c in vars(losses).values()
+    if inspect.isclass(c) and issubclass(c, losses.Loss) and c.__name__ in losses.__all__ and c is not losses.Loss
+]
+
+
+def _targets(loss, shape, rng):
+    if loss.targets == "labels":
+        return TensorType(shape[:-1], "int32"), rng.integers(0, shape[-1], shape[:-1]).astype("int32")
+    one_hot = np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    return TensorType(shape, "float64"), one_hot if loss.targets == "probabilities" else rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+@pytest.mark.parametrize("end", ["scores", "probabilities", "softmax", "sigmoid"])
+@pytest.mark.parametrize("cls", LOSSES, ids=lambda c: c.__name__)
+def test_gradients_of_a_loss_match_central_differences(cls, end, reduction, rng):
+    takes_logits = "from_logits" in cls.config_names()
+    loss = cls(from_logits=True, reduction=reduction) if end == "scores" and takes_logits else cls(reduction=reduction)
+    type_, target = _targets(loss, (4, 3), rng)
+    y, x = Input("y", type_), Input("x", TensorType((4, 3), "float64"))
+    output = x if end in ("scores", "probabilities") else getattr(activations, end)(x)
+    numbers = (
+        rng.uniform(0.1, 0.9, (4, 3))
+        if end == "probabilities" or (end == "scores" and not takes_logits)
+        else rng.standard_normal((4, 3))
+    )
+    check_gradients([x, y], {"x": numbers, "y": target}, loss(y, output))
+
+
+@pytest.mark.parametrize("scores", [[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4]])
+@pytest.mark.parametrize("cls", [c for c in LOSSES if "from_logits" in c.config_names()], ids=lambda c: c.__name__)
+def test_a_crossentropy_behind_its_activation_is_finite_for_scores_of_ten_thousand(cls, scores):
+    x = Input("x", TensorType((1, 3)))
+    y = Input("y", TensorType((1,), "int32") if cls.targets == "labels" else TensorType((1, 3)))
+    end = activations.sigmoid if cls is losses.BinaryCrossentropy else activations.softmax
+    value = cls()(y, end(x))
+    graph = Graph([x, y], {"loss": value, "dx": gradients(value, [x])[0]})
+    target = np.array([1], "int32") if cls.targets == "labels" else np.array([[0.0, 1.0, 0.0]], "float32")
+    found = evaluate(graph, {"x": np.array([scores], "float32"), "y": target})
+    assert np.isfinite(found["loss"])
+    assert np.isfinite(found["dx"]).all()
+    if scores[0] == 1e4 and scores[1] == -1e4 and cls is not losses.BinaryCrossentropy:
+        assert found["loss"] == 2e4
+        assert found["dx"].tolist() == [[1.0, -1.0, 0.0]]
+
+
+def test_the_gradient_of_softmax_and_crossentropy_is_probability_minus_target():
+    x, y = Input("x", TensorType((1, 3), "float64")), Input("y", TensorType((1,), "int32"))
+    loss = losses.SparseCategoricalCrossentropy()(y, activations.softmax(x))
+    graph = Graph([x, y], {"loss": loss, "dx": gradients(loss, [x])[0]})
+    found = evaluate(graph, {"x": np.log([[0.2, 0.7, 0.1]]), "y": np.array([0])})
+    assert round(float(found["loss"]), 4) == 1.6094
+    assert np.allclose(found["dx"], [[-0.8, 0.7, 0.1]], rtol=1e-12)

@@ -1,0 +1,104 @@
+"""Whole trainings agree between the lowerings, and on native between instruction sets to the bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nacre
+from nacre.backends.native._binding import ISAS
+from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
+
+
+def _network(optimizer, backend="native"):
+    nacre.utils.set_random_seed(3)
+    model = nacre.Sequential(
+        [
+            nacre.Input((5, 4)),
+            Rescaling(1 / 255),
+            Flatten(),
+            Dense(33, activation="relu"),
+            Dropout(0.3),
+            Dense(17, activation="tanh"),
+            Dense(9),
+            Activation("sigmoid"),
+            Dense(4, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    return model
+
+
+def _data():
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (103, 5, 4), dtype=np.uint8), rng.integers(0, 4, 103)
+
+
+OPTIMIZERS = {
+    "sgd": lambda: nacre.optimizers.SGD(0.1),
+    "momentum": lambda: nacre.optimizers.SGD(0.1, momentum=0.9),
+    "nesterov": lambda: nacre.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: nacre.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_training_on_native_is_that_of_the_oracle(name):
+    x, y = _data()
+    histories, weights = [], []
+    for backend in ("native", "reference"):
+        model = _network(OPTIMIZERS[name](), backend)
+        histories.append(model.fit(x, y, epochs=3, batch_size=25, verbose=0).history)
+        weights.append(model.get_weights())
+    for key in histories[0]:
+        assert histories[0][key] == pytest.approx(histories[1][key], rel=2e-5), key
+    for a, b in zip(*weights, strict=True):
+        assert np.allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+def test_one_step_on_native_moves_the_weights_as_the_oracle_does():
+    x, y = _data()
+    moved = []
+    for backend in ("native", "reference"):
+        model = _network(nacre.optimizers.SGD(1.0), backend)
+        before = model.get_weights()
+        model.train_on_batch(x[:32], y[:32])
+        moved.append([b - a for a, b in zip(before, model.get_weights(), strict=True)])
+    for a, b in zip(*moved, strict=True):
+        assert np.allclose(a, b, rtol=1e-4, atol=1e-7)
+
+
+PROGRAM = """
+import sys; sys.path.insert(0, {folder!r})
+import hashlib, nacre, test_lowerings as t
+x, y = t._data(); model = t._network(nacre.optimizers.SGD(0.1, momentum=0.9)); model.fit(x, y, epochs=3, batch_size=25, verbose=0)
+print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest())
+"""
+
+
+def _hash(**environment):
+    program = PROGRAM.format(folder=os.path.dirname(__file__))
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **environment}, check=True
+    )
+    return run.stdout.strip()
+
+
+def test_the_same_seed_gives_the_same_bits_in_another_process_and_on_every_instruction_set():
+    found = {
+        isa: _hash(NACRE_ISA=isa, PYTHONHASHSEED=str(i), LC_ALL="C") for i, isa in enumerate(ISAS) if isa != "reference"
+    }
+    assert len(set(found.values())) == 1, found
+
+
+def test_a_row_is_predicted_to_the_same_bits_whatever_stands_beside_it():
+    x, _ = _data()
+    model = _network("sgd")
+    whole = model.predict(x, verbose=0)
+    for size in (1, 7, 32, 103):
+        assert np.array_equal(model.predict(x, batch_size=size, verbose=0), whole), size
+    assert np.array_equal(model.predict(x[40:41], verbose=0)[0], whole[40])
