@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self, TypeVar
 
 from nacre.errors import UsageError, find
@@ -29,10 +30,11 @@ class Configured:
     """An object whose constructor's arguments are attributes of the same names."""
 
     @classmethod
+    @cache
     def config_names(cls) -> list[str]:
         """Arguments of the constructor, and those of the base class that it passes on as ``**kwargs``."""
         names: dict[str, None] = {}
-        for base in cls.__mro__:
+        for base in cls.__mro__[:-1]:
             if "__init__" in base.__dict__:
                 parameters = list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]
                 names |= dict.fromkeys(

@@ -69,7 +69,11 @@ class VarianceScaling(Initializer):
     def __init__(
         self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: int | None = None
     ) -> None:
-        if scale <= 0 or mode not in ("fan_in", "fan_out", "fan_avg"):
+        if (
+            not isinstance(scale, int | float)
+            or not 0 < scale < math.inf
+            or mode not in ("fan_in", "fan_out", "fan_avg")
+        ):
             raise UsageError(
                 "VarianceScaling needs a positive scale and a known mode.",
                 {"found": f"scale={scale}, mode={mode!r}"},

@@ -155,7 +155,15 @@ _CLASSES = (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-_TABLE = names(*_CLASSES, mse=MeanSquaredError, MSE=MeanSquaredError, mae=MeanAbsoluteError, MAE=MeanAbsoluteError)
+_TABLE = names(
+    *_CLASSES,
+    mse=MeanSquaredError,
+    MSE=MeanSquaredError,
+    mae=MeanAbsoluteError,
+    MAE=MeanAbsoluteError,
+    bce=BinaryCrossentropy,
+    BCE=BinaryCrossentropy,
+)
 _FUNCTIONS = {
     f.__name__: f
     for f in (

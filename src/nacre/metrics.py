@@ -120,7 +120,7 @@ def get(identifier: Any, target: TensorType | None = None, output: TensorType | 
     if not isinstance(metric, Metric):
         raise UsageError(f"{identifier!r} is no metric.", hint="a name, or a subclass of nacre.metrics.Metric")
     if isinstance(identifier, str):
-        metric.name = identifier if identifier.islower() else snake_case(identifier)
+        metric.name = identifier
     return metric
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,14 @@ from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import State
 from nacre.configured import Configured, resolve, serialize
 from nacre.data import Dataset
-from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UsageError
+from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UsageError, find
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import TensorType, Value
 from nacre.layers import TABLE, InputLayer, Layer, Parameter
-from nacre.layers.layer import Shape
+from nacre.layers.layer import Shape, numbers
 from nacre.ops import next_seed
-from nacre.training import Callback, History, Trainer
+from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
@@ -37,7 +37,7 @@ class Model(Configured):
     """What all models can do. `Sequential` says how the layers are put together."""
 
     def __init__(self, name: str = "model") -> None:
-        self.name = name
+        self.name = name if isinstance(name, str) else _refuse("name of a model", name)
         self.layers: list[Layer] = []
         self.history: History | None = None
         self.stop_training = False
@@ -98,7 +98,7 @@ class Model(Configured):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights; number and shapes must agree, else `ShapeError` and nothing changes."""
         self._need_built()
-        arrays = [np.asarray(w) for w in weights]
+        arrays = [numbers(f"weight {n}", w) for n, w in enumerate(weights)]
         if len(arrays) != len(self.weights):
             raise ShapeError(f"The model has {len(self.weights)} weights, got {len(arrays)}.")
         for weight, array in zip(self.weights, arrays, strict=True):
@@ -124,7 +124,8 @@ class Model(Configured):
         """
         if loss is None:
             raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
-        if isinstance(metrics, str) or not all(isinstance(m, str | _Metric) for m in metrics or []):
+        find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
+        if not isinstance(metrics, list | tuple | None) or not all(isinstance(m, str | _Metric) for m in metrics or []):
             raise UsageError(
                 f"metrics is a list of names or metrics, got {metrics!r}.", hint='for example metrics=["accuracy"]'
             )
@@ -188,9 +189,16 @@ class Model(Configured):
         loss: losses.Loss = self._compiled["loss"]
         if loss.targets == "labels":
             data = data.check_labels(int(self.output_shape[-1] or 0))
-        elif loss.targets == "probabilities":
+        self._check_targets(loss, data)
+        if loss.targets == "probabilities":
             data.check_probabilities()
         return data
+
+    def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
+        """Demand that the targets fit the outputs: the loss says so, on types alone."""
+        assert data.y is not None
+        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), str(data.y.dtype)))
+        loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in self.output_shape[1:])))))
 
     def _build_for(self, data: Dataset) -> None:
         if not self.built:
@@ -229,15 +237,15 @@ class Model(Configured):
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise UsageError("validation_data is a pair (x, y).", {"found": type(validation_data).__name__})
             validation = self._dataset(*validation_data)
+        elif not isinstance(validation_split, int | float):
+            _refuse("validation_split", validation_split)
         elif validation_split:
             data, validation = data.split(validation_split)
         assert data.y is not None
         trainer = self._training(TensorType(data.y.shape))
-        self.history = History()
-        self.stop_training = False
         steps = -(-len(data) // size)
         called = Callbacks(
-            [*reporter(verbose), *(callbacks or [])],
+            [*reporter(verbose), *_listed(callbacks)],
             self,
             epochs=epochs,
             steps=steps,
@@ -245,6 +253,8 @@ class Model(Configured):
             samples=len(data),
             verbose=verbose,
         )
+        self.history = History()
+        self.stop_training = False
         trainer.fit(
             data,
             validation,
@@ -253,7 +263,6 @@ class Model(Configured):
             shuffle=shuffle,
             callbacks=called,
             history=self.history,
-            stopped=lambda: self.stop_training,
         )
         return self.history
 
@@ -271,7 +280,7 @@ class Model(Configured):
         data = self._dataset(x, y)
         assert data.y is not None
         trainer = self._training(TensorType(data.y.shape))
-        logs = trainer.evaluate(data, size, Callbacks(callbacks or [], self, samples=len(data)))
+        logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=len(data)))
         if verbose:
             print(f"{len(data):,} samples  {describe(logs)}", file=sys.stderr)
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
@@ -288,7 +297,7 @@ class Model(Configured):
         data = Dataset(x, allow_empty=True)
         self._build_for(data)
         return self._predicting().predict(
-            data, size, Callbacks(callbacks or [], self, samples=len(data), verbose=verbose)
+            data, size, Callbacks(_listed(callbacks), self, samples=len(data), verbose=verbose)
         )
 
     def train_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
@@ -374,6 +383,9 @@ class Sequential(Model):
         super().__init__(name)
         self._shapes: list[Shape] = []  # before the first layer, and after each
         self._end: Value | None = None
+        self._taken: dict[str, int] = {}  # names of layers, with the next number for more of that name
+        if isinstance(layers, Layer) or not isinstance(layers, Iterable | None):
+            raise UsageError(f"Sequential takes a list of layers, got {layers!r}.", hint="Sequential([layer, layer])")
         for layer in layers or []:
             self.add(layer)
 
@@ -381,43 +393,42 @@ class Sequential(Model):
         """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
         if not isinstance(layer, Layer):
             raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
-        if layer in self.layers:
+        if layer.name in self._taken and layer in self.layers:
             raise UsageError(f"The layer {layer.name!r} is in the model already.")
         if isinstance(layer, InputLayer) and self.layers:
             raise UsageError("An input stands at the beginning of a model.")
-        self._name(layer)
+        names = self._name(layer)
         layer.stream = len(self.layers)
         if self._end is None and not self.layers and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:
-            self._append(layer)
+            self._append(layer, self.layers)
         self.layers.append(layer)
+        self._taken |= names
         self._trainer = None
 
-    def _name(self, layer: Layer) -> None:
-        """A name that no other layer has: dense, dense_1, dense_2."""
-        taken = {other.name for other in self.layers}
-        if layer.name not in taken:
-            return
-        if layer.given_name is not None or layer.built:
-            raise UsageError(
-                f"Two layers of the model are called {layer.name!r}.", hint="give one of them another name"
-            )
-        number = 1
-        while f"{layer.name}_{number}" in taken:
-            number += 1
-        layer.name = f"{layer.name}_{number}"
+    def _name(self, layer: Layer) -> dict[str, int]:
+        """Give the layer a name that no other has: dense, dense_1, dense_2. Returns what to note once the layer is in."""
+        stem, number = layer.name, 1
+        if stem in self._taken:
+            if layer.given_name is not None or layer.built:
+                raise UsageError(f"Two layers of the model are called {stem!r}.", hint="give one of them another name")
+            number = self._taken[stem]
+            while layer.name in self._taken:
+                layer.name = f"{stem}_{number}"
+                number += 1
+        return {stem: number, layer.name: 1} if layer.name != stem else {stem: 1}
 
     def _begin(self, shape: tuple[int, ...]) -> None:
         # Traced with one row: no layer lets the rows of a batch see one another.
         self._end = GraphInput("x", TensorType((1, *shape)))
         self._shapes = [(None, *shape)]
 
-    def _append(self, layer: Layer) -> None:
+    def _append(self, layer: Layer, earlier: Sequence[Layer]) -> None:
         assert self._end is not None
         before = self._end
-        if layer.expected_shape is not None and layer.expected_shape != before.shape[1:] and self.layers:
-            other = self.layers[-1]
+        if layer.expected_shape is not None and layer.expected_shape != before.shape[1:] and earlier:
+            other = earlier[-1]
             raise ShapeError(
                 f"{type(layer).__name__} {layer.name!r} was told to expect {_shape(layer.expected_shape)} inputs, "
                 f"but {type(other).__name__} {other.name!r} before it gives {_shape(before.shape[1:])}.",
@@ -430,11 +441,16 @@ class Sequential(Model):
         """Create all weights for inputs of this shape, batch first (as None)."""
         if not self.layers:
             raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
-        layers, self.layers = self.layers, []
+        before = [(layer, layer.built_for, list(layer.weights)) for layer in self.layers]
         self._begin(tuple(int(n or 0) for n in input_shape[1:]))
-        for layer in layers:
-            self._append(layer)
-            self.layers.append(layer)
+        try:
+            for number, layer in enumerate(self.layers):
+                self._append(layer, self.layers[:number])
+        except NacreError:
+            self._end, self._shapes = None, []
+            for layer, built_for, weights in before:
+                layer.built_for, layer.weights = built_for, weights
+            raise
 
     def forward(self, x: Value, training: bool) -> Value:
         """The output for a batch."""
@@ -466,6 +482,7 @@ class Sequential(Model):
         if not self.layers:
             raise UsageError("The model has no layers.")
         layer, shape = self.layers.pop(), self._shapes[0] if self._shapes else None
+        del self._taken[layer.name]
         self._trainer, self._end, self._shapes = None, None, []
         if shape is not None and self.layers:
             self.build(shape)
@@ -519,7 +536,7 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
             [_restored_metric(m) for m in training["metrics"]],
             backend=training["backend"],
         )
-        model.optimizer.iterations = int(training["iterations"])
+        model.optimizer.iterations = _natural(training["iterations"], 2**63)
         slots = slot_types(model.optimizer, model.weights)
         if any(name.startswith("optimizer/") for name in tensors):
             expected |= {f"optimizer/{name}": t for name, t in slots.items()}
@@ -530,7 +547,7 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
             f"The tensor {wrong!r} does not fit the model.",
             {"found": found.get(wrong, "nothing"), "expected": expected.get(wrong, "nothing")},
         )
-    model._seed = int(described["seed"])
+    model._seed = _natural(described["seed"], 2**32)
     for weight in model.weights:
         weight.assign(tensors[weight.name])
     model._restored = {
@@ -552,6 +569,22 @@ def _positive(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise UsageError(f"{name} is a whole number from 1 on, got {number!r}.")
     return int(number)
+
+
+def _listed(callbacks: Any) -> list[Callback]:
+    if not isinstance(callbacks, Iterable | None):
+        raise UsageError(f"callbacks is a list, got {callbacks!r}.", hint="put it into a list: [callback]")
+    return list(callbacks or [])
+
+
+def _natural(number: Any, limit: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < limit:
+        raise UsageError(f"{number!r} is no whole number from 0 to {limit - 1}.")
+    return number
+
+
+def _refuse(what: str, found: Any) -> NoReturn:
+    raise UsageError(f"{found!r} is no {what}.", {"found": type(found).__name__})
 
 
 def _shape(shape: Shape) -> str:

@@ -62,7 +62,7 @@ WRONG_DATA: dict[str, tuple[str, Any, Any, type[Exception], list[str]]] = {
     "a negative label": (SPARSE, X, Y - 1, DataError, ["-1", "3 classes"]),
     "a fractional label": (SPARSE, X, Y + 0.5, DataError, ["0.5", "whole"]),
     "one-hot for sparse": (SPARSE, X, HOT, ShapeError, ["one label", "3", "categorical_crossentropy"]),
-    "labels for one-hot": (ONE_HOT, X, Y, NacreError, ["2", "sparse_categorical_crossentropy"]),
+    "labels for one-hot": (ONE_HOT, X, Y, NacreError, ["sparse_categorical_crossentropy"]),
     "labels 0 and 1 for one-hot": (ONE_HOT, X, Y % 2, ShapeError, ["3", "sparse_categorical_crossentropy"]),
     "one-hot of other classes": (ONE_HOT, X, np.eye(5)[Y], ShapeError, ["3", "5"]),
     "targets that are no probabilities": (ONE_HOT, X, HOT * 2, DataError, ["2", "0 to 1"]),

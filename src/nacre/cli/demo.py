@@ -71,11 +71,21 @@ def _verdict(test: Dataset, said: Array) -> str:
 
 
 def _next(folder: Path) -> str:
+    nacre = _own_name()
     return "\n".join(
         [
             "Try next:",
-            f"  nacre summary {folder}",
-            f"  nacre predict {folder} digits --out predictions.csv",
-            "  nacre train digits --hidden 256,128 --dropout 0.2",
+            f"  {nacre} summary {folder}",
+            f"  {nacre} predict {folder} digits --out predictions.csv",
+            f"  {nacre} train digits --hidden 256,128 --dropout 0.2",
         ]
     )
+
+
+def _own_name() -> str:
+    """How this command is called from here: by its name if the shell finds it, else by its path."""
+    here = Path(sys.argv[0])
+    found = shutil.which("nacre")
+    if here.name != "nacre" or (found is not None and os.path.samefile(found, here)):
+        return "nacre"
+    return os.path.relpath(here)

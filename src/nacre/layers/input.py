@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nacre.errors import UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer
+from nacre.layers.layer import Layer, sizes
 
 
 class InputLayer(Layer):
@@ -16,12 +15,8 @@ class InputLayer(Layer):
     autocast = False
 
     def __init__(self, shape: Sequence[int], **kwargs: Any) -> None:
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(isinstance(n, bool) or not isinstance(n, int) or n <= 0 for n in sizes):
-            raise UsageError(f"The shape of an input is a tuple of positive sizes without the batch, got {shape!r}.")
         super().__init__(**kwargs)
-        self.shape = sizes
-        self.input_shape = sizes
+        self.shape = self.input_shape = sizes("The shape of an input", shape)
 
     def call(self, x: Value) -> Value:
         """x itself."""

@@ -11,12 +11,28 @@ import numpy.typing as npt
 
 from nacre import initializers, ops
 from nacre.configured import Configured, snake_case
-from nacre.errors import ShapeError, UsageError, did_you_mean
+from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
 from nacre.ir import Input, TensorType, Value
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
+
+
+def numbers(name: str, value: Any) -> Array:
+    """``value`` as an array of numbers, or `DTypeError`."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"The new value of {name} is not made of numbers.", {"found": array.dtype})
+    return array
+
+
+def sizes(what: str, shape: Any) -> tuple[int, ...]:
+    """A shape without the batch: positive whole numbers. One number stands for one axis. Raises `UsageError` for anything else."""
+    axes = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(axes, tuple | list) or any(isinstance(n, bool) or not isinstance(n, int) or n <= 0 for n in axes):
+        raise UsageError(f"{what} is a tuple of positive sizes without the batch, got {shape!r}.")
+    return tuple(axes)
 
 
 class Parameter(Input):
@@ -45,7 +61,7 @@ class Parameter(Input):
 
     def assign(self, array: Any) -> None:
         """Overwrite the weight; the shape must agree."""
-        given = np.asarray(array)
+        given = numbers(repr(self.name), array)
         if given.shape != self.shape:
             raise ShapeError(f"{self.name!r} has shape {self.shape}, got {given.shape}.")
         self.value[...] = given
@@ -65,6 +81,10 @@ class Layer(Configured):
     """
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
+    _acts_differently_in_training = False
+
+    def __init_subclass__(cls) -> None:
+        cls._acts_differently_in_training = "training" in inspect.signature(cls.call).parameters
 
     def __init__(
         self,
@@ -80,7 +100,9 @@ class Layer(Configured):
             known = self.config_names()
             word = next(iter(unknown))
             raise UsageError(f"{type(self).__name__} has no argument {word!r}.", hint=did_you_mean(word, known))
-        if name is not None and (not name or len(name) > 200 or not name.isprintable() or "/" in name):
+        if name is not None and (
+            not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable() or "/" in name
+        ):
             raise UsageError(
                 f"A layer cannot be called {name!r}.", hint="letters, digits, spaces and _ make a name; / does not"
             )
@@ -90,8 +112,8 @@ class Layer(Configured):
         self.name = name or snake_case(type(self).__name__)
         self.dtype = dtype
         self.trainable = trainable
-        self.input_dim = input_dim
-        self.input_shape = tuple(input_shape) if input_shape is not None else None
+        self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
+        self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
         self.weights: list[Parameter] = []
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
         self.built_for: Shape | None = None
@@ -134,7 +156,7 @@ class Layer(Configured):
         self.check_input(x.shape)
         if self.autocast and x.dtype != self.dtype:
             x = ops.cast(x, dtype=self.dtype)
-        if "training" in inspect.signature(self.call).parameters:
+        if self._acts_differently_in_training:
             return self.call(x, training=training)  # type: ignore[call-arg]
         return self.call(x)
 

@@ -27,9 +27,7 @@ class Optimizer(Configured):
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not np.isfinite(rate) or rate < 0:
-            raise UsageError(f"A learning rate is a number that is not negative, got {rate!r}.")
-        self._learning_rate = float(rate)
+        self._learning_rate = amount("A learning rate", rate)
 
     def rates(self, steps: int) -> npt.NDArray[np.float32]:
         """The learning rate of each of the next ``steps`` steps."""
@@ -44,6 +42,14 @@ class Optimizer(Configured):
     ) -> tuple[Value, dict[str, Value]]:
         """The weight and its slots after a step."""
         raise NotImplementedError
+
+
+def amount(name: str, value: float) -> float:
+    """A number that is not negative and fits in float32, or `UsageError`."""
+    largest = float(np.finfo(np.float32).max)
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= largest:
+        raise UsageError(f"{name} is a number that is neither negative nor beyond float32, got {value!r}.")
+    return float(value)
 
 
 def share(name: str, value: float) -> float:

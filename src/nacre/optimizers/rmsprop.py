@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nacre import ops
 from nacre.ir import TensorType, Value
-from nacre.optimizers.optimizer import Optimizer, share
+from nacre.optimizers.optimizer import Optimizer, amount, share
 
 
 class RMSprop(Optimizer):
@@ -31,7 +31,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, name)
         self.rho = share("The rho of RMSprop", rho)
         self.momentum = share("The momentum of RMSprop", momentum)
-        self.epsilon = float(epsilon)
+        self.epsilon = amount("The epsilon of RMSprop", epsilon)
         self.centered = bool(centered)
 
     def slots(self, weight: TensorType) -> Mapping[str, TensorType]:

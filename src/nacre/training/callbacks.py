@@ -97,6 +97,7 @@ class Callbacks:
 
     def __init__(self, callbacks: Iterable[Callback], model: Any, **params: Any) -> None:
         self.callbacks = list(callbacks)
+        self._model, self._stopped = model, False
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise UsageError(
@@ -109,6 +110,12 @@ class Callbacks:
         """Call one hook of all."""
         for callback in self.callbacks:
             getattr(callback, hook)(*arguments)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether ``model.stop_training`` has been seen set; it stays so."""
+        self._stopped = self._stopped or self._model.stop_training
+        return self._stopped
 
     def wants_batches(self, kind: str) -> bool:
         """Whether any of them overrides a batch hook of "train", "test" or "predict"."""

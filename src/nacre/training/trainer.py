@@ -80,7 +80,6 @@ class Trainer:
         shuffle: bool,
         callbacks: Callbacks,
         history: History,
-        stopped: Callable[[], bool],
     ) -> None:
         """Train for the epochs of ``epochs``; figures go to ``history`` as they come."""
         callbacks.call("on_train_begin", {})
@@ -93,7 +92,7 @@ class Trainer:
                 }
             history.append(epoch, logs)
             callbacks.call("on_epoch_end", epoch, logs)
-            if stopped():
+            if callbacks.stopped:
                 break
         callbacks.call("on_train_end", {})
 
@@ -160,7 +159,7 @@ class Trainer:
                 outputs.append(emits["output"])
             if in_batches:
                 callbacks.call(f"on_{kind}_batch_end", batch, tally.figures())
-            if not whole:
+            if not whole or (kind == "train" and in_batches and callbacks.stopped):
                 break
         return tally.figures()
 

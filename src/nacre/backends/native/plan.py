@@ -243,34 +243,29 @@ class _Lowering:
     def _update(self, updates: dict[str, int]) -> None:
         """New values reach the state: in place when every reader of the old value is done by then, else by a copy at the end."""
         plan = self.plan
-        written: set[int] = set()
+        makers = {step.operands[-1]: number for number, step in enumerate(plan.steps)}
+        last_use = {operand: number for number, step in enumerate(plan.steps) for operand in step.operands}
+        renamed: dict[int, int] = {}
+        copied: list[tuple[str, int, int]] = []
         for name, new in updates.items():
             state = self.buffers[id(self.graph.input(name))]
-            if new == state:
-                continue
-            maker = next((n for n, s in enumerate(plan.steps) if s.operands[-1] == new), -1)
-            if (
-                new not in written
-                and plan.buffers[new].place == ARENA
-                and maker >= plan.first_update
-                and self._last_reader(state, maker)
-            ):
-                for step in plan.steps:
-                    step.operands = [state if o == new else o for o in step.operands]
+            maker = makers.get(new, -1)
+            free = plan.buffers[new].place == ARENA and new not in renamed and maker >= plan.first_update
+            if free and self._can_overwrite(state, maker, last_use.get(state, -1)):
+                renamed[new] = state
                 plan.buffers[new].nbytes = 0
-            else:
-                words = plan.buffers[state].nbytes // 4
-                plan.steps.append(Step("copy", [new, state], _walk(4, [(words, 1, 1)], words), name))
-            written.add(new)
+            elif new != state:
+                copied.append((name, new, state))
+        for name, new, state in copied:
+            words = plan.buffers[state].nbytes // 4
+            plan.steps.append(Step("copy", [new, state], _walk(4, [(words, 1, 1)], words), name))
+        for step in plan.steps:
+            step.operands = [renamed.get(o, o) for o in step.operands]
 
-    def _last_reader(self, state: int, maker: int) -> bool:
+    def _can_overwrite(self, state: int, maker: int, last_use: int) -> bool:
         """Whether nobody reads ``state`` after step ``maker``, and that step itself reads it element by element if at all."""
-        steps = self.plan.steps
-        if any(state in s.operands for s in steps[maker + 1 :]):
-            return False
-        if state not in steps[maker].operands:
-            return True
-        return steps[maker].kernel == "map" and _reads_densely(steps[maker], state)
+        step = self.plan.steps[maker]
+        return last_use < maker or (last_use == maker and step.kernel == "map" and _reads_densely(step, state))
 
     def _place(self) -> None:
         plan = self.plan
