@@ -3,13 +3,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/pool.h"
 #include "kernels/table.h"
 #include "runtime/executor.h"
 
@@ -32,9 +33,9 @@ std::vector<Array> arrays_of(const std::vector<Bytes>& all) {
 }
 
 using Buffers = std::vector<std::vector<int64_t>>;  // { place, at, bytes } each
-using Steps =
-    std::vector<std::pair<int32_t, std::pair<std::vector<int32_t>, std::vector<int64_t>>>>;  // kernel, operands,
-                                                                                             // integers
+// kernel, whether it is shared out, operands, integers
+using Steps = std::vector<std::tuple<int32_t, bool, std::vector<int32_t>, std::vector<int64_t>>>;
+// integers
 
 std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t first_update,
                                 const Buffers& buffers, const Steps& steps, std::vector<int32_t> emits,
@@ -48,9 +49,9 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
     require(b.size() == 3, "A buffer is three integers.");
     plan->buffers.push_back({static_cast<Place>(b[0]), b[1], b[2]});
   }
-  for (const auto& [name, rest] : steps) {
+  for (const auto& [name, shared, operands, args] : steps) {
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
-    plan->steps.push_back({kernels[name], name, rest.first, rest.second});
+    plan->steps.push_back({kernels[name], name, shared, operands, args});
   }
   plan->emits = std::move(emits);
   plan->constants.assign(constants.data(), constants.data() + constants.size());
@@ -107,12 +108,14 @@ NB_MODULE(_core, m) {
     return names;
   });
   m.def("map_op_names", &map_op_names);
+  m.def("default_threads", &default_threads,
+        "NACRE_THREADS, else OMP_NUM_THREADS, else what affinity and quota allow.");
   nb::class_<Plan>(m, "Plan");
   m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("first_update"),
         nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"));
   nb::class_<Executor>(m, "Executor")
-      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>>(), nb::arg("full").none(),
-           nb::arg("rest").none())
+      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full").none(),
+           nb::arg("rest").none(), nb::arg("threads"))
       .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("column_rows"), nb::arg("order"),
            nb::arg("schedule"), nb::arg("emits"), nb::arg("done"), nb::arg("watch"));
 }

@@ -11,6 +11,11 @@ namespace nacre {
 struct Call {
   void* const* operands;  // the inputs, then the outputs
   const int64_t* args;
+  int part = 0, parts = 1;  // which share of the result to make; how a result is shared out never changes a bit of it
+
+  // The share of `count` units of work.
+  [[gnu::always_inline]] int64_t begin(int64_t count) const { return count * part / parts; }
+  [[gnu::always_inline]] int64_t end(int64_t count) const { return count * (part + 1) / parts; }
 };
 
 using Kernel = void (*)(const Call&);

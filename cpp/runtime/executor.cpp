@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/pool.h"
 
 namespace nacre {
 
@@ -14,9 +15,24 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
 
-void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* to) {
-  for (int64_t i = 0; i < rows; ++i)
+// The rows of a step, one after the other; this member's share of them.
+void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* to, const Team& team) {
+  for (int64_t i = rows * team.part / team.parts; i < rows * (team.part + 1) / team.parts; ++i)
     std::memcpy(to + i * column.row_bytes, column.data + order[i] * column.row_bytes, column.row_bytes);
+}
+
+// Steps first .. last - 1. Between two of them the members wait for each other unless both are done by one member
+// alone.
+void advance(const Plan& plan, void* const* operands, const std::vector<size_t>& begins, int64_t first, int64_t last,
+             const Team& team) {
+  for (int64_t n = first; n < last; ++n) {
+    const Step& step = plan.steps[n];
+    if (step.shared)
+      step.kernel({operands + begins[n], step.args.data(), team.part, team.parts});
+    else if (team.part == 0)
+      step.kernel({operands + begins[n], step.args.data()});
+    if (n + 1 < last && (step.shared || plan.steps[n + 1].shared)) team.wait();
+  }
 }
 
 }  // namespace
@@ -27,16 +43,19 @@ struct Executor::Bound {
   std::vector<void*> operands;                        // of all steps, one after the other
   std::vector<std::pair<void**, int64_t>> scheduled;  // operand, schedule
   std::vector<void*> buffers;
+  std::vector<size_t> begins;  // of each step's operands
 };
 
-Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest)
-    : full_(std::move(full)), rest_(std::move(rest)) {
+Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads)
+    : full_(std::move(full)), rest_(std::move(rest)), threads_(1) {
   int64_t bytes = 0;
   std::vector<int64_t> columns;
   for (const auto& plan : {full_, rest_}) {
     if (!plan) continue;
     plan->check();
     bytes = std::max(bytes, plan->arena_bytes);
+    for (const Step& step : plan->steps)
+      if (step.shared) threads_ = threads;
     columns.resize(std::max(columns.size(), plan->batch_bytes.size()));
     for (size_t c = 0; c < plan->batch_bytes.size(); ++c)
       columns[c] = std::max(columns[c], plan->rows * plan->batch_bytes[c]);
@@ -80,7 +99,7 @@ void Executor::check(const Run& run) const {
 }
 
 Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
-  Bound bound{&plan, {}, {}, {}};
+  Bound bound{&plan, {}, {}, {}, {}};
   for (const Buffer& buffer : plan.buffers) {
     uint8_t* at = nullptr;
     switch (buffer.place) {
@@ -104,17 +123,31 @@ Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
   size_t total = 0;
   for (const Step& step : plan.steps) total += step.operands.size();
   bound.operands.reserve(total);  // `scheduled` points into it
-  for (const Step& step : plan.steps)
+  for (const Step& step : plan.steps) {
+    bound.begins.push_back(bound.operands.size());
     for (int32_t operand : step.operands) {
       bound.operands.push_back(bound.buffers[operand]);
       if (plan.buffers[operand].place == Place::schedule)
         bound.scheduled.push_back({&bound.operands.back(), plan.buffers[operand].at});
     }
+  }
   return bound;
 }
 
 bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
+  std::vector<Bound> bounds;
+  const int64_t left = full_ ? run.rows % full_->rows : run.rows;
+  if (full_ && run.rows >= full_->rows) bounds.push_back(bind(*full_, run));
+  if (left) bounds.push_back(bind(*rest_, run));
+  bool halted = false;
+  run_together(threads_, [&](const Team& team) { work(run, bounds, stop, halted, team); });
+  return !halted;
+}
+
+// What each member of the team does. Member 0 alone speaks with the outside.
+void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, bool& halted,
+                    const Team& team) {
   std::vector<uint8_t*> emitted;
   for (const Array& emit : run.emits) emitted.push_back(emit.data);
   auto asked = Clock::now();
@@ -124,41 +157,40 @@ bool Executor::run(const Run& run, const std::function<bool()>& stop) {
     asked = now;
     return stop();
   };
-  std::atomic_ref<int64_t> done(*run.done);
+  // Hands out the results of a step; returns whether the state may be updated.
+  const auto report = [&](const Bound& bound) {
+    if (impatient()) return false;
+    for (size_t e = 0; e < emitted.size(); ++e) {
+      const int64_t bytes = bound.plan->buffers[bound.plan->emits[e]].bytes;
+      std::memcpy(emitted[e], bound.buffers[bound.plan->emits[e]], bytes);
+      emitted[e] += bytes;
+    }
+    if (run.watch < 0) return true;
+    float watched;
+    std::memcpy(&watched, bound.buffers[bound.plan->emits[run.watch]], sizeof watched);
+    return std::isfinite(watched);
+  };
   int64_t row = 0, number = 0;
-  for (const auto& plan : {full_, rest_}) {
-    if (!plan || run.rows - row < plan->rows) continue;
-    Bound bound = bind(*plan, run);
-    for (; run.rows - row >= plan->rows; row += plan->rows, ++number) {
-      for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
-      for (size_t c = 0; c < plan->batch_bytes.size(); ++c)
-        if (plan->batch_bytes[c])
-          gather(run.columns[c], run.order + row, plan->rows, reinterpret_cast<uint8_t*>(batch_[c].get()));
-      void* const* operands = bound.operands.data();
-      const auto advance = [&](int64_t from, int64_t to) {
-        for (int64_t n = from; n < to; ++n) {
-          const Step& step = plan->steps[n];
-          step.kernel({operands, step.args.data()});
-          operands += step.operands.size();
-        }
-      };
-      advance(0, plan->first_update);
-      if (impatient()) return false;
-      for (size_t e = 0; e < emitted.size(); ++e) {
-        const int64_t bytes = plan->buffers[plan->emits[e]].bytes;
-        std::memcpy(emitted[e], bound.buffers[plan->emits[e]], bytes);
-        emitted[e] += bytes;
-      }
-      if (run.watch >= 0) {
-        float watched;
-        std::memcpy(&watched, bound.buffers[plan->emits[run.watch]], sizeof watched);
-        if (!std::isfinite(watched)) return false;
-      }
-      advance(plan->first_update, static_cast<int64_t>(plan->steps.size()));
-      done.store(number + 1, std::memory_order_release);
+  for (Bound& bound : bounds) {
+    const Plan& plan = *bound.plan;
+    for (; run.rows - row >= plan.rows; row += plan.rows, ++number) {
+      if (team.part == 0)
+        for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
+      for (size_t c = 0; c < plan.batch_bytes.size(); ++c)
+        if (plan.batch_bytes[c])
+          gather(run.columns[c], run.order + row, plan.rows, reinterpret_cast<uint8_t*>(batch_[c].get()), team);
+      team.wait();
+      advance(plan, bound.operands.data(), bound.begins, 0, plan.first_update, team);
+      team.wait();
+      if (team.part == 0) halted = !report(bound);
+      team.wait();
+      if (halted) return;
+      advance(plan, bound.operands.data(), bound.begins, plan.first_update, static_cast<int64_t>(plan.steps.size()),
+              team);
+      team.wait();
+      if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }
   }
-  return true;
 }
 
 }  // namespace nacre

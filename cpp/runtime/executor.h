@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/pool.h"
 #include "runtime/plan.h"
 
 namespace nacre {
@@ -36,7 +37,7 @@ struct Run {
 class Executor {
  public:
   // One plan for full batches, and one for the last, shorter one; either may be missing.
-  Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest);
+  Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads);
 
   // Runs until the rows are used up, `stop` says so (asked every few milliseconds) or the watched output is not finite.
   // Returns whether it came to the end. The state is that of a whole number of steps in any case.
@@ -46,8 +47,11 @@ class Executor {
   struct Bound;
   void check(const Run& run) const;
   Bound bind(const Plan& plan, const Run& run);
+  void work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, bool& halted,
+            const Team& team);
 
   std::shared_ptr<const Plan> full_, rest_;
+  int threads_;  // 1 when no step is worth sharing
   AlignedBlock arena_;
   std::vector<AlignedBlock> batch_;  // gathered rows, one block per column
 };

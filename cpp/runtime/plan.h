@@ -28,6 +28,7 @@ struct Buffer {
 struct Step {
   Kernel kernel;
   int32_t name;
+  bool shared;  // large enough to be shared out among threads
   std::vector<int32_t> operands;
   std::vector<int64_t> args;
 };

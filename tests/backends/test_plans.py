@@ -122,7 +122,7 @@ def _with_step(**changes):
         (lambda: _with_step(operands=[0, 1]), "wrong number of operands"),
         (lambda: _with_step(args=[32, 3, 1000, 0, 0]), "touches"),
         (lambda: _with_step(args=[-1, 3, 1, 0, 0]), "bad sizes"),
-        (lambda: _with_step(args=[32, 3]), "bad sizes"),
+        (lambda: _with_step(args=[32, 3, 1, 0]), "bad sizes"),
         (lambda: _with_step(args=[2**40, 2**40, 1, 0, 0]), "too large"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
         (lambda: _native(emits=[12345]), "no buffer"),
@@ -145,7 +145,7 @@ def test_an_unknown_instruction_set_is_refused_with_those_there_are(monkeypatch)
 
 
 def test_a_run_that_does_not_fit_its_plan_is_refused():
-    executor = _binding.Executor(_native().native("baseline"), None)
+    executor = _binding.Executor(_native().native("baseline"), None, 2)
     order = np.arange(32, dtype=np.int64)
     full = {
         "state": [np.zeros(12, np.uint8), np.zeros(4, np.uint8)],

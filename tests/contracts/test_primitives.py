@@ -10,6 +10,7 @@ from differences import as_float64, check_gradients
 
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Program, State
+from nacre.backends.native import plan
 from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS
 from nacre.ir import Graph, Input, TensorType, parse, to_text, verify
 from nacre.ops import TABLE, reshape
@@ -80,6 +81,16 @@ def test_all_instruction_sets_give_the_same_bits(row, sample):
     program = _program(inputs, y)
     bits = {isa: _run(native.compile(program, isa), arrays).tobytes() for isa in ISAS if isa != "reference"}
     assert len(set(bits.values())) == 1
+
+
+@pytest.mark.parametrize(("row", "sample"), USES)
+def test_sharing_it_out_among_threads_changes_no_bit(row, sample, monkeypatch):
+    monkeypatch.setattr(plan, "_WORTH_SHARING", -1)
+    inputs, arrays, y = _graph(row, sample)
+    program = _program(inputs, y)
+    for isa in (ISAS[0], ISAS[-1]):
+        bits = {threads: _run(native.compile(program, isa, threads), arrays).tobytes() for threads in (1, 2, 3, 8)}
+        assert len(set(bits.values())) == 1
 
 
 @pytest.mark.parametrize(("row", "sample"), USES)

@@ -95,6 +95,48 @@ def test_the_same_seed_gives_the_same_bits_in_another_process_and_on_every_instr
     assert len(set(found.values())) == 1, found
 
 
+WIDE = """
+import hashlib, numpy as np, nacre; L = nacre.layers
+nacre.utils.set_random_seed(7); r = np.random.default_rng(0)
+x = r.random((701, 97), dtype="f4"); y = r.integers(0, 7, 701)
+m = nacre.Sequential([nacre.Input((97,)), L.Dense(331, activation="relu"), L.Dropout(0.2)])
+m.add(L.Dense(165, activation="tanh")); m.add(L.Dense(7, activation="softmax"))
+m.compile(nacre.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+h = m.fit(x, y, epochs=2, batch_size=100, verbose=0)
+found = [w.tobytes() for w in m.get_weights()] + [repr(h.history).encode(), m.predict(x, verbose=0).tobytes()]
+print(hashlib.sha256(b"".join(found)).hexdigest())
+"""
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    found = set()
+    for isa, threads in [("baseline", 1), ("avx2", 2), (ISAS[-1], 1), (ISAS[-1], 2), (ISAS[-1], 3), (ISAS[-1], 8)]:
+        environment = {**os.environ, "NACRE_THREADS": str(threads), "NACRE_ISA": isa if isa in ISAS else ISAS[-1]}
+        run = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, env=environment, check=True)
+        found.add(run.stdout)
+    assert len(found) == 1
+
+
+FORKED = """
+import os, numpy as np, nacre; L = nacre.layers
+x = np.random.default_rng(0).random((512, 300), dtype="f4"); y = np.zeros(512, "int32")
+m = nacre.Sequential([nacre.Input((300,)), L.Dense(300, activation="relu"), L.Dense(3, activation="softmax")])
+m.compile("sgd", "sparse_categorical_crossentropy"); m.fit(x, y, verbose=0); p = m.predict(x, verbose=0)
+child = os.fork()
+if child == 0:
+    ok = np.array_equal(m.predict(x, verbose=0), p); m.fit(x, y, verbose=0); os._exit(0 if ok else 3)
+print(os.waitpid(child, 0)[1], np.array_equal(m.predict(x, verbose=0), p))
+"""
+
+
+def test_a_forked_child_trains_and_predicts_like_its_parent():
+    environment = {**os.environ, "NACRE_THREADS": "3"}
+    run = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+    assert run.stdout.split() == ["0", "True"]
+
+
 def test_a_row_is_predicted_to_the_same_bits_whatever_stands_beside_it():
     x, _ = _data()
     model = _network("sgd")

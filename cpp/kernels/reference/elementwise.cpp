@@ -191,7 +191,7 @@ int64_t place(const MapInput& input, int64_t element) {
 namespace reference {
 void map(const Call& call) {
   const MapProgram program(call.args);
-  for (int64_t element = 0; element < program.elements; ++element) {
+  for (int64_t element = call.begin(program.elements); element < call.end(program.elements); ++element) {
     Lane registers[kMaxRegisters];
     int64_t operand = 0;
     for (int64_t n = 0; n < program.inputs; ++n) {

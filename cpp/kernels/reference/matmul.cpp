@@ -16,7 +16,7 @@ void matmul(const Call& call) {
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
-  for (int64_t i = 0; i < m; ++i)
+  for (int64_t i = call.begin(m); i < call.end(m); ++i)
     for (int64_t j = 0; j < n; ++j) {
       float sum = 0;
       for (int64_t p = 0; p < k; ++p) sum = std::fma(a[ta ? p * m + i : i * k + p], b[tb ? j * k + p : p * n + j], sum);

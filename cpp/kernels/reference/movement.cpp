@@ -48,10 +48,19 @@ void copy_axis(const Item* in, Item* out, const Walk::Axis* axis, int64_t rank) 
   }
 }
 
+// Shared out along the first axis.
 template <typename Item>
-void copy_items(const Walk& walk, const void* in, void* out) {
-  copy_axis(static_cast<const Item*>(in) + walk.input_offset, static_cast<Item*>(out) + walk.output_offset, walk.axis,
-            walk.rank);
+void copy_items(const Call& call, const Walk& walk) {
+  const Item* in = static_cast<const Item*>(call.operands[0]) + walk.input_offset;
+  Item* out = static_cast<Item*>(call.operands[1]) + walk.output_offset;
+  if (walk.rank == 0) {
+    if (call.part == 0) *out = *in;
+    return;
+  }
+  std::vector<Walk::Axis> axes(walk.axis, walk.axis + walk.rank);
+  const int64_t first = call.begin(axes[0].size);
+  axes[0].size = call.end(axes[0].size) - first;
+  if (axes[0].size) copy_axis(in + first * axes[0].input, out + first * axes[0].output, axes.data(), walk.rank);
 }
 
 }  // namespace
@@ -63,8 +72,8 @@ void copy(const Call& call) {
   if (walk.zero) std::memset(call.operands[1], 0, walk.output_items * walk.item);
   for (int64_t a = 0; a < walk.rank; ++a)
     if (walk.axis[a].size == 0) return;
-  if (walk.item == 1) return copy_items<uint8_t>(walk, call.operands[0], call.operands[1]);
-  copy_items<uint32_t>(walk, call.operands[0], call.operands[1]);
+  if (walk.item == 1) return copy_items<uint8_t>(call, walk);
+  copy_items<uint32_t>(call, walk);
 }
 
 // take: args = { rows, width, count }; table (rows, width), int32 indices (count) -> y (count, width). An index out of
@@ -74,7 +83,7 @@ void take(const Call& call) {
   const auto* table = static_cast<const float*>(call.operands[0]);
   const auto* indices = static_cast<const int32_t*>(call.operands[1]);
   auto* y = static_cast<float*>(call.operands[2]);
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = call.begin(count); i < call.end(count); ++i) {
     const int64_t row = std::clamp<int64_t>(indices[i], 0, rows - 1);
     std::memcpy(y + i * width, table + row * width, width * sizeof(float));
   }

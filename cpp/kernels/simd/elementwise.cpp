@@ -209,7 +209,9 @@ void map(const Call& call) {
   const MapInstruction* last = program.instructions ? program.instruction + program.instructions - 1 : nullptr;
   const bool direct = last && program.outputs == 1 && program.output[0].source == last->result &&
                       item_bytes(program.output[0].dtype) == 4;
-  for (int64_t first = 0; first < program.elements; first += kBlock) {
+  const int64_t blocks = (program.elements + kBlock - 1) / kBlock;
+  for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
+    const int64_t first = block * kBlock;
     const int64_t count = program.elements - first < kBlock ? program.elements - first : kBlock;
     const int64_t lanes = (count + 15) / 16 * 16;
     for (int64_t n = 0; n < program.inputs; ++n)

@@ -87,12 +87,17 @@ void matmul(const Call& call) {
     scratch_bytes = needed;
   }
   auto* panel = reinterpret_cast<float*>(scratch.get());
-  for (int64_t first = 0; first < n; first += kPanel) {
+  // Shared out by rows of C, or by panels when there are too few rows.
+  const int64_t panels = (n + kPanel - 1) / kPanel, tiles = (m + kTile - 1) / kTile;
+  const bool by_rows = tiles >= call.parts;
+  const int64_t row0 = by_rows ? call.begin(tiles) * kTile : 0, row1 = by_rows ? call.end(tiles) * kTile : m;
+  const int64_t panel0 = by_rows ? 0 : call.begin(panels), panel1 = by_rows ? panels : call.end(panels);
+  for (int64_t first = panel0 * kPanel; first < panel1 * kPanel && row0 < row1; first += kPanel) {
     const int64_t columns = n - first < kPanel ? n - first : kPanel;
     const bool packed = tb || columns < kPanel;
     if (packed) pack(panel, b, tb, k, n, first, columns);
     const float* from = packed ? panel : b + first;
-    for (int64_t i = 0; i < m; i += kTile) {
+    for (int64_t i = row0; i < row1 && i < m; i += kTile) {
       const int64_t rows = m - i < kTile ? m - i : kTile;
       const Left a = {static_cast<const float*>(call.operands[0]) + (ta ? i : i * k), ta ? 1 : k, ta ? m : 1};
       kTiles[rows](a, from, packed ? kPanel : n, k, c + i * n + first, n, columns);

@@ -62,8 +62,8 @@ NACRE_INLINE float run(const float* x, int64_t n) {
 
 // `inner` columns side by side, rows added from the top.
 template <typename Rule>
-NACRE_INLINE void columns(const float* x, float* y, int64_t n, int64_t inner) {
-  for (int64_t i = 0; i < inner; i += kLanes) {
+NACRE_INLINE void columns(const float* x, float* y, int64_t n, int64_t inner, int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; i += kLanes) {
     const int64_t width = inner - i < kLanes ? inner - i : kLanes;
     F total = all(Rule::kStart);
     for (int64_t begin = 0; begin < n; begin += kRows) {
@@ -82,16 +82,22 @@ NACRE_INLINE void columns(const float* x, float* y, int64_t n, int64_t inner) {
   }
 }
 
+// Shared out by rows, or by vectors of columns when there is one row of them.
 template <typename Rule>
 NACRE_INLINE void reduce(const Call& call) {
   const int64_t outer = call.args[0], n = call.args[1], inner = call.args[2];
   const auto* x = static_cast<const float*>(call.operands[0]);
   auto* y = static_cast<float*>(call.operands[1]);
-  for (int64_t o = 0; o < outer; ++o) {
+  if (outer == 1 && inner > 1) {
+    const int64_t vectors = (inner + kLanes - 1) / kLanes;
+    const int64_t last = call.end(vectors) * kLanes;
+    return columns<Rule>(x, y, n, inner, call.begin(vectors) * kLanes, last < inner ? last : inner);
+  }
+  for (int64_t o = call.begin(outer); o < call.end(outer); ++o) {
     if (inner == 1)
       y[o] = run<Rule>(x + o * n, n);
     else
-      columns<Rule>(x + o * n * inner, y + o * inner, n, inner);
+      columns<Rule>(x + o * n * inner, y + o * inner, n, inner, 0, inner);
   }
 }
 

@@ -21,6 +21,7 @@ ISAS: tuple[str, ...] = tuple(_core.isas())
 
 Executor = _core.Executor
 make_plan = _core.make_plan
+default_threads = _core.default_threads
 
 
 def default_isa() -> str:

@@ -11,7 +11,7 @@ Bytes = npt.NDArray[np.uint8]
 class Plan: ...
 
 class Executor:
-    def __init__(self, full: Plan | None, rest: Plan | None) -> None: ...
+    def __init__(self, full: Plan | None, rest: Plan | None, threads: int) -> None: ...
     def run(
         self,
         state: Sequence[npt.NDArray[Any]],
@@ -27,13 +27,14 @@ class Executor:
 def isas() -> list[str]: ...
 def kernel_names() -> list[str]: ...
 def map_op_names() -> list[str]: ...
+def default_threads() -> int: ...
 def make_plan(
     isa: str,
     rows: int,
     arena_bytes: int,
     first_update: int,
     buffers: Sequence[Sequence[int]],
-    steps: Sequence[tuple[int, tuple[Sequence[int], Sequence[int]]]],
+    steps: Sequence[tuple[int, bool, Sequence[int], Sequence[int]]],
     emits: Sequence[int],
     constants: Bytes,
     batch_bytes: Sequence[int],

@@ -9,19 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.backends.base import Array, Block, Feed, Program, State
-from nacre.backends.native._binding import Executor, default_isa
+from nacre.backends.native._binding import Executor, default_isa, default_threads
 from nacre.backends.native.plan import Plan, lower
 
 
 class NativeExecutable:
     """A program as C++ kernels. One run at a time: its arena is shared, so others wait."""
 
-    def __init__(self, program: Program, isa: str | None = None) -> None:
+    def __init__(self, program: Program, isa: str | None = None, threads: int | None = None) -> None:
         self.program = program
         self.plans: dict[int, Plan] = {rows: lower(graph, program, rows) for rows, graph in program.graphs.items()}
         sizes = sorted(self.plans, reverse=True)
         native = {rows: self.plans[rows].native(isa or default_isa()) for rows in sizes}
-        self._executor = Executor(native[sizes[0]], native[sizes[1]] if len(sizes) > 1 else None)
+        rest = native[sizes[1]] if len(sizes) > 1 else None
+        self._executor = Executor(native[sizes[0]], rest, threads or default_threads())
         self._lock = threading.Lock()
 
     def run(
@@ -56,6 +57,6 @@ def _bytes(array: Array) -> Array:
     return array.reshape(-1).view(np.uint8)
 
 
-def compile(program: Program, isa: str | None = None) -> NativeExecutable:
-    """Make a program ready to run, with the kernels of one instruction set (the fastest by default)."""
-    return NativeExecutable(program, isa)
+def compile(program: Program, isa: str | None = None, threads: int | None = None) -> NativeExecutable:
+    """Make a program ready to run, with the kernels of one instruction set (the fastest) and some threads (all there are)."""
+    return NativeExecutable(program, isa, threads)

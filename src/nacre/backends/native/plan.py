@@ -22,6 +22,8 @@ from nacre.errors import Limitation
 from nacre.ir import Graph, Input, TensorType, Value, order
 from nacre.passes.simplify import splat
 
+_WORTH_SHARING = 5000  # cycles; a barrier takes a few hundred
+
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 _PLACES = ("arena", "constant", "state", "batch", "schedule")
 
@@ -45,10 +47,28 @@ class Step:
     args: list[int]
     label: str
 
+    @property
+    def work(self) -> int:
+        """Roughly, the cycles that one core needs."""
+        a = self.args
+        if self.kernel == "matmul":
+            return a[0] * a[1] * a[2] // 32
+        if self.kernel == "map":
+            return a[0] * (a[1] + 4 * a[2]) // 16
+        if self.kernel == "copy":
+            return math.prod(a[6::3])
+        return math.prod(a) // 4
+
+    @property
+    def shared(self) -> bool:
+        """Whether the step is worth sharing out among threads, which costs two barriers."""
+        whole = self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1)
+        return self.work > _WORTH_SHARING and not whole
+
 
 @dataclass
 class Plan:
-    """What the executor runs for one batch. Printable; two equal prints are equal plans."""
+    """What the executor runs for one batch. Printable; = marks the steps that threads share."""
 
     rows: int
     buffers: list[Buffer] = field(default_factory=list)
@@ -67,7 +87,7 @@ class Plan:
             arena_bytes=self.arena_bytes,
             first_update=self.first_update,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
-            steps=[(KERNELS[s.kernel], (s.operands, s.args)) for s in self.steps],
+            steps=[(KERNELS[s.kernel], s.shared, s.operands, s.args) for s in self.steps],
             emits=self.emits,
             constants=np.frombuffer(bytes(self.constants), dtype=np.uint8),
             batch_bytes=self.batch_bytes,
@@ -79,7 +99,8 @@ class Plan:
             if number == self.first_update:
                 lines.append("  -- update --")
             *inputs, result = (self.buffers[o].label for o in step.operands)
-            lines.append(f"  {number:3} {step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
+            mark = "=" if step.shared else " "
+            lines.append(f"  {number:3}{mark}{step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e in self.emits)])
 
 
