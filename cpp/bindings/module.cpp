@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -11,6 +12,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/panel.h"
 #include "kernels/table.h"
 #include "runtime/executor.h"
 
@@ -22,6 +24,7 @@ namespace {
 using Bytes = nb::ndarray<uint8_t, nb::c_contig, nb::device::cpu>;
 using ConstBytes = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
 using Int64s = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstInt64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 Array array_of(const Bytes& bytes) { return {bytes.data(), static_cast<int64_t>(bytes.size())}; }
@@ -38,8 +41,9 @@ using Steps = std::vector<std::tuple<int32_t, bool, std::vector<int32_t>, std::v
 // integers
 
 std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t first_update,
-                                const Buffers& buffers, const Steps& steps, std::vector<int32_t> emits,
-                                ConstBytes constants, std::vector<int64_t> batch_bytes) {
+                                const Buffers& buffers, const Steps& steps,
+                                const std::vector<std::pair<int32_t, int64_t>>& emits, ConstBytes constants,
+                                std::vector<int64_t> batch_bytes) {
   const auto& kernels = kernels_for(isa);
   auto plan = std::make_shared<Plan>();
   plan->rows = rows;
@@ -53,7 +57,7 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
     plan->steps.push_back({kernels[name], name, shared, operands, args});
   }
-  plan->emits = std::move(emits);
+  for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
   plan->constants.assign(constants.data(), constants.data() + constants.size());
   plan->batch_bytes = std::move(batch_bytes);
   plan->check();
@@ -62,7 +66,7 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
 
 bool run(Executor& executor, const std::vector<Bytes>& state, const std::vector<ConstBytes>& columns,
          const std::vector<int64_t>& column_rows, ConstInt64s order, const std::vector<Bytes>& schedule,
-         const std::vector<Bytes>& emits, Int64s done, int32_t watch) {
+         const std::vector<Bytes>& emits, Int64s done, int32_t watch, std::optional<Doubles> seconds) {
   Run r;
   r.state = arrays_of(state);
   require(columns.size() == column_rows.size(), "Each column needs its number of rows.");
@@ -78,6 +82,10 @@ bool run(Executor& executor, const std::vector<Bytes>& state, const std::vector<
   require(done.size() == 1, "The counter is one number.");
   r.done = done.data();
   r.watch = watch;
+  if (seconds) {
+    require(seconds->size() == executor.steps(), "There is one time for each step.");
+    r.seconds = seconds->data();
+  }
   bool finished, interrupted = false;
   {
     nb::gil_scoped_release release;
@@ -107,6 +115,7 @@ NB_MODULE(_core, m) {
     for (const KernelRow& row : kernel_rows()) names.push_back(row.name);
     return names;
   });
+  m.attr("PANEL") = kPanel;
   m.def("map_op_names", &map_op_names);
   m.def("default_threads", &default_threads,
         "NACRE_THREADS, else OMP_NUM_THREADS, else what affinity and quota allow.");
@@ -117,5 +126,5 @@ NB_MODULE(_core, m) {
       .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full").none(),
            nb::arg("rest").none(), nb::arg("threads"))
       .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("column_rows"), nb::arg("order"),
-           nb::arg("schedule"), nb::arg("emits"), nb::arg("done"), nb::arg("watch"));
+           nb::arg("schedule"), nb::arg("emits"), nb::arg("done"), nb::arg("watch"), nb::arg("seconds") = nb::none());
 }

@@ -1,12 +1,14 @@
 // The integers of `map`, which runs a register program over all elements, one block of lanes at a time.
 //
-//   args = { elements, inputs, instructions, outputs, registers,
-//            inputs       x { access, dtype, parameter },
+//   args = { panels, elements, columns, inputs, instructions, outputs, registers,
+//            inputs       x { access, dtype, parameter, step },
 //            instructions x { op, result, a, b, c },
 //            outputs      x { register, dtype } }
 //
-// Registers 0 .. inputs-1 are the inputs. Access: 0 dense; 1 scalar; 2 row, element i reads i % parameter; 3 column,
-// element i reads i / parameter; 4 immediate, the parameter's low 32 bits in every lane, no operand.
+// `elements` are those of one panel; a value that does not lie in panels is one panel. `columns` is the length of a
+// row, 0 in panels: only random numbers need it. Registers 0 .. inputs-1 are the inputs. Access: 0 dense; 1 scalar; 2
+// row, element i reads i % parameter; 3 column, element i reads i / parameter; 4 immediate, the parameter's low 32 bits
+// in every lane, no operand. From one panel to the next an input moves on by `step`.
 #pragma once
 
 #include <array>
@@ -36,7 +38,7 @@ enum class MapOp : int64_t {
 struct MapInput {
   Access access;
   DType dtype;
-  int64_t parameter;
+  int64_t parameter, step;
 };
 
 struct MapInstruction {
@@ -51,35 +53,31 @@ struct MapOutput {
 
 // A view of the integers; they are laid out like the structs.
 struct MapProgram {
-  int64_t elements, inputs, instructions, outputs, registers;
+  int64_t panels, elements, columns, inputs, instructions, outputs, registers;
   const MapInput* input;
   const MapInstruction* instruction;
   const MapOutput* output;
 
+  static constexpr int64_t kHeader = 7;
+
   [[gnu::always_inline]] explicit MapProgram(const int64_t* args)
-      : elements(args[0]), inputs(args[1]), instructions(args[2]), outputs(args[3]), registers(args[4]) {
-    input = reinterpret_cast<const MapInput*>(args + 5);
-    instruction = reinterpret_cast<const MapInstruction*>(args + 5 + 3 * inputs);
-    output = reinterpret_cast<const MapOutput*>(args + 5 + 3 * inputs + 5 * instructions);
+      : panels(args[0]),
+        elements(args[1]),
+        columns(args[2]),
+        inputs(args[3]),
+        instructions(args[4]),
+        outputs(args[5]),
+        registers(args[6]) {
+    input = reinterpret_cast<const MapInput*>(args + kHeader);
+    instruction = reinterpret_cast<const MapInstruction*>(args + kHeader + 4 * inputs);
+    output = reinterpret_cast<const MapOutput*>(args + kHeader + 4 * inputs + 5 * instructions);
   }
 };
 
-// Elements of an input that a program over `elements` reads.
-[[gnu::always_inline]] inline int64_t touched(const MapInput& input, int64_t elements) {
-  if (elements == 0) return 0;
-  switch (input.access) {
-    case Access::dense:
-      return elements;
-    case Access::scalar:
-      return 1;
-    case Access::row:
-      return elements < input.parameter ? elements : input.parameter;
-    case Access::column:
-      return (elements - 1) / input.parameter + 1;
-    case Access::immediate:
-      break;
-  }
-  return 0;
+// Where random numbers come from: element i of a panel is in this block of 32 of its row, counted through all rows.
+[[gnu::always_inline]] inline int64_t random_block(const MapProgram& program, int64_t panel, int64_t i) {
+  if (program.columns == 0) return i / 32 * program.panels + panel;
+  return i / program.columns * ((program.columns + 31) / 32) + i % program.columns / 32;
 }
 
 }  // namespace nacre

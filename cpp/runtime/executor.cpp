@@ -22,16 +22,22 @@ void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* t
 }
 
 // Steps first .. last - 1. Between two of them the members wait for each other unless both are done by one member
-// alone.
+// alone; when time is taken, after each.
 void advance(const Plan& plan, void* const* operands, const std::vector<size_t>& begins, int64_t first, int64_t last,
-             const Team& team) {
+             double* seconds, const Team& team) {
+  Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
   for (int64_t n = first; n < last; ++n) {
     const Step& step = plan.steps[n];
     if (step.shared)
       step.kernel({operands + begins[n], step.args.data(), team.part, team.parts});
     else if (team.part == 0)
       step.kernel({operands + begins[n], step.args.data()});
-    if (n + 1 < last && (step.shared || plan.steps[n + 1].shared)) team.wait();
+    if (seconds || (n + 1 < last && (step.shared || plan.steps[n + 1].shared))) team.wait();
+    if (seconds && team.part == 0) {
+      const auto now = Clock::now();
+      seconds[n] += std::chrono::duration<double>(now - before).count();
+      before = now;
+    }
   }
 }
 
@@ -80,8 +86,8 @@ void Executor::check(const Run& run) const {
     if (!times) continue;
     require(plan->emits.size() == run.emits.size(), "The run and the plan differ in outputs.");
     require(run.watch < static_cast<int64_t>(run.emits.size()), "The watched output does not exist.");
-    if (run.watch >= 0) require(plan->buffers[plan->emits[run.watch]].bytes >= 4, "The watched output is empty.");
-    for (size_t e = 0; e < run.emits.size(); ++e) written[e] += times * plan->buffers[plan->emits[e]].bytes;
+    if (run.watch >= 0) require(plan->emits[run.watch].bytes >= 4, "The watched output is empty.");
+    for (size_t e = 0; e < run.emits.size(); ++e) written[e] += times * plan->emits[e].bytes;
     for (const Buffer& buffer : plan->buffers) {
       if (buffer.place == Place::state)
         require(buffer.at < static_cast<int64_t>(run.state.size()) && run.state[buffer.at].bytes == buffer.bytes,
@@ -161,13 +167,13 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
   const auto report = [&](const Bound& bound) {
     if (impatient()) return false;
     for (size_t e = 0; e < emitted.size(); ++e) {
-      const int64_t bytes = bound.plan->buffers[bound.plan->emits[e]].bytes;
-      std::memcpy(emitted[e], bound.buffers[bound.plan->emits[e]], bytes);
-      emitted[e] += bytes;
+      const Emit& emit = bound.plan->emits[e];
+      std::memcpy(emitted[e], bound.buffers[emit.buffer], emit.bytes);
+      emitted[e] += emit.bytes;
     }
     if (run.watch < 0) return true;
     float watched;
-    std::memcpy(&watched, bound.buffers[bound.plan->emits[run.watch]], sizeof watched);
+    std::memcpy(&watched, bound.buffers[bound.plan->emits[run.watch].buffer], sizeof watched);
     return std::isfinite(watched);
   };
   int64_t row = 0, number = 0;
@@ -180,13 +186,14 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
         if (plan.batch_bytes[c])
           gather(run.columns[c], run.order + row, plan.rows, reinterpret_cast<uint8_t*>(batch_[c].get()), team);
       team.wait();
-      advance(plan, bound.operands.data(), bound.begins, 0, plan.first_update, team);
+      advance(plan, bound.operands.data(), bound.begins, 0, plan.first_update,
+              bound.plan == full_.get() ? run.seconds : nullptr, team);
       team.wait();
       if (team.part == 0) halted = !report(bound);
       team.wait();
       if (halted) return;
       advance(plan, bound.operands.data(), bound.begins, plan.first_update, static_cast<int64_t>(plan.steps.size()),
-              team);
+              bound.plan == full_.get() ? run.seconds : nullptr, team);
       team.wait();
       if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }

@@ -31,6 +31,7 @@ struct Run {
   std::vector<Array> schedule;  // 4 bytes per step each
   std::vector<Array> emits;     // filled step after step
   int64_t* done = nullptr;      // steps finished so far; others may watch it
+  double* seconds = nullptr;    // if given, the time of each step of the full plan is added up here
   int32_t watch = -1;           // stop before the update when the first float of this output is not finite
 };
 
@@ -38,6 +39,9 @@ class Executor {
  public:
   // One plan for full batches, and one for the last, shorter one; either may be missing.
   Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads);
+
+  // Steps of the full plan.
+  size_t steps() const { return full_ ? full_->steps.size() : 0; }
 
   // Runs until the rows are used up, `stop` says so (asked every few milliseconds) or the watched output is not finite.
   // Returns whether it came to the end. The state is that of a whole number of steps in any case.

@@ -54,8 +54,11 @@ void Plan::check() const {
                                      " bytes of a buffer of " + std::to_string(has) + ".");
     }
   }
-  for (int32_t emit : emits)
-    require(emit >= 0 && emit < static_cast<int64_t>(buffers.size()), "An output names no buffer.");
+  for (const Emit& emit : emits) {
+    require(emit.buffer >= 0 && emit.buffer < static_cast<int64_t>(buffers.size()), "An output names no buffer.");
+    require(emit.bytes >= 0 && emit.bytes <= buffers[emit.buffer].bytes, "An output is larger than its buffer.");
+    require(buffers[emit.buffer].place != Place::schedule, "A schedule cannot be handed out.");
+  }
 }
 
 }  // namespace nacre

@@ -33,6 +33,12 @@ struct Step {
   std::vector<int64_t> args;
 };
 
+// What is handed out after the step: the first bytes of a buffer.
+struct Emit {
+  int32_t buffer;
+  int64_t bytes;
+};
+
 struct Plan {
   int64_t rows = 0;  // of the batch
   int64_t arena_bytes = 0;
@@ -40,7 +46,7 @@ struct Plan {
   int64_t first_update = 0;
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
-  std::vector<int32_t> emits;  // buffers handed out after the step
+  std::vector<Emit> emits;
   std::vector<uint8_t> constants;
   std::vector<int64_t> batch_bytes;  // per column, of one row; 0: the plan does not read it
 

@@ -18,7 +18,7 @@ from nacre.data import Dataset
 from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UsageError, find
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
-from nacre.ir import TensorType, Value
+from nacre.ir import Memory, TensorType, Value
 from nacre.layers import TABLE, InputLayer, Layer, Parameter
 from nacre.layers.layer import Shape, numbers
 from nacre.ops import next_seed
@@ -44,7 +44,7 @@ class Model(Configured):
         self._seed = next_seed()
         self._settings: dict[str, Any] | None = None
         self._trainer: Trainer | None = None
-        self._restored: dict[str, Array] = {}  # slots out of a file, until a trainer takes them over
+        self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
     # -------------------------------------------------------------- what a kind of model must say
 
@@ -163,20 +163,18 @@ class Model(Configured):
             if len({m.name for m in chosen} | {"loss"}) < len(chosen) + 1:
                 raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in chosen)})
             goal = Goal(settings["loss"], settings["optimizer"], chosen)
-            self._trainer = Trainer(
-                self, State(self._weights_by_name() | self._restored), settings["backend"], goal, self._seed
-            )
+            self._trainer = Trainer(self, State(self._memory() | self._restored), settings["backend"], goal, self._seed)
         return self._trainer
 
     def _predicting(self) -> Trainer:
         """The trainer that there is, or one that can only predict."""
         if self._trainer is None:
             backend = self._settings["backend"] if self._settings else "native"
-            self._trainer = Trainer(self, State(self._weights_by_name()), backend, None, self._seed)
+            self._trainer = Trainer(self, State(self._memory()), backend, None, self._seed)
         return self._trainer
 
-    def _weights_by_name(self) -> dict[str, Array]:
-        return {w.name: w.value for w in self.weights}
+    def _memory(self) -> dict[str, Memory]:
+        return {w.name: w.memory for w in self.weights}
 
     # -------------------------------------------------------------- data
 
@@ -340,7 +338,7 @@ class Model(Configured):
         The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
         """
         self._need_built()
-        tensors = self._weights_by_name()
+        tensors = {name: memory.read() for name, memory in self._memory().items()}
         described: dict[str, Any] = {
             "format": _FORMAT,
             "nacre": __version__,
@@ -356,14 +354,10 @@ class Model(Configured):
                 "metrics": [m if isinstance(m, str) else serialize(m) for m in self._settings["metrics"]],
                 "backend": self._settings["backend"],
             }
-            slots = (
-                self._trainer.state.arrays
-                if self._trainer is not None and self._trainer.goal is not None
-                else self._restored
-            )
-            tensors |= {
-                f"optimizer/{name}": slots[name] for name in slot_types(self.optimizer, self.weights) if name in slots
-            }
+            trained = self._trainer is not None and self._trainer.goal is not None
+            slots = self._trainer.state if self._trainer is not None and trained else self._restored
+            names = [name for name in slot_types(self.optimizer, self.weights) if name in slots]
+            tensors |= {f"optimizer/{name}": slots[name].read() for name in names}
         safetensors.write(path, tensors, {"nacre": json.dumps(described)})
 
     def __repr__(self) -> str:
@@ -550,9 +544,10 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
     model._seed = _natural(described["seed"], 2**32)
     for weight in model.weights:
         weight.assign(tensors[weight.name])
-    model._restored = {
-        name.removeprefix("optimizer/"): a for name, a in tensors.items() if name.startswith("optimizer/")
-    }
+    for name, type_ in found.items():
+        if name.startswith("optimizer/"):
+            slot = model._restored[name.removeprefix("optimizer/")] = Memory(type_)
+            slot.write(tensors[name])
     return model
 
 

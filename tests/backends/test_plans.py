@@ -117,15 +117,15 @@ def _with_step(**changes):
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (lambda: _with_step(operands=[2, 0, 999]), "names no buffer"),
-        (lambda: _with_step(operands=[-1, 0, 4]), "names no buffer"),
+        (lambda: _with_step(operands=[999, 0, 1]), "names no buffer"),
+        (lambda: _with_step(operands=[-1, 0, 1]), "names no buffer"),
         (lambda: _with_step(operands=[0, 1]), "wrong number of operands"),
-        (lambda: _with_step(args=[32, 3, 1000, 0, 0]), "touches"),
-        (lambda: _with_step(args=[-1, 3, 1, 0, 0]), "bad sizes"),
-        (lambda: _with_step(args=[32, 3, 1, 0]), "bad sizes"),
-        (lambda: _with_step(args=[2**40, 2**40, 1, 0, 0]), "too large"),
+        (lambda: _with_step(args=[32, 3, 1000, 0]), "touches"),
+        (lambda: _with_step(args=[-1, 3, 1, 0]), "bad sizes"),
+        (lambda: _with_step(args=[32, 3, 1, 0, 0]), "bad sizes"),
+        (lambda: _with_step(args=[2**40, 2**40, 1, 0]), "too large"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
-        (lambda: _native(emits=[12345]), "no buffer"),
+        (lambda: _native(emits=[(12345, 4)]), "no buffer"),
         (lambda: _native(first_update=999), "first update"),
         (lambda: _native(rows=0), "rows"),
         (lambda: _native(batch_bytes=[]), "names no column"),
@@ -148,7 +148,7 @@ def test_a_run_that_does_not_fit_its_plan_is_refused():
     executor = _binding.Executor(_native().native("baseline"), None, 2)
     order = np.arange(32, dtype=np.int64)
     full = {
-        "state": [np.zeros(12, np.uint8), np.zeros(4, np.uint8)],
+        "state": [np.zeros(3 * 128, np.uint8), np.zeros(128, np.uint8)],
         "columns": [np.zeros(32 * 12, np.uint8), np.zeros(32 * 4, np.uint8)],
         "column_rows": [32, 32],
         "order": order,

@@ -32,7 +32,9 @@ def test_numbers_are_uniform():
     assert ((counts - 3125) ** 2 / 3125).sum() < 110  # chi-squared with 63 degrees of freedom: 1 in 5,000
 
 
-def test_an_element_depends_on_seed_stream_and_step_and_not_on_the_shape():
-    assert np.array_equal(_draw(shape=(1000,))[:70], _draw(shape=(7, 10)).ravel())
+def test_an_element_depends_on_seed_stream_step_and_its_place():
+    assert np.array_equal(_draw(shape=(1000,))[:10], _draw(shape=(7, 10))[0])
+    assert np.array_equal(_draw(shape=(7, 10)), _draw(shape=(9, 10))[:7])
+    assert len(np.unique(_draw(shape=(70, 40)))) > 2790
     for other in (_draw(seed=2), _draw(step=3), _draw(stream=4)):
         assert abs(np.corrcoef(_draw(), other)[0, 1]) < 0.12

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "base/threefry.h"
 #include "kernels/extents.h"
@@ -57,12 +56,13 @@ int32_t to_integer(float x) {
 float larger(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
 float smaller(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
 
-float uniform(Lane seed, Lane step, Lane stream, int64_t element) {
-  const auto words = threefry(seed, stream, step, static_cast<uint32_t>(element / 32 * 16 + element % 16));
-  return static_cast<float>(words[element / 16 % 2] >> 8) * 0x1p-24f;
+// Number `lane` of a block of 32: the first 16 are the first words of 16 counters, the others the second words.
+float uniform(Lane seed, Lane step, Lane stream, int64_t block, int64_t lane) {
+  const auto words = threefry(seed, stream, step, static_cast<uint32_t>(block * 16 + lane % 16));
+  return static_cast<float>(words[lane / 16] >> 8) * 0x1p-24f;
 }
 
-Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t element) {
+Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t block, int64_t lane_of_block) {
   const double x = f(a);
   switch (op) {
     case MapOp::neg_float32:
@@ -166,7 +166,7 @@ Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t element) {
     case MapOp::select:
       return a ? b : c;
     case MapOp::random_uniform:
-      return lane(uniform(a, b, c, element));
+      return lane(uniform(a, b, c, block, lane_of_block));
     case MapOp::kCount:
       break;
   }
@@ -191,30 +191,56 @@ int64_t place(const MapInput& input, int64_t element) {
 namespace reference {
 void map(const Call& call) {
   const MapProgram program(call.args);
-  for (int64_t element = call.begin(program.elements); element < call.end(program.elements); ++element) {
-    Lane registers[kMaxRegisters];
-    int64_t operand = 0;
-    for (int64_t n = 0; n < program.inputs; ++n) {
-      const MapInput& input = program.input[n];
-      registers[n] = input.access == Access::immediate
-                         ? static_cast<Lane>(input.parameter)
-                         : load(call.operands[operand++], input.dtype, place(input, element));
+  for (int64_t panel = 0; panel < program.panels; ++panel)
+    for (int64_t element = call.begin(program.elements); element < call.end(program.elements); ++element) {
+      Lane registers[kMaxRegisters];
+      int64_t operand = 0;
+      for (int64_t n = 0; n < program.inputs; ++n) {
+        const MapInput& input = program.input[n];
+        registers[n] = input.access == Access::immediate
+                           ? static_cast<Lane>(input.parameter)
+                           : load(call.operands[operand++], input.dtype, panel * input.step + place(input, element));
+      }
+      const int64_t block = random_block(program, panel, element);
+      const int64_t lane_of_block = (program.columns ? element % program.columns : element) % 32;
+      for (int64_t n = 0; n < program.instructions; ++n) {
+        const MapInstruction& step = program.instruction[n];
+        registers[step.result] =
+            evaluate(step.op, registers[step.a], registers[step.b], registers[step.c], block, lane_of_block);
+      }
+      for (int64_t n = 0; n < program.outputs; ++n)
+        store(call.operands[operand++], program.output[n].dtype, panel * program.elements + element,
+              registers[program.output[n].source]);
     }
-    for (int64_t n = 0; n < program.instructions; ++n) {
-      const MapInstruction& step = program.instruction[n];
-      registers[step.result] = evaluate(step.op, registers[step.a], registers[step.b], registers[step.c], element);
-    }
-    for (int64_t n = 0; n < program.outputs; ++n)
-      store(call.operands[operand++], program.output[n].dtype, element, registers[program.output[n].source]);
-  }
 }
 }  // namespace reference
 
+// Elements that an input reads.
+static int64_t touched(const MapInput& input, int64_t panels, int64_t elements) {
+  if (elements == 0 || panels == 0) return 0;
+  const int64_t moved = static_cast<int64_t>(product({panels - 1, input.step}));
+  switch (input.access) {
+    case Access::dense:
+      return moved + elements;
+    case Access::scalar:
+      return moved + 1;
+    case Access::row:
+      return moved + std::min(elements, input.parameter);
+    case Access::column:
+      return moved + (elements - 1) / input.parameter + 1;
+    case Access::immediate:
+      break;
+  }
+  return 0;
+}
+
 std::vector<size_t> extents::map(const int64_t* args, size_t count) {
-  require(count >= 5 && args[0] >= 0 && args[0] < (int64_t{1} << 60) && args[1] >= 0 && args[2] >= 0 && args[3] > 0,
-          "map: bad header");
-  for (int n : {1, 2, 3}) require(args[n] < 100000, "map: too long");
-  require(static_cast<int64_t>(count) == 5 + 3 * args[1] + 5 * args[2] + 2 * args[3], "map: wrong number of integers");
+  constexpr int64_t kHeader = MapProgram::kHeader, kMany = int64_t{1} << 40;
+  require(count >= kHeader && args[0] >= 0 && args[0] < kMany && args[1] >= 0 && args[1] < kMany, "map: bad header");
+  for (int n : {3, 4, 5}) require(args[n] >= 0 && args[n] < 100000, "map: too long");
+  require(args[5] > 0 && args[2] >= 0, "map: bad header");
+  require(static_cast<int64_t>(count) == kHeader + 4 * args[3] + 5 * args[4] + 2 * args[5],
+          "map: wrong number of integers");
   const MapProgram program(args);
   require(program.registers <= kMaxRegisters && program.inputs <= program.registers, "map: too many registers");
   const auto inside = [&](int64_t r) { require(r >= 0 && r < program.registers, "map: no such register"); };
@@ -224,8 +250,9 @@ std::vector<size_t> extents::map(const int64_t* args, size_t count) {
     require(input.access >= Access::dense && input.access <= Access::immediate, "map: no such access");
     require(input.dtype >= DType::bool8 && input.dtype <= DType::float32, "map: no such dtype");
     const bool periodic = input.access == Access::row || input.access == Access::column;
-    require(!periodic || input.parameter > 0, "map: a period must be positive");
-    if (input.access != Access::immediate) bytes.push_back(touched(input, program.elements) * item_bytes(input.dtype));
+    require((!periodic || input.parameter > 0) && input.step >= 0, "map: a period must be positive");
+    if (input.access != Access::immediate)
+      bytes.push_back(product({touched(input, program.panels, program.elements), item_bytes(input.dtype)}));
   }
   for (int64_t n = 0; n < program.instructions; ++n) {
     const MapInstruction& step = program.instruction[n];
@@ -234,8 +261,10 @@ std::vector<size_t> extents::map(const int64_t* args, size_t count) {
     require(step.result >= program.inputs, "map: an input cannot be overwritten");
   }
   for (int64_t n = 0; n < program.outputs; ++n) {
-    inside(program.output[n].source);
-    bytes.push_back(program.elements * item_bytes(program.output[n].dtype));
+    const MapOutput& output = program.output[n];
+    inside(output.source);
+    require(output.dtype >= DType::bool8 && output.dtype <= DType::float32, "map: no such dtype");
+    bytes.push_back(product({program.panels, program.elements, item_bytes(output.dtype)}));
   }
   return bytes;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/extents.h"
+#include "kernels/panel.h"
 
 namespace nacre {
 
@@ -76,6 +77,54 @@ void copy(const Call& call) {
   copy_items<uint32_t>(call, walk);
 }
 
+// pack: args = { item bytes, rows, columns }; a row-major matrix into panels, zeros after the last column.
+// unpack: the way back.
+template <typename Item>
+static void pack_rows(const Call& call) {
+  const int64_t rows = call.args[1], columns = call.args[2];
+  const auto* x = static_cast<const Item*>(call.operands[0]);
+  auto* y = static_cast<Item*>(call.operands[1]);
+  for (int64_t r = call.begin(rows); r < call.end(rows); ++r)
+    for (int64_t c = 0; c < columns; c += kPanel) {
+      const int64_t width = std::min(kPanel, columns - c);
+      Item* to = y + (c / kPanel * rows + r) * kPanel;
+      std::memcpy(to, x + r * columns + c, width * sizeof(Item));
+      if (width < kPanel) std::memset(to + width, 0, (kPanel - width) * sizeof(Item));
+    }
+}
+
+template <typename Item>
+static void unpack_rows(const Call& call) {
+  const int64_t rows = call.args[1], columns = call.args[2];
+  const auto* x = static_cast<const Item*>(call.operands[0]);
+  auto* y = static_cast<Item*>(call.operands[1]);
+  for (int64_t r = call.begin(rows); r < call.end(rows); ++r)
+    for (int64_t c = 0; c < columns; c += kPanel)
+      std::memcpy(y + r * columns + c, x + (c / kPanel * rows + r) * kPanel,
+                  std::min(kPanel, columns - c) * sizeof(Item));
+}
+
+void pack(const Call& call) { call.args[0] == 1 ? pack_rows<uint8_t>(call) : pack_rows<uint32_t>(call); }
+void unpack(const Call& call) { call.args[0] == 1 ? unpack_rows<uint8_t>(call) : unpack_rows<uint32_t>(call); }
+
+// turn: args = { rows, columns }; a matrix in panels into its transpose in panels, a block of 32 x 32 at a time.
+void turn(const Call& call) {
+  const int64_t rows = call.args[0], columns = call.args[1];
+  const auto* x = static_cast<const uint32_t*>(call.operands[0]);
+  auto* y = static_cast<uint32_t*>(call.operands[1]);
+  const int64_t down = panels(rows), blocks = down * panels(columns);
+  for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
+    const int64_t r = block % down * kPanel, c = block / down * kPanel;
+    const int64_t height = std::min(kPanel, rows - r), width = std::min(kPanel, columns - c);
+    const uint32_t* from = x + (c / kPanel * rows + r) * kPanel;
+    uint32_t* to = y + (r / kPanel * columns + c) * kPanel;
+    for (int64_t j = 0; j < width; ++j) {
+      for (int64_t i = 0; i < height; ++i) to[j * kPanel + i] = from[i * kPanel + j];
+      for (int64_t i = height; i < kPanel; ++i) to[j * kPanel + i] = 0;
+    }
+  }
+}
+
 // take: args = { rows, width, count }; table (rows, width), int32 indices (count) -> y (count, width). An index out of
 // range means the nearest row.
 void take(const Call& call) {
@@ -120,6 +169,21 @@ std::vector<size_t> extents::copy(const int64_t* args, size_t count) {
   }
   out = std::max(out, static_cast<size_t>(walk.output_items));
   return {product({static_cast<int64_t>(in), walk.item}), product({static_cast<int64_t>(out), walk.item})};
+}
+
+std::vector<size_t> extents::pack(const int64_t* args, size_t count) {
+  require(count == 3 && (args[0] == 1 || args[0] == 4) && args[1] >= 0 && args[2] >= 0, "pack: bad sizes");
+  return {product({args[0], args[1], args[2]}), product({args[0], args[1], panels(args[2]), kPanel})};
+}
+
+std::vector<size_t> extents::unpack(const int64_t* args, size_t count) {
+  const auto bytes = pack(args, count);
+  return {bytes[1], bytes[0]};
+}
+
+std::vector<size_t> extents::turn(const int64_t* args, size_t count) {
+  require(count == 2 && args[0] >= 0 && args[1] >= 0, "turn: bad sizes");
+  return {product({4, args[0], panels(args[1]), kPanel}), product({4, args[1], panels(args[0]), kPanel})};
 }
 
 std::vector<size_t> extents::take(const int64_t* args, size_t count) {

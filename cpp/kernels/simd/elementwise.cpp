@@ -16,7 +16,9 @@ struct Operands {
   void* result;
   const void *a, *b, *c;
   int64_t lanes;  // a multiple of 16
-  int64_t first;  // element in lane 0
+  int64_t first;  // element of the panel in lane 0
+  int64_t panel;
+  const MapProgram* program;
 };
 
 using Instruction = void (*)(const Operands&);
@@ -106,19 +108,31 @@ NACRE_INTEGERS(logical_and_bool, a& b)
 NACRE_INTEGERS(logical_or_bool, a | b)
 NACRE_INTEGERS(select, choose(a != 0, b, c))
 
-// Elements 32 q .. 32 q + 15 take the first words of counters 16 q .. 16 q + 15, the next 16 elements the second words.
+// Blocks of 32 numbers: the first 16 are the first words of 16 counters, the others the second words.
 void random_uniform(const Operands& o) {
+  const MapProgram& program = *o.program;
   const U seed = load<U>(o.a), step = load<U>(o.b), stream = load<U>(o.c);
   U lane;
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   const auto uniform = [](U word) { return to_float((I)(word >> 8)) * 0x1p-24f; };
   auto* result = static_cast<float*>(o.result);
-  for (int64_t block = 0; block < o.lanes; block += 32)
-    for (int64_t i = 0; i < 16; i += kLanes) {
-      const auto words = threefry<U>(seed, stream, step, lane + static_cast<uint32_t>((o.first + block) / 2 + i));
-      store(result + block + i, uniform(words[0]));
-      if (block + 16 < o.lanes) store(result + block + 16 + i, uniform(words[1]));
+  // In panels, and in rows that are a multiple of 32, blocks of lanes are blocks of numbers; else each block is cut to
+  // its row.
+  for (int64_t at = 0; at < o.lanes;) {
+    const int64_t i = o.first + at, column = program.columns ? i % program.columns : 0, inside = column % 32;
+    const auto counter = static_cast<uint32_t>(random_block(program, o.panel, i) * 16);
+    float block[32];
+    for (int64_t v = 0; v < 16; v += kLanes) {
+      const auto words = threefry<U>(seed, stream, step, lane + (counter + static_cast<uint32_t>(v)));
+      store(block + v, uniform(words[0]));
+      store(block + 16 + v, uniform(words[1]));
     }
+    int64_t count = 32 - inside;
+    if (program.columns && count > program.columns - column) count = program.columns - column;
+    if (count > o.lanes - at) count = o.lanes - at;
+    __builtin_memcpy(result + at, block + inside, count * sizeof(float));
+    at += count;
+  }
 }
 
 constexpr Instruction kInstructions[] = {
@@ -209,23 +223,27 @@ void map(const Call& call) {
   const MapInstruction* last = program.instructions ? program.instruction + program.instructions - 1 : nullptr;
   const bool direct = last && program.outputs == 1 && program.output[0].source == last->result &&
                       item_bytes(program.output[0].dtype) == 4;
-  const int64_t blocks = (program.elements + kBlock - 1) / kBlock;
-  for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
-    const int64_t first = block * kBlock;
+  const int64_t blocks = (program.elements + kBlock - 1) / kBlock, all_blocks = program.panels * blocks;
+  for (int64_t block = call.begin(all_blocks); block < call.end(all_blocks); ++block) {
+    const int64_t panel = block / blocks, first = block % blocks * kBlock, start = panel * program.elements + first;
     const int64_t count = program.elements - first < kBlock ? program.elements - first : kBlock;
     const int64_t lanes = (count + 15) / 16 * 16;
-    for (int64_t n = 0; n < program.inputs; ++n)
-      if (program.input[n].access < Access::immediate && program.input[n].access != Access::scalar)
-        at[n] = fetch(storage.lanes[n], program.input[n], data[n], first, count);
+    for (int64_t n = 0; n < program.inputs; ++n) {
+      const MapInput& input = program.input[n];
+      if (input.access == Access::immediate || input.access == Access::scalar) continue;
+      const void* from = static_cast<const char*>(data[n]) + panel * input.step * item_bytes(input.dtype);
+      at[n] = fetch(storage.lanes[n], input, from, first, count);
+    }
     for (int64_t n = 0; n < program.instructions; ++n) {
       const MapInstruction& step = program.instruction[n];
       void* result = storage.lanes[step.result];
-      if (direct && &step == last && count == kBlock) result = static_cast<uint32_t*>(call.operands[operand]) + first;
-      kInstructions[static_cast<int64_t>(step.op)]({result, at[step.a], at[step.b], at[step.c], lanes, first});
+      if (direct && &step == last && count == kBlock) result = static_cast<uint32_t*>(call.operands[operand]) + start;
+      kInstructions[static_cast<int64_t>(step.op)](
+          {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
       at[step.result] = result;
     }
     for (int64_t n = 0; n < program.outputs; ++n)
-      narrow(call.operands[operand + n], program.output[n].dtype, first,
+      narrow(call.operands[operand + n], program.output[n].dtype, start,
              static_cast<const uint32_t*>(at[program.output[n].source]), count);
     for (int64_t n = 0; n < program.instructions; ++n)
       at[program.instruction[n].result] = storage.lanes[program.instruction[n].result];

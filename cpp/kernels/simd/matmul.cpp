@@ -1,74 +1,92 @@
-// matmul on vectors. The vectors run along the columns of C, so each element is one chain of fused multiply-adds over k
-// in order, whatever the width, the tile or the edge; see kernels/reference/matmul.cpp for the integers.
+// matmul on vectors; see kernels/reference/matmul.cpp for the integers and kernels/panel.h for the layout.
 //
-// A tile is kTile rows of A by two vectors of B: enough chains to keep both multiply-add ports busy, few enough for the
-// registers.
-#include "base/memory.h"
+// Vectors run along the columns of C, so each element is one chain of fused multiply-adds over k in order, whatever the
+// width of the vectors, the tile or the edge. A tile is kTile rows of C by one panel: 16 chains on AVX-512, enough for
+// two ports with a latency of four. Panels make all strides constants, and kTile divides the panel, so that a tile of
+// the transposed operand never crosses one.
 #include "kernels/call.h"
+#include "kernels/panel.h"
 #include "kernels/simd/vector.h"
 
 namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int64_t kPanel = 2 * kLanes;
-#if defined(__AVX512F__)
-constexpr int64_t kTile = 12;
-#else
-constexpr int64_t kTile = 6;
-#endif
+constexpr int kTile = kLanes == 16 ? 8 : 4;
+// Columns that a tile works on at once. Narrower vectors take a panel in several strips: the registers hold no more.
+constexpr int kStrip = kLanes == 16 ? 32 : 2 * kLanes;
+constexpr int kVectors = kStrip / kLanes;
+// Rows of B that stay in the first cache while the tiles below one another use them: 20 KB. The chain goes on from the
+// stored C.
+constexpr int64_t kBlock = 160;
 
-// A transposed or not: element (i, p) is at i * row + p * column.
-struct Left {
-  const float* data;
-  int64_t row, column;
-};
-
-// One tile: Rows rows of C over one panel of B, whose row p begins at p * stride. The last columns are masked by
-// copying.
-template <int Rows>
-void tile(const Left& a, const float* b, int64_t stride, int64_t k, float* c, int64_t n, int64_t columns) {
-  F sum[Rows][2] = {};
-  for (int64_t p = 0; p < k; ++p) {
-    const F b0 = load<F>(b + p * stride), b1 = load<F>(b + p * stride + kLanes);
+// `count` multiply-adds for each of Rows x kVectors chains. Element (i, p) of A is at a[i * Row + p * Column].
+template <int Rows, int Row, int Column, int Vectors>
+NACRE_INLINE void chain(const float* a, const float* b, int64_t count, F (&sum)[Rows][Vectors]) {
+  for (int64_t p = 0; p < count; ++p) {
+    F x[Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const F x = all(a.data[i * a.row + p * a.column]);
-      sum[i][0] = fma(x, b0, sum[i][0]);
-      sum[i][1] = fma(x, b1, sum[i][1]);
-    }
-  }
-  for (int i = 0; i < Rows; ++i) {
-    if (columns == kPanel) {
-      store(c + i * n, sum[i][0]);
-      store(c + i * n + kLanes, sum[i][1]);
-    } else {
-      float edge[kPanel];
-      store(edge, sum[i][0]);
-      store(edge + kLanes, sum[i][1]);
-      __builtin_memcpy(c + i * n, edge, columns * sizeof(float));
+      const F factor = all(a[i * Row + p * Column]);
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = fma(factor, x[v], sum[i][v]);
     }
   }
 }
 
-using Tile = void (*)(const Left&, const float*, int64_t, int64_t, float*, int64_t, int64_t);
-constexpr Tile kTiles[] = {nullptr, tile<1>, tile<2>, tile<3>,  tile<4>,  tile<5>, tile<6>,
+// Rows p0 .. p1 - 1 of B into a tile of C.
+template <int Rows, bool Transposed, int Vectors>
+void tile(const float* a, int64_t a_panel, const float* b, float* c, int64_t p0, int64_t p1) {
+  F sum[Rows][Vectors];
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v) sum[i][v] = p0 ? load<F>(c + i * kPanel + v * kLanes) : all(0.0f);
+  if constexpr (Transposed) {
+    chain<Rows, 1, kPanel>(a + p0 * kPanel, b + p0 * kPanel, p1 - p0, sum);
+  } else {
+    for (int64_t p = p0; p < p1;) {
+      const int64_t left = kPanel - p % kPanel, count = left < p1 - p ? left : p1 - p;
+      chain<Rows, kPanel, 1>(a + p / kPanel * a_panel + p % kPanel, b + p * kPanel, count, sum);
+      p += count;
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v) store(c + i * kPanel + v * kLanes, sum[i][v]);
+}
+
+using Tile = void (*)(const float*, int64_t, const float*, float*, int64_t, int64_t);
+
+template <bool Transposed, int Vectors>
+constexpr Tile kTiles[] = {
+    nullptr,
+    tile<1, Transposed, Vectors>,
+    tile<2, Transposed, Vectors>,
+    tile<3, Transposed, Vectors>,
+    tile<4, Transposed, Vectors>,
 #if defined(__AVX512F__)
-                           tile<7>, tile<8>, tile<9>, tile<10>, tile<11>, tile<12>
+    tile<5, Transposed, Vectors>,
+    tile<6, Transposed, Vectors>,
+    tile<7, Transposed, Vectors>,
+    tile<8, Transposed, Vectors>,
 #endif
 };
 
-// Columns first .. first + columns - 1 of B as a panel of k rows, zeros after the last column.
-void pack(float* panel, const float* b, bool transposed, int64_t k, int64_t n, int64_t first, int64_t columns) {
-  if (columns < kPanel) __builtin_memset(panel, 0, k * kPanel * sizeof(float));
-  if (!transposed) {
-    for (int64_t p = 0; p < k; ++p) __builtin_memcpy(panel + p * kPanel, b + p * n + first, columns * sizeof(float));
-  } else {
-    constexpr int64_t kStrip =
-        16;  // rows of the panel written before the next column is read: lines of both stay in cache
-    for (int64_t begin = 0; begin < k; begin += kStrip)
-      for (int64_t j = 0; j < columns; ++j)
-        for (int64_t p = begin; p < k && p < begin + kStrip; ++p) panel[p * kPanel + j] = b[(first + j) * k + p];
+// Rows row0 .. row1 - 1 of panel c, of which `columns` are in use.
+template <bool Transposed>
+void panel(const float* a, const float* b, float* c, int64_t m, int64_t k, int64_t row0, int64_t row1,
+           int64_t columns) {
+  for (int strip = 0; strip < columns; strip += kStrip) {
+    const bool narrow = columns - strip <= kLanes;  // one vector does for the last few columns
+    const Tile* tiles = narrow ? kTiles<Transposed, 1> : kTiles<Transposed, kVectors>;
+    for (int64_t p = 0; p < k || p == 0; p += kBlock) {
+      const int64_t end = p + kBlock < k ? p + kBlock : k;
+      for (int64_t i = row0; i < row1; i += kTile) {
+        const int64_t rows = row1 - i < kTile ? row1 - i : kTile;
+        const float* from = Transposed ? a + i / kPanel * k * kPanel + i % kPanel : a + i * kPanel;
+        tiles[rows](from, m * kPanel, b + strip, c + i * kPanel + strip, p, end);
+      }
+    }
   }
 }
 
@@ -76,32 +94,18 @@ void pack(float* panel, const float* b, bool transposed, int64_t k, int64_t n, i
 
 void matmul(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
-  const bool ta = call.args[3], tb = call.args[4];
+  const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
-  static thread_local AlignedBlock scratch;
-  static thread_local size_t scratch_bytes = 0;
-  const size_t needed = static_cast<size_t>(k * kPanel) * sizeof(float);
-  if (needed > scratch_bytes) {
-    scratch = allocate(needed);
-    scratch_bytes = needed;
-  }
-  auto* panel = reinterpret_cast<float*>(scratch.get());
   // Shared out by rows of C, or by panels when there are too few rows.
-  const int64_t panels = (n + kPanel - 1) / kPanel, tiles = (m + kTile - 1) / kTile;
-  const bool by_rows = tiles >= call.parts;
-  const int64_t row0 = by_rows ? call.begin(tiles) * kTile : 0, row1 = by_rows ? call.end(tiles) * kTile : m;
-  const int64_t panel0 = by_rows ? 0 : call.begin(panels), panel1 = by_rows ? panels : call.end(panels);
-  for (int64_t first = panel0 * kPanel; first < panel1 * kPanel && row0 < row1; first += kPanel) {
-    const int64_t columns = n - first < kPanel ? n - first : kPanel;
-    const bool packed = tb || columns < kPanel;
-    if (packed) pack(panel, b, tb, k, n, first, columns);
-    const float* from = packed ? panel : b + first;
-    for (int64_t i = row0; i < row1 && i < m; i += kTile) {
-      const int64_t rows = m - i < kTile ? m - i : kTile;
-      const Left a = {static_cast<const float*>(call.operands[0]) + (ta ? i : i * k), ta ? 1 : k, ta ? m : 1};
-      kTiles[rows](a, from, packed ? kPanel : n, k, c + i * n + first, n, columns);
-    }
+  const int64_t tiles = (m + kTile - 1) / kTile;
+  const bool by_rows = tiles >= 4 * call.parts || panels(n) < call.parts;
+  const int64_t row0 = by_rows ? call.begin(tiles) * kTile : 0, limit = by_rows ? call.end(tiles) * kTile : m;
+  const int64_t row1 = limit < m ? limit : m;
+  for (int64_t q = by_rows ? 0 : call.begin(panels(n)); q < (by_rows ? panels(n) : call.end(panels(n))); ++q) {
+    const int64_t columns = n - q * kPanel < kPanel ? n - q * kPanel : kPanel;
+    const auto run = call.args[3] ? panel<true> : panel<false>;
+    run(a, b + q * k * kPanel, c + q * m * kPanel, m, k, row0, row1, columns);
   }
 }
 

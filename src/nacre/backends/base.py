@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,30 +10,21 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nacre.ir import Graph, TensorType
+from nacre.ir import Graph, Memory, TensorType
 
 Array = npt.NDArray[Any]
 
 
-class State:
-    """Named arrays that outlive a run: weights, slots, statistics. A run changes them in place."""
+class State(dict[str, Memory]):
+    """Named memory that outlives a run: weights, slots, statistics. A run changes it, and holds ``lock`` meanwhile."""
 
-    def __init__(self, arrays: Mapping[str, Array] | None = None) -> None:
-        self.arrays: dict[str, Array] = dict(arrays or {})
+    def __init__(self, memory: Mapping[str, Memory] | None = None) -> None:
+        super().__init__(memory or {})
+        self.lock = threading.Lock()
 
     def add(self, types: Mapping[str, TensorType]) -> None:
-        """More arrays, all zero."""
-        self.arrays |= {name: t.zeros() for name, t in types.items()}
-
-    def __getitem__(self, name: str) -> Array:
-        return self.arrays[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.arrays
-
-    def set(self, name: str, array: Array) -> None:
-        """Overwrite one array."""
-        self.arrays[name][...] = array
+        """More of it, all zero."""
+        self |= {name: Memory(t) for name, t in types.items()}
 
 
 @dataclass(frozen=True)

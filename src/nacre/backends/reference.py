@@ -51,7 +51,7 @@ class ReferenceExecutable:
         ends = dict.fromkeys(program.emits, 0)
         row = 0
         for step, rows in enumerate(feed.batches):
-            inputs = {name: state[name] for name in program.state}
+            inputs = {name: state[name].read() for name in program.state}
             inputs |= {n: c[order[row : row + rows]] for n, c in zip(program.columns, block.columns, strict=True)}
             inputs |= {name: schedule[name][step] for name in program.schedule}
             outputs = evaluate(program.graphs[rows], inputs)
@@ -62,7 +62,7 @@ class ReferenceExecutable:
                 return {name: array[: ends[name]] for name, array in feed.emits.items()}
             for name in program.state:
                 if name in outputs:
-                    state.set(name, outputs[name])
+                    state[name].write(outputs[name])
             row += rows
             feed.done[0] += 1
         return feed.finished()

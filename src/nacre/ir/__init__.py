@@ -1,19 +1,24 @@
 """A program as data: values made by operations, and the graph they form."""
 
 from nacre.ir.graph import Graph, Input, Operation, Value, install_operator, order
+from nacre.ir.memory import PANEL, Memory, is_matrix, panels
 from nacre.ir.text import parse, to_text
 from nacre.ir.types import DTYPES, TensorType
 from nacre.ir.verify import verify
 
 __all__ = [
     "DTYPES",
+    "PANEL",
     "Graph",
     "Input",
+    "Memory",
     "Operation",
     "TensorType",
     "Value",
     "install_operator",
+    "is_matrix",
     "order",
+    "panels",
     "parse",
     "to_text",
     "verify",

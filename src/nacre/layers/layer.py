@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nacre import initializers, ops
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
-from nacre.ir import Input, TensorType, Value
+from nacre.ir import Input, Memory, TensorType, Value
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
@@ -36,39 +36,31 @@ def sizes(what: str, shape: Any) -> tuple[int, ...]:
 
 
 class Parameter(Input):
-    """A weight: an input of every graph it is used in, and an array.
+    """A weight: an input of every graph it is used in, and the memory of its value.
 
-    The array is made when it is first needed, so that a network can be counted and planned before it takes memory; the seed of
+    The value is made when it is first needed, so that a network can be counted and planned before it takes memory; the seed of
     its first value is drawn at once, so that the order of use does not matter.
     """
 
-    __slots__ = ("_value", "initializer", "seed", "trainable")
+    __slots__ = ("initializer", "memory", "trainable")
 
     def __init__(self, name: str, type_: TensorType, initializer: Any, trainable: bool) -> None:
         super().__init__(name, type_)
         self.initializer = initializer
         self.trainable = trainable
-        self.seed = next_seed()
-        self._value: Array | None = None
-
-    @property
-    def value(self) -> Array:
-        """The weight's memory, which training changes in place."""
-        if self._value is None:
-            self._value = self.type.zeros()
-            self._value[...] = initializers.initial(self.initializer, self.shape, self.dtype, self.seed)
-        return self._value
+        seed = next_seed()
+        self.memory = Memory(type_, lambda: initializers.initial(initializer, type_.shape, type_.dtype, seed))
 
     def assign(self, array: Any) -> None:
         """Overwrite the weight; the shape must agree."""
         given = numbers(repr(self.name), array)
         if given.shape != self.shape:
             raise ShapeError(f"{self.name!r} has shape {self.shape}, got {given.shape}.")
-        self.value[...] = given
+        self.memory.write(given)
 
     def numpy(self) -> Array:
         """A copy of the weight as it is now."""
-        return self.value.copy()
+        return self.memory.read().copy()
 
 
 class Layer(Configured):

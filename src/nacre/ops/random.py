@@ -53,15 +53,15 @@ def _uniform_type(seed: TensorType, step: TensorType, *, stream: int, shape: tup
 def random_uniform(xp: Any, seed: Array, step: Array, *, stream: Any, shape: Any) -> Array:
     """Numbers in [0, 1), multiples of 2^-24.
 
-    Elements go in blocks of 32: the first 16 take the first words of 16 consecutive counters, the last 16 the second words,
-    so that vectors of any width fill from whole draws.
+    Each row (last axis) goes in blocks of 32: the first 16 numbers are the first words of 16 consecutive counters, the others
+    the second words. So vectors of any width fill from whole draws, and a row may lie in panels.
     """
-    n = int(np.prod(shape, dtype=np.int64))
-    blocks = -(-n // 32)
-    counters = xp.arange(blocks * 16, dtype="uint32")
+    n = int(shape[-1]) if shape else 1
+    rows, blocks = int(np.prod(shape[:-1], dtype=np.int64)), -(-n // 32)
+    counters = xp.arange(rows * blocks * 16, dtype="uint32")
     x0, x1 = threefry(xp, seed, xp.uint32(stream), xp.broadcast_to(step, counters.shape), counters)
-    bits = xp.concatenate([x0.reshape((blocks, 16)), x1.reshape((blocks, 16))], axis=1).reshape(-1)[:n]
-    return ((bits >> xp.uint32(8)).astype("float32") * xp.float32(2.0**-24)).reshape(shape)
+    words = xp.concatenate([x0.reshape((-1, 16)), x1.reshape((-1, 16))], axis=1).reshape((rows, blocks * 32))[:, :n]
+    return ((words >> xp.uint32(8)).astype("float32") * xp.float32(2.0**-24)).reshape(shape)
 
 
 # Two inputs that any graph may use: the seed of the run, and the number of the step. Whoever runs the graph binds them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from nacre.errors import Limitation, find
+from nacre.ir import PANEL
 
 try:
     from nacre.backends.native import _core
@@ -14,6 +15,9 @@ except ImportError as error:  # pragma: no cover - only in a broken installation
         {"reason": error},
         "install a C++20 compiler (Debian and Ubuntu: apt install g++) and install nacre again",
     ) from error
+
+if _core.PANEL != PANEL:  # pragma: no cover - the two are compiled and shipped together
+    raise Limitation("nacre's native core is from another version.", hint="install nacre again")
 
 KERNELS: dict[str, int] = {name: number for number, name in enumerate(_core.kernel_names())}
 MAP_OPS: dict[str, int] = {name: number for number, name in enumerate(_core.map_op_names())}

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 
+PANEL: int
+
 class Plan: ...
 
 class Executor:
@@ -22,6 +24,7 @@ class Executor:
         emits: Sequence[npt.NDArray[Any]],
         done: npt.NDArray[np.int64],
         watch: int,
+        seconds: npt.NDArray[np.float64] | None = None,
     ) -> bool: ...
 
 def isas() -> list[str]: ...
@@ -35,7 +38,7 @@ def make_plan(
     first_update: int,
     buffers: Sequence[Sequence[int]],
     steps: Sequence[tuple[int, bool, Sequence[int], Sequence[int]]],
-    emits: Sequence[int],
+    emits: Sequence[tuple[int, int]],
     constants: Bytes,
     batch_bytes: Sequence[int],
 ) -> Plan: ...

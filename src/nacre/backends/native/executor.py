@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +13,7 @@ from nacre.backends.native.plan import Plan, lower
 
 
 class NativeExecutable:
-    """A program as C++ kernels. One run at a time: its arena is shared, so others wait."""
+    """A program as C++ kernels. Runs over the same state wait for each other."""
 
     def __init__(self, program: Program, isa: str | None = None, threads: int | None = None) -> None:
         self.program = program
@@ -23,7 +22,8 @@ class NativeExecutable:
         native = {rows: self.plans[rows].native(isa or default_isa()) for rows in sizes}
         rest = native[sizes[1]] if len(sizes) > 1 else None
         self._executor = Executor(native[sizes[0]], rest, threads or default_threads())
-        self._lock = threading.Lock()
+        self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
+        self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
 
     def run(
         self,
@@ -38,17 +38,22 @@ class NativeExecutable:
         feed = feed or Feed(program, len(order))
         if not len(order):
             return feed.finished()
-        with self._lock:
-            self._executor.run(
-                state=[_bytes(state[name]) for name in program.state],
-                columns=[_bytes(column) for column in block.columns],
-                column_rows=[len(column) for column in block.columns],
-                order=order,
-                schedule=[_bytes(schedule[name]) for name in program.schedule],
-                emits=[_bytes(feed.emits[name]) for name in program.emits],
-                done=feed.done,
-                watch=program.emits.index(program.watch) if program.watch is not None else -1,
-            )
+        with state.lock:
+            try:
+                self._executor.run(
+                    state=[_bytes(state[name].paneled()) for name in program.state],
+                    columns=[_bytes(column) for column in block.columns],
+                    column_rows=[len(column) for column in block.columns],
+                    order=order,
+                    schedule=[_bytes(schedule[name]) for name in program.schedule],
+                    emits=[_bytes(feed.emits[name]) for name in program.emits],
+                    done=feed.done,
+                    watch=program.emits.index(program.watch) if program.watch is not None else -1,
+                    seconds=self.seconds,
+                )
+            finally:
+                for name in self._written:
+                    state[name].paneled_was_written()
         return feed.finished()
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from nacre.backends.native._binding import MAP_OPS
 from nacre.errors import Limitation
-from nacre.ir import Graph, Value
+from nacre.ir import PANEL, Graph, Value
 from nacre.ops import TABLE
 
 MAX_REGISTERS = 32
@@ -78,10 +78,13 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
     kept = {id(strip(v)) for v in keep} | {id(v) for v in keep}
     inside: set[int] = set()
     weight: dict[int, int] = {}  # registers the program of a node needs
+    random: set[int] = set()  # programs with random numbers, which count rows: they must keep their shape
     for node in graph.nodes:
         if not is_elementwise(node):
             continue
         weight[id(node)] = 1 + len(node.operands)
+        if _is(node, "random_uniform"):
+            random.add(id(node))
         for operand in dict.fromkeys(node.operands):
             base, how = access(operand)
             if (
@@ -91,6 +94,8 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                 or base.dtype == "uint8"
             ):
                 continue
+            if id(base) in random and base.shape != node.shape:
+                continue
             if (
                 not _read_once(operand, base, readers)
                 or id(base) in kept
@@ -99,7 +104,12 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                 continue
             inside.add(id(base))
             weight[id(node)] += weight[id(base)]
+            random |= {id(node)} if id(base) in random else set()
     return inside
+
+
+def _is(x: Value, name: str) -> bool:
+    return x.operation is not None and x.operation.name == name
 
 
 def _read_once(operand: Value, base: Value, readers: dict[int, set[int]]) -> bool:
@@ -117,15 +127,19 @@ def _read_once(operand: Value, base: Value, readers: dict[int, set[int]]) -> boo
 class RegisterProgram:
     """What `map` runs: inputs, then instructions, each writing one register. Its integers are described in kernels/map.h."""
 
+    panels: int
     elements: int
+    columns: int
     buffers: list[int] = field(default_factory=list)
-    inputs: list[tuple[int, int, int]] = field(default_factory=list)
+    inputs: list[tuple[int, int, int, int]] = field(default_factory=list)
     instructions: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
     result: tuple[str, int] = ("input", 0)
+    _places: list[int | None] = field(default_factory=list)
 
     def read(self, how: Access, dtype: str, buffer: int | None, bits: int = 0) -> tuple[str, int]:
         """An input; the same one is shared."""
-        entry = (how.kind, DTYPE_NUMBERS[dtype], bits if how.kind == IMMEDIATE else how.parameter)
+        step = {DENSE.kind: self.elements, ROW: PANEL}.get(how.kind, 0) if self.panels > 1 else 0
+        entry = (how.kind, DTYPE_NUMBERS[dtype], bits if how.kind == IMMEDIATE else how.parameter, step)
         for number, (known, place) in enumerate(zip(self.inputs, self._places, strict=True)):
             if known == entry and place == buffer:
                 return "input", number
@@ -135,9 +149,6 @@ class RegisterProgram:
             self.buffers.append(buffer)
         return "input", len(self.inputs) - 1
 
-    def __post_init__(self) -> None:
-        self._places: list[int | None] = []
-
     def add(self, op: str, operands: list[tuple[str, int]]) -> tuple[str, int]:
         """An instruction."""
         self.instructions.append((op, operands))
@@ -146,7 +157,7 @@ class RegisterProgram:
     def args(self, dtype: str) -> list[int]:
         """The integers of the kernel; the result is stored as ``dtype``."""
         registers = len(self.inputs) + len(self.instructions)
-        flat = [self.elements, len(self.inputs), len(self.instructions), 1, registers]
+        flat = [self.panels, self.elements, self.columns, len(self.inputs), len(self.instructions), 1, registers]
         for entry in self.inputs:
             flat += entry
         for number, (op, operands) in enumerate(self.instructions):

@@ -2,6 +2,10 @@
 
 What needs no kernel disappears: reshapes are other names for a buffer, broadcasts and scalars fold into the register programs
 that read them, and a new weight is written over the old one when nobody needs the old one any more.
+
+A matrix can lie in three ways: *plain* (row-major), in *panels* of 32 columns, which is what the matrix kernels read and write,
+and *turned*, its transpose in panels. Whoever needs a value asks for a layout, and what is missing is made then. Weights always
+lie in panels, so a training step converts only what comes in.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.backends.native.fusion import DENSE, IMMEDIATE, SCALAR, Access, RegisterProgram
 from nacre.backends.native.memory import place
 from nacre.errors import Limitation
-from nacre.ir import Graph, Input, TensorType, Value, order
+from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, order, panels
 from nacre.passes.simplify import splat
 
 _WORTH_SHARING = 5000  # cycles; a barrier takes a few hundred
@@ -54,7 +58,9 @@ class Step:
         if self.kernel == "matmul":
             return a[0] * a[1] * a[2] // 32
         if self.kernel == "map":
-            return a[0] * (a[1] + 4 * a[2]) // 16
+            return a[0] * a[1] * (a[3] + 4 * a[4]) // 16
+        if self.kernel in ("pack", "unpack", "turn"):
+            return a[-1] * a[-2]
         if self.kernel == "copy":
             return math.prod(a[6::3])
         return math.prod(a) // 4
@@ -73,7 +79,7 @@ class Plan:
     rows: int
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    emits: list[int] = field(default_factory=list)
+    emits: list[tuple[int, int]] = field(default_factory=list)  # buffer, bytes
     constants: bytearray = field(default_factory=bytearray)
     batch_bytes: list[int] = field(default_factory=list)
     arena_bytes: int = 0
@@ -101,7 +107,7 @@ class Plan:
             *inputs, result = (self.buffers[o].label for o in step.operands)
             mark = "=" if step.shared else " "
             lines.append(f"  {number:3}{mark}{step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
-        return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e in self.emits)])
+        return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
 
 
 def lower(graph: Graph, program: Program, rows: int) -> Plan:
@@ -109,13 +115,18 @@ def lower(graph: Graph, program: Program, rows: int) -> Plan:
     return _Lowering(graph, program, rows).plan
 
 
+PLAIN, PANELED, TURNED = "plain", "panels", "turned"
+Key = tuple[int, str, tuple[int, ...]]  # a value, its layout, and its shape if that matters
+
+
 class _Lowering:
-    """The state of one lowering: which value lies in which buffer."""
+    """The state of one lowering: which value lies in which buffers."""
 
     def __init__(self, graph: Graph, program: Program, rows: int) -> None:
         self.plan = Plan(rows, batch_bytes=[0] * len(program.columns))
         self.graph, self.program = graph, program
-        self.buffers: dict[int, int] = {}
+        self.buffers: dict[Key, int] = {}
+        self.layouts: dict[int, list[Key]] = {}
         self.sharers: dict[tuple[str, int], int] = {}
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
@@ -128,14 +139,22 @@ class _Lowering:
         self.plan.first_update = len(self.plan.steps)
         known = {id(v) for v in first}
         self._emit_nodes([v for v in order(updates.values()) if id(v) not in known])
-        self._update({name: self.buffer(v) for name, v in updates.items()})
+        self._update({name: self.buffer(v, self._at_home(graph.input(name))) for name, v in updates.items()})
         self._place()
 
     # -------------------------------------------------------------- buffers
 
-    def _new(self, type_: TensorType, label: str, place_: int = ARENA, at: int = 0) -> int:
-        self.plan.buffers.append(Buffer(place_, at, type_.nbytes, label))
+    def _new(self, nbytes: int, label: str = "", place_: int = ARENA, at: int = 0) -> int:
+        self.plan.buffers.append(Buffer(place_, at, nbytes, label or f"%{len(self.plan.buffers)}"))
         return len(self.plan.buffers) - 1
+
+    def _keep(self, key: Key, number: int) -> int:
+        self.buffers[key] = number
+        self.layouts.setdefault(key[0], []).append(key)
+        return number
+
+    def _at_home(self, value: Value) -> str:
+        return PANELED if is_matrix(value.type) else PLAIN
 
     def _input(self, value: Input) -> None:
         for place_, names in (
@@ -145,7 +164,9 @@ class _Lowering:
         ):
             if value.name in names:
                 at = names.index(value.name)
-                self.buffers[id(value)] = self._new(value.type, value.name, place_, at)
+                layout = self._at_home(value) if place_ == STATE else PLAIN
+                nbytes = _padded(value.type, layout) if place_ == STATE else value.type.nbytes
+                self._keep(_key(value, layout, value.shape), self._new(nbytes, value.name, place_, at))
                 if place_ == BATCH:
                     self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
 
@@ -153,25 +174,54 @@ class _Lowering:
         key = (str(array.dtype), hash(array.tobytes()))
         if key not in self.sharers:
             data = self.plan.constants
-            data.extend(bytes(-len(data) % 64))
-            type_ = TensorType(array.shape, str(array.dtype))
-            self.sharers[key] = self._new(type_, label, CONSTANT, len(data))
-            data.extend(array.tobytes())
+            nbytes = _padded(TensorType(array.shape, str(array.dtype)), PLAIN)
+            self.sharers[key] = self._new(nbytes, label, CONSTANT, len(data))
+            data.extend(array.tobytes().ljust(nbytes, b"\0"))
         return self.sharers[key]
 
-    def buffer(self, value: Value) -> int:
-        """The buffer in which ``value`` lies, all of its elements in order; made now if it has none yet."""
-        value = fusion.strip(value)
-        if id(value) not in self.buffers:
-            assert value.operation is not None
-            _MATERIALIZE[value.operation.name](self, value)
-        return self.buffers[id(value)]
+    def buffer(self, value: Value, layout: str = PLAIN, shape: tuple[int, ...] | None = None) -> int:
+        """The buffer in which ``value`` lies in a layout, seen under ``shape`` (its own); made now if there is none yet."""
+        base, shape = fusion.strip(value), value.shape if shape is None else shape
+        key = _key(base, layout, shape)
+        if key in self.buffers:
+            return self.buffers[key]
+        if id(base) not in self.layouts:
+            assert base.operation is not None
+            _MATERIALIZE[base.operation.name](self, base)
+            return self.buffer(value, layout, shape)
+        if layout == PLAIN:
+            return self._plain(base, key)
+        other = _key(base, TURNED if layout == PANELED else PANELED, shape)
+        if other not in self.buffers and layout == TURNED:
+            self.buffer(base, PANELED, shape)
+        rows, columns = shape
+        if other in self.buffers:
+            args = [rows, columns] if layout == TURNED else [columns, rows]
+            return self._convert("turn", self.buffers[other], key, base.type, args)
+        return self._convert("pack", self.buffer(base), key, base.type, [_item(base), rows, columns])
 
-    def _step(self, kernel: str, value: Value, operands: list[int], args: list[int], label: str = "") -> int:
-        """A kernel call that makes ``value``."""
-        result = self.buffers.get(id(value))
+    def _plain(self, base: Value, key: Key) -> int:
+        """The plain form of a value that so far lies in panels, or turned."""
+        known = self.layouts[id(base)]
+        paneled = next((k for k in known if k[1] == PANELED), None)
+        if paneled is None:
+            self.buffer(base, PANELED, known[0][2])
+            paneled = (id(base), PANELED, known[0][2])
+        return self._convert("unpack", self.buffers[paneled], key, base.type, [_item(base), *paneled[2]])
+
+    def _convert(self, kernel: str, source: int, key: Key, type_: TensorType, args: list[int]) -> int:
+        number = self._keep(key, self._new(_padded(type_, key[1], key[2])))
+        self.plan.steps.append(Step(kernel, [source, number], args, self.plan.buffers[source].label))
+        return number
+
+    def _step(
+        self, kernel: str, value: Value, operands: list[int], args: list[int], label: str = "", layout: str = PLAIN
+    ) -> int:
+        """A kernel call that makes ``value`` in a layout."""
+        key = _key(value, layout, value.shape)
+        result = self.buffers.get(key)
         if result is None:
-            result = self.buffers[id(value)] = self._new(value.type, f"%{len(self.plan.buffers)}")
+            result = self._keep(key, self._new(_padded(value.type, layout, value.shape)))
         self.plan.steps.append(Step(kernel, [*operands, result], args, label))
         return result
 
@@ -179,7 +229,7 @@ class _Lowering:
 
     def _emit_nodes(self, values: list[Value]) -> None:
         for value in values:
-            if value.operation is None or id(value) in self.inlined or id(value) in self.buffers:
+            if value.operation is None or id(value) in self.inlined or id(value) in self.layouts:
                 continue
             if value.dtype == "float64":
                 raise Limitation(
@@ -194,55 +244,91 @@ class _Lowering:
 
     def _map(self, root: Value) -> None:
         """A register program for ``root`` and everything inlined into it."""
-        program = RegisterProgram(root.type.size)
+        nodes = self._program_nodes(root)
+        layout = self._map_layout(root, nodes)
+        if layout == PANELED:
+            program = RegisterProgram(panels(root.shape[1]), root.shape[0] * PANEL, 0)
+        else:
+            program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
         registers: dict[int, tuple[str, int]] = {}
+        for node in nodes:
+            registers[id(node)] = self._instruction(program, node, registers, root.shape if layout == PANELED else None)
+        program.result = registers[id(root)]
+        label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
+        self._step("map", root, program.buffers, program.args(root.dtype), label, layout)
+
+    def _program_nodes(self, root: Value) -> list[Value]:
+        """``root`` and the nodes inlined into it, operands first."""
+        nodes: dict[int, Value] = {}
         pending = [root]
         while pending:
             node = pending[-1]
-            waiting = [
-                b
-                for b in (fusion.access(o)[0] for o in node.operands)
-                if id(b) in self.inlined and id(b) not in registers
-            ]
+            bases = [fusion.access(o)[0] for o in node.operands]
+            waiting = [b for b in bases if id(b) in self.inlined and id(b) not in nodes]
             if waiting:
                 pending += waiting
                 continue
             pending.pop()
-            if id(node) not in registers:
-                registers[id(node)] = self._instruction(program, node, registers)
-        program.result = registers[id(root)]
-        label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
-        self._step("map", root, program.buffers, program.args(root.dtype), label)
+            nodes.setdefault(id(node), node)
+        return list(nodes.values())
+
+    def _map_layout(self, root: Value, nodes: list[Value]) -> str:
+        """The layout in which fewer operands need to be converted; random numbers, which are for activations, go into panels."""
+        if root.type.rank != 2 or root.type.size == 0:
+            return PLAIN
+        plain = paneled = 0
+        for operand in {id(o): o for node in nodes for o in node.operands}.values():
+            base, how = fusion.access(operand)
+            if how is not DENSE or id(base) not in self.layouts:
+                continue
+            kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == root.shape}
+            plain += PLAIN not in kinds
+            paneled += PANELED not in kinds
+        random = any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes)
+        return PANELED if paneled < plain or (random and paneled == plain) else PLAIN
 
     def _instruction(
-        self, program: RegisterProgram, node: Value, registers: dict[int, tuple[str, int]]
+        self,
+        program: RegisterProgram,
+        node: Value,
+        registers: dict[int, tuple[str, int]],
+        shape: tuple[int, ...] | None,
     ) -> tuple[str, int]:
-        operands = [self._operand(program, o, registers) for o in node.operands]
+        operands = [self._operand(program, o, registers, shape) for o in node.operands]
         if node.operation is not None and node.operation.name == "random_uniform":
             operands.append(program.read(Access(IMMEDIATE), "uint32", None, node.attrs["stream"]))
         op = fusion.instruction(node)
         return operands[0] if op is None else program.add(op, operands)
 
     def _operand(
-        self, program: RegisterProgram, operand: Value, registers: dict[int, tuple[str, int]]
+        self,
+        program: RegisterProgram,
+        operand: Value,
+        registers: dict[int, tuple[str, int]],
+        shape: tuple[int, ...] | None,
     ) -> tuple[str, int]:
+        """A register with ``operand``; ``shape`` is that of the program if it runs over panels."""
         base, how = fusion.access(operand)
         if id(base) in registers:
             return registers[id(base)]
         number = splat(base)
         if number is not None:
             dtype = base.dtype if base.dtype != "bool" else "int32"
-            bits = int(
-                np.asarray(-int(number) if base.dtype == "bool" else number, dtype=_lane_dtype(dtype)).view(np.uint32)
-            )
-            return program.read(Access(IMMEDIATE), dtype, None, bits)
-        if base.operation is not None and base.operation.name == "iota" and how is DENSE:
+            exact = np.asarray(-int(number) if base.dtype == "bool" else number, dtype=_lane_dtype(dtype))
+            return program.read(Access(IMMEDIATE), dtype, None, int(exact.view(np.uint32)))
+        if how is DENSE and base.operation is not None and base.operation.name == "iota":
             counted = self._counted(base)
-            if counted is not None:
-                return program.read(counted[1], base.dtype, counted[0])
-        if how is DENSE and operand.type.size == 1 and program.elements != 1:
+            if counted is not None and (shape is None or base.shape == shape):
+                buffer, how = counted
+                return program.read(how if shape is None else _in_panels(how), base.dtype, buffer)
+        if how is DENSE and operand.type.size == 1 and program.elements * program.panels != 1:
             how = SCALAR
-        return program.read(how, base.dtype, self.buffer(base))
+        if shape is None or how is SCALAR:
+            return program.read(how, base.dtype, self.buffer(base))
+        if how is DENSE or how.parameter != shape[1]:
+            full = operand if how is not DENSE else base
+            return program.read(DENSE, base.dtype, self.buffer(full, PANELED, shape))
+        return program.read(_in_panels(how), base.dtype, self.buffer(base))
 
     def _counted(self, value: Value) -> tuple[int, Access] | None:
         """The count along the first or last axis as a small constant, read with a period."""
@@ -253,11 +339,11 @@ class _Lowering:
         count = self._constant(np.arange(shape[axis], dtype=value.dtype), "count")
         return count, Access(fusion.ROW, shape[axis]) if after == 1 else Access(fusion.COLUMN, after)
 
-    def _emitted(self, value: Value, name: str) -> int:
+    def _emitted(self, value: Value, name: str) -> tuple[int, int]:
         number = self.buffer(value)
         if self.plan.buffers[number].place == ARENA:
             self.plan.buffers[number] = replace(self.plan.buffers[number], label=name)
-        return number
+        return number, value.type.nbytes
 
     # -------------------------------------------------------------- state
 
@@ -269,7 +355,8 @@ class _Lowering:
         renamed: dict[int, int] = {}
         copied: list[tuple[str, int, int]] = []
         for name, new in updates.items():
-            state = self.buffers[id(self.graph.input(name))]
+            value = self.graph.input(name)
+            state = self.buffers[_key(value, self._at_home(value), value.shape)]
             maker = makers.get(new, -1)
             free = plan.buffers[new].place == ARENA and new not in renamed and maker >= plan.first_update
             if free and self._can_overwrite(state, maker, last_use.get(state, -1)):
@@ -278,8 +365,9 @@ class _Lowering:
             elif new != state:
                 copied.append((name, new, state))
         for name, new, state in copied:
-            words = plan.buffers[state].nbytes // 4
-            plan.steps.append(Step("copy", [new, state], _walk(4, [(words, 1, 1)], words), name))
+            item = 1 if plan.buffers[state].nbytes % 4 else 4
+            words = min(plan.buffers[new].nbytes, plan.buffers[state].nbytes) // item
+            plan.steps.append(Step("copy", [new, state], _walk(item, [(words, 1, 1)], words), name))
         for step in plan.steps:
             step.operands = [renamed.get(o, o) for o in step.operands]
 
@@ -297,12 +385,30 @@ class _Lowering:
             for operand in step.operands:
                 born.setdefault(operand, number)
                 dies[operand] = number
-        dies |= dict.fromkeys(plan.emits, last)
+        dies |= dict.fromkeys((number for number, _ in plan.emits), last)
         mine = [n for n, b in enumerate(plan.buffers) if b.place == ARENA]
         times = [(born.get(n, 0), max(dies.get(n, 0), born.get(n, 0))) for n in mine]
         offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
         for number, offset in zip(mine, offsets, strict=True):
             plan.buffers[number].at = offset
+
+
+def _key(value: Value, layout: str, shape: tuple[int, ...]) -> Key:
+    return id(value), layout, () if layout == PLAIN else shape
+
+
+def _padded(type_: TensorType, layout: str, shape: tuple[int, ...] = ()) -> int:
+    """Bytes of a value in a layout, with room to read whole panels."""
+    item = type_.nbytes // type_.size if type_.size else 4
+    if layout == PLAIN:
+        return panels(type_.size) * PANEL * item
+    rows, columns = shape if shape else type_.shape
+    return (rows * panels(columns) if layout == PANELED else columns * panels(rows)) * PANEL * item
+
+
+def _in_panels(how: Access) -> Access:
+    """The access to a row or a column from a program that runs over panels."""
+    return Access(how.kind, PANEL)
 
 
 def _lane_dtype(dtype: str) -> str:
@@ -311,7 +417,7 @@ def _lane_dtype(dtype: str) -> str:
 
 def _reads_densely(step: Step, buffer: int) -> bool:
     """Whether a `map` reads ``buffer`` only at the element it writes."""
-    inputs = [step.args[5 + 3 * n : 8 + 3 * n] for n in range(step.args[1])]
+    inputs = [step.args[7 + 4 * n : 11 + 4 * n] for n in range(step.args[3])]
     stored = [entry for entry in inputs if entry[0] != IMMEDIATE]
     return all(
         entry[0] == DENSE.kind for entry, operand in zip(stored, step.operands[:-1], strict=True) if operand == buffer
@@ -382,8 +488,8 @@ def _concatenate(lowering: _Lowering, y: Value) -> None:
         if x.type.size:
             lowering._step("copy", y, [lowering.buffer(x)], _walk(_item(y), axes, y.type.size, to=to), "concatenate")
         to += x.shape[y.attrs["axis"]] * steps[y.attrs["axis"]]
-    if id(y) not in lowering.buffers:  # of nothing but empty parts
-        lowering.buffers[id(y)] = lowering._new(y.type, "empty")
+    if id(y) not in lowering.layouts:  # of nothing but empty parts
+        lowering._keep(_key(y, PLAIN, ()), lowering._new(_padded(y.type, PLAIN), "empty"))
 
 
 def _reduction(lowering: _Lowering, y: Value) -> None:
@@ -392,22 +498,28 @@ def _reduction(lowering: _Lowering, y: Value) -> None:
     _demand_float(x, y.operation.name)
     axes = [a for a in y.attrs["axes"] if x.shape[a] != 1]
     if not axes:
-        lowering.buffers[id(y)] = lowering.buffer(x)
+        lowering._keep(_key(y, PLAIN, ()), lowering.buffer(x))
         return
-    spread = [a for a in range(axes[0], axes[-1] + 1) if a not in axes and x.shape[a] != 1]
-    buffer = lowering.buffer(x)
-    shape = x.shape
-    if spread:  # the reduced axes are moved to the end
-        order_ = [a for a in range(x.rank) if a not in axes] + axes
-        shape = tuple(x.shape[a] for a in order_)
-        steps = _strides(x.shape)
-        walk = _walk(4, [(n, steps[a], o) for n, a, o in zip(shape, order_, _strides(shape), strict=True)], x.type.size)
-        moved = lowering._new(x.type, f"%{len(lowering.plan.buffers)}")
-        lowering.plan.steps.append(Step("copy", [buffer, moved], walk, "transpose"))
-        buffer, axes = moved, list(range(x.rank - len(axes), x.rank))
+    paneled = lowering.buffers.get(_key(fusion.strip(x), PANELED, x.shape))
+    if paneled is not None and axes == [0]:
+        lowering._step(y.operation.name, y, [paneled], [panels(x.shape[1]), x.shape[0], PANEL])
+        return
+    buffer, shape = lowering.buffer(x), x.shape
+    if any(a not in axes and shape[a] != 1 for a in range(axes[0], axes[-1] + 1)):
+        buffer, shape, axes = _moved_to_the_end(lowering, x, axes)
     first, last = axes[0], axes[-1]
     sizes = [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])]
     lowering._step(y.operation.name, y, [buffer], sizes)
+
+
+def _moved_to_the_end(lowering: _Lowering, x: Value, axes: list[int]) -> tuple[int, tuple[int, ...], list[int]]:
+    """``x`` transposed so that ``axes`` come last; its buffer, its shape, and where the axes are now."""
+    order_ = [a for a in range(x.type.rank) if a not in axes] + axes
+    shape, steps = tuple(x.shape[a] for a in order_), _strides(x.shape)
+    walk = [(n, steps[a], o) for n, a, o in zip(shape, order_, _strides(shape), strict=True)]
+    moved = lowering._new(_padded(x.type, PLAIN))
+    lowering.plan.steps.append(Step("copy", [lowering.buffer(x), moved], _walk(4, walk, x.type.size), "transpose"))
+    return moved, shape, list(range(x.type.rank - len(axes), x.type.rank))
 
 
 def _argmax(lowering: _Lowering, y: Value) -> None:
@@ -419,11 +531,17 @@ def _argmax(lowering: _Lowering, y: Value) -> None:
 
 
 def _matmul(lowering: _Lowering, y: Value) -> None:
-    a, b = y.operands
-    inner = a.shape[0 if y.attrs["transpose_a"] else 1]
-    args = [y.shape[0], inner, y.shape[1], int(y.attrs["transpose_a"]), int(y.attrs["transpose_b"])]
-    label = f"{y.shape[0]}x{inner}x{y.shape[1]}{' A^T' * y.attrs['transpose_a']}{' B^T' * y.attrs['transpose_b']}"
-    lowering._step("matmul", y, [lowering.buffer(a), lowering.buffer(b)], args, label)
+    """A product. The kernel wants its right operand in panels over the columns of the result; where the graph wants the right
+    operand transposed, the transpose of the result is computed instead: then nothing as large as a weight is ever turned."""
+    (a, b), ta, tb = y.operands, y.attrs["transpose_a"], y.attrs["transpose_b"]
+    (rows, columns), inner = y.shape, a.shape[0 if ta else 1]
+    label = f"{rows}x{inner}x{columns}{' A^T' * ta}{' B^T' * tb}"
+    if tb:
+        operands = [lowering.buffer(b, PANELED), lowering.buffer(a, PANELED if ta else TURNED)]
+        lowering._step("matmul", y, operands, [columns, inner, rows, 0], label, TURNED)
+    else:
+        operands = [lowering.buffer(a, PANELED), lowering.buffer(b, PANELED)]
+        lowering._step("matmul", y, operands, [rows, inner, columns, int(ta)], label, PANELED)
 
 
 def _take(lowering: _Lowering, y: Value) -> None:
@@ -443,14 +561,15 @@ def _scatter_add(lowering: _Lowering, y: Value) -> None:
 def _constant(lowering: _Lowering, y: Value) -> None:
     number = np.asarray(y.attrs["value"], dtype=y.dtype)
     array = number.reshape(y.shape) if isinstance(y.attrs["value"], tuple) else np.full(y.shape, number)
-    lowering.buffers[id(y)] = lowering._constant(np.ascontiguousarray(array), "constant")
+    lowering._keep(_key(y, PLAIN, ()), lowering._constant(np.ascontiguousarray(array), "constant"))
 
 
 def _iota(lowering: _Lowering, y: Value) -> None:
     count = np.arange(y.shape[y.attrs["axis"]], dtype=y.dtype).reshape(
         [-1 if a == y.attrs["axis"] else 1 for a in range(y.type.rank)]
     )
-    lowering.buffers[id(y)] = lowering._constant(np.ascontiguousarray(np.broadcast_to(count, y.shape)), "count")
+    full = np.ascontiguousarray(np.broadcast_to(count, y.shape))
+    lowering._keep(_key(y, PLAIN, ()), lowering._constant(full, "count"))
 
 
 def _demand_float(x: Value, name: str) -> None:

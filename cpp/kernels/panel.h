@@ -1,0 +1,14 @@
+// How matrices lie in memory. A matrix (rows, columns) in panels is [panels][rows][kPanel], panel p holding columns
+// 32 p .. 32 p + 31, with zeros after the last column. Both operands and the result of a matrix product lie so,
+// whichever instruction set works on them, and nothing is ever repacked between two steps.
+#pragma once
+
+#include <cstdint>
+
+namespace nacre {
+
+constexpr int64_t kPanel = 32;
+
+[[gnu::always_inline]] inline int64_t panels(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+
+}  // namespace nacre

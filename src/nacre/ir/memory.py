@@ -1,0 +1,93 @@
+"""Arrays that outlive a run: weights, slots, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.ir.types import TensorType
+
+Array = npt.NDArray[Any]
+
+PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
+
+
+def is_matrix(type_: TensorType) -> bool:
+    """Whether a value of this type may lie in panels."""
+    return type_.rank == 2 and type_.dtype == "float32" and type_.size > 0
+
+
+def panels(columns: int) -> int:
+    """How many panels hold so many columns."""
+    return -(-columns // PANEL)
+
+
+class Memory:
+    """An array in the layout that its user needs; whoever writes makes the other layout stale.
+
+    *Plain* is row-major, as NumPy has it. *Paneled*, for float32 matrices (rows, columns), is (panels, rows, 32) with zeros after
+    the last column: the layout the matrix kernels read. Other arrays have one layout, padded so that 32 elements can be read at
+    a time. ``initial`` makes the first value, when it is first needed.
+
+    >>> m = Memory(TensorType((2, 3)))
+    >>> m.write(np.array([[1, 2, 3], [4, 5, 6]]))
+    >>> m.paneled()[32:36]
+    array([4., 5., 6., 0.], dtype=float32)
+    """
+
+    def __init__(self, type_: TensorType, initial: Callable[[], Array] | None = None) -> None:
+        self.type = type_
+        self._initial = initial
+        self._plain: Array | None = None
+        self._paneled: Array | None = None
+        self._plain_is_stale = self._paneled_is_stale = False
+
+    def _room(self) -> Array:
+        """Memory for the plain form, padded to whole panels."""
+        self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
+        return self._padded[: self.type.size].reshape(self.type.shape)
+
+    def read(self) -> Array:
+        """The array as it is now, row-major. Not to be written to: see `write`."""
+        if self._plain is None:
+            self._plain = self._room()
+            if self._initial is not None:
+                self._plain[...] = self._initial()
+            self._paneled_is_stale = True
+        if self._plain_is_stale:
+            rows, columns = self.type.shape
+            assert self._paneled is not None
+            self._plain[...] = self._paneled.reshape(-1, rows, PANEL).swapaxes(0, 1).reshape(rows, -1)[:, :columns]
+            self._plain_is_stale = False
+        return self._plain
+
+    def write(self, array: Any) -> None:
+        """Overwrite the array."""
+        if self._plain is None:
+            self._plain = self._room()
+        self._plain[...] = array
+        self._plain_is_stale, self._paneled_is_stale = False, True
+
+    def paneled(self) -> Array:
+        """The array as it is now, paneled and flat."""
+        if not is_matrix(self.type):
+            self.read()
+            return self._padded
+        rows, columns = self.type.shape
+        if self._paneled is None:
+            self._paneled = TensorType((panels(columns) * rows * PANEL,)).zeros()
+            self._paneled_is_stale = True
+        if self._paneled_is_stale:
+            plain = self.read()
+            padded = np.zeros((rows, panels(columns) * PANEL), dtype=np.float32)
+            padded[:, :columns] = plain
+            self._paneled.reshape(-1, rows, PANEL)[...] = padded.reshape(rows, -1, PANEL).swapaxes(0, 1)
+            self._paneled_is_stale = False
+        return self._paneled
+
+    def paneled_was_written(self) -> None:
+        """Note that the paneled form has changed."""
+        self._plain_is_stale = is_matrix(self.type)
