@@ -22,7 +22,7 @@ namespace nacre {
 
 constexpr int64_t kMaxRegisters = 32;
 
-enum class Access : int64_t { dense, scalar, row, column, immediate };
+enum class Access : int64_t { dense, scalar, row, column, immediate, product };
 enum class DType : int64_t { bool8, uint8, int32, uint32, float32 };
 
 [[gnu::always_inline]] inline int64_t item_bytes(DType dtype) {
@@ -39,6 +39,8 @@ struct MapInput {
   Access access;
   DType dtype;
   int64_t parameter, step;
+
+  [[gnu::always_inline]] bool stored() const { return access < Access::immediate; }
 };
 
 struct MapInstruction {

@@ -108,7 +108,7 @@ def _native(**changes):
 
 def _with_step(**changes):
     plan = _native()
-    step = next(s for s in plan.steps if s.kernel == "matmul")
+    step = next(s for s in plan.steps if s.kernel == "pack")
     for name, value in changes.items():
         setattr(step, name, value)
     return plan
@@ -117,13 +117,13 @@ def _with_step(**changes):
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (lambda: _with_step(operands=[999, 0, 1]), "names no buffer"),
-        (lambda: _with_step(operands=[-1, 0, 1]), "names no buffer"),
-        (lambda: _with_step(operands=[0, 1]), "wrong number of operands"),
-        (lambda: _with_step(args=[32, 3, 1000, 0]), "touches"),
-        (lambda: _with_step(args=[-1, 3, 1, 0]), "bad sizes"),
-        (lambda: _with_step(args=[32, 3, 1, 0, 0]), "bad sizes"),
-        (lambda: _with_step(args=[2**40, 2**40, 1, 0]), "too large"),
+        (lambda: _with_step(operands=[999, 0]), "names no buffer"),
+        (lambda: _with_step(operands=[-1, 0]), "names no buffer"),
+        (lambda: _with_step(operands=[0]), "wrong number of operands"),
+        (lambda: _with_step(args=[4, 32, 1000]), "touches"),
+        (lambda: _with_step(args=[4, -1, 3]), "bad sizes"),
+        (lambda: _with_step(args=[4, 32, 3, 1]), "bad sizes"),
+        (lambda: _with_step(args=[4, 2**40, 2**40]), "too large"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
         (lambda: _native(emits=[(12345, 4)]), "no buffer"),
         (lambda: _native(first_update=999), "first update"),

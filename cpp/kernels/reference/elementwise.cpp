@@ -228,7 +228,7 @@ static int64_t touched(const MapInput& input, int64_t panels, int64_t elements) 
       return moved + std::min(elements, input.parameter);
     case Access::column:
       return moved + (elements - 1) / input.parameter + 1;
-    case Access::immediate:
+    default:
       break;
   }
   return 0;
@@ -247,11 +247,11 @@ std::vector<size_t> extents::map(const int64_t* args, size_t count) {
   std::vector<size_t> bytes;
   for (int64_t n = 0; n < program.inputs; ++n) {
     const MapInput& input = program.input[n];
-    require(input.access >= Access::dense && input.access <= Access::immediate, "map: no such access");
+    require(input.access >= Access::dense && input.access <= Access::product, "map: no such access");
     require(input.dtype >= DType::bool8 && input.dtype <= DType::float32, "map: no such dtype");
     const bool periodic = input.access == Access::row || input.access == Access::column;
     require((!periodic || input.parameter > 0) && input.step >= 0, "map: a period must be positive");
-    if (input.access != Access::immediate)
+    if (input.stored())
       bytes.push_back(product({touched(input, program.panels, program.elements), item_bytes(input.dtype)}));
   }
   for (int64_t n = 0; n < program.instructions; ++n) {

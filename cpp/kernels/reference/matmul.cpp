@@ -3,9 +3,11 @@
 //
 // One chain of fused multiply-adds over k for each element: the order that every version keeps.
 #include <cmath>
+#include <vector>
 
 #include "base/error.h"
 #include "kernels/extents.h"
+#include "kernels/map.h"
 #include "kernels/panel.h"
 
 namespace nacre {
@@ -19,6 +21,8 @@ int64_t place(int64_t row, int64_t column, int64_t rows) {
 }  // namespace
 
 namespace reference {
+void map(const Call& call);
+
 void matmul(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   const bool transposed = call.args[3];
@@ -33,6 +37,29 @@ void matmul(const Call& call) {
       c[place(i, j, m)] = sum;
     }
 }
+
+// matmul_map: a product, and a register program over it; args = { m, k, n, transposed_a, integers of the program }. The
+// program runs over the panels of C, which need not be stored; one of its inputs reads the product (kernels/map.h).
+void matmul_map(const Call& call) {
+  if (call.part > 0) return;
+  const int64_t m = call.args[0], n = call.args[2];
+  std::vector<float> product(panels(n) * m * kPanel);
+  void* const factors[] = {call.operands[0], call.operands[1], product.data()};
+  matmul({factors, call.args});
+  const MapProgram program(call.args + 4);
+  const auto* first = reinterpret_cast<const int64_t*>(program.output + program.outputs);
+  std::vector<int64_t> args(call.args + 4, first);
+  std::vector<void*> operands;
+  int64_t stored = 2;
+  for (int64_t i = 0; i < program.inputs; ++i) {
+    const bool is_product = program.input[i].access == Access::product;
+    if (is_product) args[MapProgram::kHeader + 4 * i] = static_cast<int64_t>(Access::dense);
+    if (is_product || program.input[i].stored())
+      operands.push_back(is_product ? product.data() : call.operands[stored++]);
+  }
+  for (int64_t o = 0; o < program.outputs; ++o) operands.push_back(call.operands[stored++]);
+  map({operands.data(), args.data()});
+}
 }  // namespace reference
 
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
@@ -40,6 +67,20 @@ std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   const int64_t m = args[0], k = args[1], n = args[2];
   const size_t a = args[3] ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
   return {a, product({4, k, panels(n), kPanel}), product({4, m, panels(n), kPanel})};
+}
+
+std::vector<size_t> extents::matmul_map(const int64_t* args, size_t count) {
+  require(count > 4, "matmul_map: bad sizes");
+  auto bytes = matmul(args, 4);
+  bytes.pop_back();
+  for (size_t more : map(args + 4, count - 4)) bytes.push_back(more);
+  const MapProgram program(args + 4);
+  require(program.panels == panels(args[2]) && program.elements == args[0] * kPanel,
+          "matmul_map: not over the product");
+  for (int64_t i = 0; i < program.inputs; ++i)
+    require(program.input[i].access != Access::product || program.input[i].step == program.elements,
+            "matmul_map: the product moves on with the panels");
+  return bytes;
 }
 
 }  // namespace nacre

@@ -4,13 +4,12 @@
 
 #include "base/threefry.h"
 #include "kernels/map.h"
+#include "kernels/simd/program.h"
 #include "kernels/simd/vector.h"
 
 namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
-
-constexpr int64_t kBlock = 512;  // lanes; 2 KB a register
 
 struct Operands {
   void* result;
@@ -140,9 +139,7 @@ constexpr Instruction kInstructions[] = {
 #include "kernels/kernels.def"
 };
 
-struct Registers {
-  alignas(64) uint32_t lanes[kMaxRegisters][kBlock];
-};
+thread_local Registers storage;
 
 NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
   if (dtype == DType::uint8) return static_cast<const uint8_t*>(data)[index];
@@ -182,11 +179,12 @@ NACRE_INLINE void fill(uint32_t* lanes, uint32_t x, int64_t count) {
 const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, int64_t first, int64_t count) {
   const bool wide = item_bytes(input.dtype) == 4;
   if (input.access == Access::dense) {
-    if (wide && count == kBlock) return static_cast<const uint32_t*>(data) + first;
+    if (wide && count == kLanesOfBlock) return static_cast<const uint32_t*>(data) + first;
     widen(lanes, data, input.dtype, first, count);
   } else if (input.access == Access::row) {
     const int64_t begin = first % input.parameter;
-    if (wide && count == kBlock && begin + kBlock <= input.parameter) return static_cast<const uint32_t*>(data) + begin;
+    if (wide && count == kLanesOfBlock && begin + kLanesOfBlock <= input.parameter)
+      return static_cast<const uint32_t*>(data) + begin;
     for (int64_t done = 0, at = begin; done < count; at = 0) {
       const int64_t run = input.parameter - at < count - done ? input.parameter - at : count - done;
       widen(lanes + done, data, input.dtype, at, run);
@@ -205,48 +203,55 @@ const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, 
 
 }  // namespace
 
-void map(const Call& call) {
-  const MapProgram program(call.args);
-  static thread_local Registers storage;
-  const void* at[kMaxRegisters];
-  const void* data[kMaxRegisters];
+Running::Running(const int64_t* args, void* const* given) : program(args), registers(storage.lanes), operands(given) {
   int64_t operand = 0;
-  for (int64_t n = 0; n < program.registers; ++n) at[n] = storage.lanes[n];
+  for (int64_t n = 0; n < program.registers; ++n) at[n] = registers[n];
   for (int64_t n = 0; n < program.inputs; ++n) {
     const MapInput& input = program.input[n];
-    data[n] = input.access == Access::immediate ? nullptr : call.operands[operand++];
-    if (input.access == Access::immediate) fill(storage.lanes[n], static_cast<uint32_t>(input.parameter), kBlock);
+    data[n] = input.stored() ? operands[operand++] : nullptr;
+    if (input.access == Access::immediate) fill(registers[n], static_cast<uint32_t>(input.parameter), kLanesOfBlock);
     if (input.access == Access::scalar && program.elements)
-      fill(storage.lanes[n], lane_of(data[n], input.dtype, 0), kBlock);
+      fill(registers[n], lane_of(data[n], input.dtype, 0), kLanesOfBlock);
   }
+  operands += operand;
   // The last result goes straight to its place when it is the only one: nothing is read after it.
-  const MapInstruction* last = program.instructions ? program.instruction + program.instructions - 1 : nullptr;
-  const bool direct = last && program.outputs == 1 && program.output[0].source == last->result &&
-                      item_bytes(program.output[0].dtype) == 4;
-  const int64_t blocks = (program.elements + kBlock - 1) / kBlock, all_blocks = program.panels * blocks;
+  const MapInstruction* end = program.instruction + program.instructions;
+  const bool direct = program.instructions && program.outputs == 1 && item_bytes(program.output[0].dtype) == 4 &&
+                      program.output[0].source == end[-1].result;
+  last = direct ? end - 1 : nullptr;
+}
+
+void Running::block(int64_t panel, int64_t first, int64_t count, const float* product) {
+  const int64_t start = panel * program.elements + first, lanes = (count + 15) / 16 * 16;
+  for (int64_t n = 0; n < program.inputs; ++n) {
+    const MapInput& input = program.input[n];
+    if (input.access == Access::product) at[n] = product;
+    if (!input.stored() || input.access == Access::scalar) continue;
+    const void* from = static_cast<const char*>(data[n]) + panel * input.step * item_bytes(input.dtype);
+    at[n] = fetch(registers[n], input, from, first, count);
+  }
+  for (int64_t n = 0; n < program.instructions; ++n) {
+    const MapInstruction& step = program.instruction[n];
+    void* result = registers[step.result];
+    if (&step == last && count == kLanesOfBlock) result = static_cast<uint32_t*>(operands[0]) + start;
+    kInstructions[static_cast<int64_t>(step.op)](
+        {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
+    at[step.result] = result;
+  }
+  for (int64_t n = 0; n < program.outputs; ++n)
+    narrow(operands[n], program.output[n].dtype, start, static_cast<const uint32_t*>(at[program.output[n].source]),
+           count);
+  for (int64_t n = 0; n < program.instructions; ++n)
+    at[program.instruction[n].result] = registers[program.instruction[n].result];
+}
+
+void map(const Call& call) {
+  Running running(call.args, call.operands);
+  const int64_t elements = running.program.elements, blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock;
+  const int64_t all_blocks = running.program.panels * blocks;
   for (int64_t block = call.begin(all_blocks); block < call.end(all_blocks); ++block) {
-    const int64_t panel = block / blocks, first = block % blocks * kBlock, start = panel * program.elements + first;
-    const int64_t count = program.elements - first < kBlock ? program.elements - first : kBlock;
-    const int64_t lanes = (count + 15) / 16 * 16;
-    for (int64_t n = 0; n < program.inputs; ++n) {
-      const MapInput& input = program.input[n];
-      if (input.access == Access::immediate || input.access == Access::scalar) continue;
-      const void* from = static_cast<const char*>(data[n]) + panel * input.step * item_bytes(input.dtype);
-      at[n] = fetch(storage.lanes[n], input, from, first, count);
-    }
-    for (int64_t n = 0; n < program.instructions; ++n) {
-      const MapInstruction& step = program.instruction[n];
-      void* result = storage.lanes[step.result];
-      if (direct && &step == last && count == kBlock) result = static_cast<uint32_t*>(call.operands[operand]) + start;
-      kInstructions[static_cast<int64_t>(step.op)](
-          {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
-      at[step.result] = result;
-    }
-    for (int64_t n = 0; n < program.outputs; ++n)
-      narrow(call.operands[operand + n], program.output[n].dtype, start,
-             static_cast<const uint32_t*>(at[program.output[n].source]), count);
-    for (int64_t n = 0; n < program.instructions; ++n)
-      at[program.instruction[n].result] = storage.lanes[program.instruction[n].result];
+    const int64_t first = block % blocks * kLanesOfBlock;
+    running.block(block / blocks, first, elements - first < kLanesOfBlock ? elements - first : kLanesOfBlock, nullptr);
   }
 }
 

@@ -6,6 +6,7 @@
 // the transposed operand never crosses one.
 #include "kernels/call.h"
 #include "kernels/panel.h"
+#include "kernels/simd/program.h"
 #include "kernels/simd/vector.h"
 
 namespace nacre::NACRE_ISA_NAMESPACE {
@@ -72,10 +73,12 @@ constexpr Tile kTiles[] = {
 #endif
 };
 
-// Rows row0 .. row1 - 1 of panel c, of which `columns` are in use.
+// Rows row0 .. row1 - 1 of a panel of C, of which `columns` are in use, written to `c` from its first row on.
 template <bool Transposed>
-void panel(const float* a, const float* b, float* c, int64_t m, int64_t k, int64_t row0, int64_t row1,
-           int64_t columns) {
+void rows_of_panel(const float* a, const float* b, float* c, int64_t m, int64_t k, int64_t row0, int64_t row1,
+                   int64_t columns) {
+  // Columns beyond the last are not computed: they are zeros, in weights as in activations.
+  if (columns < kPanel) __builtin_memset(c, 0, (row1 - row0) * kPanel * sizeof(float));
   for (int strip = 0; strip < columns; strip += kStrip) {
     const bool narrow = columns - strip <= kLanes;  // one vector does for the last few columns
     const Tile* tiles = narrow ? kTiles<Transposed, 1> : kTiles<Transposed, kVectors>;
@@ -84,10 +87,32 @@ void panel(const float* a, const float* b, float* c, int64_t m, int64_t k, int64
       for (int64_t i = row0; i < row1; i += kTile) {
         const int64_t rows = row1 - i < kTile ? row1 - i : kTile;
         const float* from = Transposed ? a + i / kPanel * k * kPanel + i % kPanel : a + i * kPanel;
-        tiles[rows](from, m * kPanel, b + strip, c + i * kPanel + strip, p, end);
+        tiles[rows](from, m * kPanel, b + strip, c + (i - row0) * kPanel + strip, p, end);
       }
     }
   }
+}
+
+// This call's share of C: by rows, or by panels when there are too few rows.
+struct Share {
+  int64_t row0, row1, panel0, panel1;
+
+  explicit Share(const Call& call) {
+    const int64_t m = call.args[0], n = call.args[2], groups = (m + kShared - 1) / kShared;
+    const bool by_rows = groups >= 4 * call.parts || panels(n) < call.parts;
+    row0 = by_rows ? call.begin(groups) * kShared : 0;
+    row1 = by_rows ? call.end(groups) * kShared : m;
+    if (row1 > m) row1 = m;
+    panel0 = by_rows ? 0 : call.begin(panels(n));
+    panel1 = by_rows ? panels(n) : call.end(panels(n));
+  }
+
+  // Rows that one member takes together: they are one block of lanes.
+  static constexpr int64_t kShared = kLanesOfBlock / kPanel;
+};
+
+NACRE_INLINE int64_t columns_of(int64_t panel, int64_t n) {
+  return n - panel * kPanel < kPanel ? n - panel * kPanel : kPanel;
 }
 
 }  // namespace
@@ -97,16 +122,32 @@ void matmul(const Call& call) {
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
-  // Shared out by rows of C, or by panels when there are too few rows.
-  const int64_t tiles = (m + kTile - 1) / kTile;
-  const bool by_rows = tiles >= 4 * call.parts || panels(n) < call.parts;
-  const int64_t row0 = by_rows ? call.begin(tiles) * kTile : 0, limit = by_rows ? call.end(tiles) * kTile : m;
-  const int64_t row1 = limit < m ? limit : m;
-  for (int64_t q = by_rows ? 0 : call.begin(panels(n)); q < (by_rows ? panels(n) : call.end(panels(n))); ++q) {
-    const int64_t columns = n - q * kPanel < kPanel ? n - q * kPanel : kPanel;
-    const auto run = call.args[3] ? panel<true> : panel<false>;
-    run(a, b + q * k * kPanel, c + q * m * kPanel, m, k, row0, row1, columns);
-  }
+  const auto run = call.args[3] ? rows_of_panel<true> : rows_of_panel<false>;
+  const Share share(call);
+  for (int64_t q = share.panel0; q < share.panel1; ++q)
+    run(a, b + q * k * kPanel, c + (q * m + share.row0) * kPanel, m, k, share.row0, share.row1, columns_of(q, n));
+}
+
+// The product is made in pieces that stay in the first cache until the program has run over them.
+void matmul_map(const Call& call) {
+  const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
+  const auto* a = static_cast<const float*>(call.operands[0]);
+  const auto* b = static_cast<const float*>(call.operands[1]);
+  constexpr int64_t kRows = 128, kFew = Share::kShared;
+  alignas(64) static thread_local float product[kRows * kPanel];
+  const auto run = call.args[3] ? rows_of_panel<true> : rows_of_panel<false>;
+  Running program(call.args + 4, call.operands + 2);
+  const int64_t step = k > kBlock ? kRows : kFew;
+  const Share share(call);
+  for (int64_t q = share.panel0; q < share.panel1; ++q)
+    for (int64_t row = share.row0; row < share.row1; row += step) {
+      const int64_t end = row + step < share.row1 ? row + step : share.row1;
+      run(a, b + q * k * kPanel, product, m, k, row, end, columns_of(q, n));
+      for (int64_t i = row; i < end; i += kFew) {
+        const int64_t rows = end - i < kFew ? end - i : kFew;
+        program.block(q, i * kPanel, rows * kPanel, product + (i - row) * kPanel);
+      }
+    }
 }
 
 }  // namespace nacre::NACRE_ISA_NAMESPACE

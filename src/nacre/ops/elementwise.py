@@ -198,7 +198,7 @@ def erf(xp: Any, x: Array) -> Array:
 
 
 def _relu_vjp(y: Value, dy: Value, x: Value) -> tuple[Value]:
-    return (select(x > 0, dy, 0),)
+    return (select(y > 0, dy, 0),)  # y is positive where x is, and is kept anyway
 
 
 @primitive("relu", infer=same_type, prepare=together, vjp=_relu_vjp, samples=_samples())

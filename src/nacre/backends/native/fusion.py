@@ -41,7 +41,7 @@ class Access:
 
 
 DENSE, SCALAR = Access(0), Access(1)
-ROW, COLUMN, IMMEDIATE = 2, 3, 4
+ROW, COLUMN, IMMEDIATE, PRODUCT = 2, 3, 4, 5
 
 
 def access(x: Value) -> tuple[Value, Access]:
@@ -78,7 +78,8 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
     kept = {id(strip(v)) for v in keep} | {id(v) for v in keep}
     inside: set[int] = set()
     weight: dict[int, int] = {}  # registers the program of a node needs
-    random: set[int] = set()  # programs with random numbers, which count rows: they must keep their shape
+    product: set[int] = set()  # programs over the result of a matrix product, one each: they keep its shape
+    random: set[int] = set()  # programs with random numbers, which count rows: they keep their shape
     for node in graph.nodes:
         if not is_elementwise(node):
             continue
@@ -87,25 +88,27 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
             random.add(id(node))
         for operand in dict.fromkeys(node.operands):
             base, how = access(operand)
-            if (
-                how is not DENSE
-                or not is_elementwise(base)
-                or base.type.size != node.type.size
-                or base.dtype == "uint8"
-            ):
+            if how is not DENSE or id(base) in kept or not _read_once(operand, base, readers):
                 continue
-            if id(base) in random and base.shape != node.shape:
-                continue
-            if (
-                not _read_once(operand, base, readers)
-                or id(base) in kept
-                or weight[id(node)] + weight[id(base)] > MAX_REGISTERS
-            ):
-                continue
-            inside.add(id(base))
-            weight[id(node)] += weight[id(base)]
-            random |= {id(node)} if id(base) in random else set()
+            if is_product(base):
+                fits = base.shape == node.shape and id(node) not in product
+                product |= {id(node)} if fits else set()
+            else:
+                fits = is_elementwise(base) and base.type.size == node.type.size and base.dtype != "uint8"
+                fits = fits and (base.shape == node.shape or id(base) not in random | product)
+                fits = fits and not (id(base) in product and id(node) in product)
+                fits = fits and weight[id(node)] + weight[id(base)] <= MAX_REGISTERS
+                for special in (random, product):
+                    special |= {id(node)} if fits and id(base) in special else set()
+            if fits:
+                inside.add(id(base))
+                weight[id(node)] += weight.get(id(base), 1)
     return inside
+
+
+def is_product(x: Value) -> bool:
+    """Whether the value is a matrix product that comes in panels, so that a program can run over it as it is made."""
+    return _is(x, "matmul") and not x.attrs["transpose_b"] and x.type.size > 0
 
 
 def _is(x: Value, name: str) -> bool:
@@ -138,7 +141,7 @@ class RegisterProgram:
 
     def read(self, how: Access, dtype: str, buffer: int | None, bits: int = 0) -> tuple[str, int]:
         """An input; the same one is shared."""
-        step = {DENSE.kind: self.elements, ROW: PANEL}.get(how.kind, 0) if self.panels > 1 else 0
+        step = {DENSE.kind: self.elements, PRODUCT: self.elements, ROW: PANEL}.get(how.kind, 0)
         entry = (how.kind, DTYPE_NUMBERS[dtype], bits if how.kind == IMMEDIATE else how.parameter, step)
         for number, (known, place) in enumerate(zip(self.inputs, self._places, strict=True)):
             if known == entry and place == buffer:

@@ -55,7 +55,7 @@ class Step:
     def work(self) -> int:
         """Roughly, the cycles that one core needs."""
         a = self.args
-        if self.kernel == "matmul":
+        if self.kernel in ("matmul", "matmul_map"):
             return a[0] * a[1] * a[2] // 32
         if self.kernel == "map":
             return a[0] * a[1] * (a[3] + 4 * a[4]) // 16
@@ -245,17 +245,33 @@ class _Lowering:
     def _map(self, root: Value) -> None:
         """A register program for ``root`` and everything inlined into it."""
         nodes = self._program_nodes(root)
-        layout = self._map_layout(root, nodes)
+        product = next((n for n in nodes if fusion.is_product(n)), None)
+        layout = PANELED if product is not None else self._map_layout(root, nodes)
         if layout == PANELED:
             program = RegisterProgram(panels(root.shape[1]), root.shape[0] * PANEL, 0)
         else:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
         registers: dict[int, tuple[str, int]] = {}
         for node in nodes:
+            if node is product:
+                registers[id(node)] = program.read(Access(fusion.PRODUCT), "float32", None)
+                continue
             registers[id(node)] = self._instruction(program, node, registers, root.shape if layout == PANELED else None)
         program.result = registers[id(root)]
         label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
-        self._step("map", root, program.buffers, program.args(root.dtype), label, layout)
+        if product is None:
+            self._step("map", root, program.buffers, program.args(root.dtype), label, layout)
+            return
+        operands, args, sizes = self._product(product)
+        args = [*args, *program.args(root.dtype)]
+        self._step("matmul_map", root, [*operands, *program.buffers], args, f"{sizes} {label}", layout)
+
+    def _product(self, y: Value) -> tuple[list[int], list[int], str]:
+        """Operands, integers and description of a product that comes in panels."""
+        (a, b), transposed = y.operands, y.attrs["transpose_a"]
+        (rows, columns), inner = y.shape, a.shape[0 if transposed else 1]
+        sizes = f"{rows}x{inner}x{columns}{' A^T' * transposed}"
+        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, int(transposed)], sizes
 
     def _program_nodes(self, root: Value) -> list[Value]:
         """``root`` and the nodes inlined into it, operands first."""
@@ -265,7 +281,7 @@ class _Lowering:
             node = pending[-1]
             bases = [fusion.access(o)[0] for o in node.operands]
             waiting = [b for b in bases if id(b) in self.inlined and id(b) not in nodes]
-            if waiting:
+            if waiting and not fusion.is_product(node):
                 pending += waiting
                 continue
             pending.pop()
@@ -374,7 +390,7 @@ class _Lowering:
     def _can_overwrite(self, state: int, maker: int, last_use: int) -> bool:
         """Whether nobody reads ``state`` after step ``maker``, and that step itself reads it element by element if at all."""
         step = self.plan.steps[maker]
-        return last_use < maker or (last_use == maker and step.kernel == "map" and _reads_densely(step, state))
+        return last_use < maker or (last_use == maker and _reads_densely(step, state))
 
     def _place(self) -> None:
         plan = self.plan
@@ -416,11 +432,17 @@ def _lane_dtype(dtype: str) -> str:
 
 
 def _reads_densely(step: Step, buffer: int) -> bool:
-    """Whether a `map` reads ``buffer`` only at the element it writes."""
-    inputs = [step.args[7 + 4 * n : 11 + 4 * n] for n in range(step.args[3])]
-    stored = [entry for entry in inputs if entry[0] != IMMEDIATE]
+    """Whether a register program reads ``buffer`` only at the element it writes, and a product before it not at all."""
+    skip, first = {"map": (0, 0), "matmul_map": (4, 2)}.get(step.kernel, (0, -1))
+    if first < 0 or buffer in step.operands[:first]:
+        return False
+    args = step.args[skip:]
+    inputs = [args[7 + 4 * n : 11 + 4 * n] for n in range(args[3])]
+    stored = [entry for entry in inputs if entry[0] < IMMEDIATE]
     return all(
-        entry[0] == DENSE.kind for entry, operand in zip(stored, step.operands[:-1], strict=True) if operand == buffer
+        entry[0] == DENSE.kind
+        for entry, operand in zip(stored, step.operands[first:-1], strict=True)
+        if operand == buffer
     )
 
 
@@ -533,15 +555,16 @@ def _argmax(lowering: _Lowering, y: Value) -> None:
 def _matmul(lowering: _Lowering, y: Value) -> None:
     """A product. The kernel wants its right operand in panels over the columns of the result; where the graph wants the right
     operand transposed, the transpose of the result is computed instead: then nothing as large as a weight is ever turned."""
-    (a, b), ta, tb = y.operands, y.attrs["transpose_a"], y.attrs["transpose_b"]
+    if not y.attrs["transpose_b"]:
+        operands, args, sizes = lowering._product(y)
+        lowering._step("matmul", y, operands, args, sizes, PANELED)
+        return
+    (a, b), ta = y.operands, y.attrs["transpose_a"]
     (rows, columns), inner = y.shape, a.shape[0 if ta else 1]
-    label = f"{rows}x{inner}x{columns}{' A^T' * ta}{' B^T' * tb}"
-    if tb:
-        operands = [lowering.buffer(b, PANELED), lowering.buffer(a, PANELED if ta else TURNED)]
-        lowering._step("matmul", y, operands, [columns, inner, rows, 0], label, TURNED)
-    else:
-        operands = [lowering.buffer(a, PANELED), lowering.buffer(b, PANELED)]
-        lowering._step("matmul", y, operands, [rows, inner, columns, int(ta)], label, PANELED)
+    operands = [lowering.buffer(b, PANELED), lowering.buffer(a, PANELED if ta else TURNED)]
+    lowering._step(
+        "matmul", y, operands, [columns, inner, rows, 0], f"{rows}x{inner}x{columns}{' A^T' * ta} B^T", TURNED
+    )
 
 
 def _take(lowering: _Lowering, y: Value) -> None:

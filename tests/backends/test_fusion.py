@@ -1,0 +1,110 @@
+"""What runs together gives what it gives apart, at the sizes where tiles and panels end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nacre import ops
+from nacre.backends import native, reference
+from nacre.backends.base import Block, Program, State
+from nacre.backends.native import plan as planning
+from nacre.backends.native._binding import ISAS
+from nacre.ir import Graph, Input, TensorType
+
+
+def _program(inputs, outputs, state=()):
+    graph = Graph(inputs, {n: ops.reshape(v, [1, *v.shape]) if n not in state else v for n, v in outputs.items()})
+    return Program({1: graph}, tuple(i.name for i in inputs), (), (), tuple(n for n in outputs if n not in state))
+
+
+def _run(executable, arrays):
+    state = State()
+    state.add({i.name: i.type for i in executable.program.graphs[1].inputs})
+    for name, array in arrays.items():
+        state[name].write(array)
+    emits = executable.run(state, Block([]), np.zeros(1, dtype=np.int64), {})
+    return emits | {name: memory.read().copy() for name, memory in state.items()}
+
+
+def _same(program, arrays, monkeypatch, tolerance=2e-6):
+    expected = _run(reference.compile(program), arrays)
+    bits = set()
+    for isa in ISAS:
+        for threads, worth in ((1, 5000), (3, -1)):
+            monkeypatch.setattr(planning, "_WORTH_SHARING", worth)
+            found = _run(native.compile(program, isa, threads), arrays)
+            for name, array in expected.items():
+                size = max(np.abs(array).max(initial=0), 1.0)
+                assert np.allclose(found[name], array, rtol=tolerance, atol=tolerance * size), (name, isa, threads)
+            if isa != "reference":
+                bits.add(b"".join(a.tobytes() for a in found.values()))
+    assert len(bits) == 1
+
+
+SIZES = [
+    (1, 1, 1),
+    (2, 3, 2),
+    (7, 161, 31),
+    (8, 160, 32),
+    (9, 32, 33),
+    (15, 5, 17),
+    (17, 320, 16),
+    (130, 31, 65),
+    (0, 3, 2),
+    (3, 0, 4),
+]
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), SIZES)
+def test_a_layer_and_its_gradients_fuse_without_a_trace(rows, inner, columns, rng, monkeypatch):
+    x, w, b = (
+        Input("x", TensorType((rows, inner))),
+        Input("w", TensorType((inner, columns))),
+        Input("b", TensorType((columns,))),
+    )
+    dy, rate = Input("dy", TensorType((rows, columns))), Input("rate", TensorType(()))
+    y = ops.tanh(ops.matmul(x, w) + b)
+    dz = dy * (1 - y * y)
+    outputs = {
+        "out": y,
+        "dx": ops.matmul(dz, w, transpose_b=True) if columns else dz,
+        "w": w - rate * ops.matmul(x, dz, transpose_a=True),
+        "b": b - rate * ops.sum(dz, axis=0),
+    }
+    inputs = [x, w, b, dy, rate]
+    arrays = {i.name: rng.standard_normal(i.shape) * (0.3 if i.name != "rate" else 0.1) for i in inputs}
+    _same(_program(inputs, outputs, ("w", "b")), arrays, monkeypatch)
+
+
+@pytest.mark.parametrize("transposes", [(True, True), (True, False), (False, True), (False, False)])
+def test_all_ways_to_transpose_agree_with_the_oracle(transposes, rng, monkeypatch):
+    ta, tb = transposes
+    a, b = Input("a", TensorType((40, 9) if ta else (9, 40))), Input("b", TensorType((35, 40) if tb else (40, 35)))
+    y = ops.relu(ops.matmul(a, b, transpose_a=ta, transpose_b=tb)) * 2.0
+    arrays = {i.name: rng.standard_normal(i.shape) for i in (a, b)}
+    _same(_program([a, b], {"out": y}), arrays, monkeypatch, 1e-5)
+
+
+def test_states_that_read_one_another_change_together(rng, monkeypatch):
+    """Both new values come from the old ones, though each is written over an old one."""
+    a, b = Input("a", TensorType((20, 40))), Input("b", TensorType((20, 40)))
+    c = Input("c", TensorType((40,)))
+    outputs = {"a": b + c, "b": a * 2.0 - b, "c": ops.sum(a, axis=0), "out": a - b}
+    arrays = {i.name: rng.standard_normal(i.shape) for i in (a, b, c)}
+    _same(_program([a, b, c], outputs, ("a", "b", "c")), arrays, monkeypatch)
+
+
+def test_columns_beyond_the_last_stay_zero(rng):
+    x, w = Input("x", TensorType((5, 7))), Input("w", TensorType((7, 10)))
+    program = _program(
+        [x, w], {"out": ops.sum(x), "w": w - ops.matmul(x, ops.sigmoid(ops.matmul(x, w)), transpose_a=True)}, ("w",)
+    )
+    state = State()
+    state.add({i.name: i.type for i in (x, w)})
+    state["x"].write(rng.standard_normal((5, 7)))
+    executable = native.compile(program)
+    for _ in range(3):
+        executable.run(state, Block([]), np.zeros(1, dtype=np.int64), {})
+    assert np.abs(state["w"].paneled().reshape(1, 7, 32)[..., 10:]).max() == 0
+    assert np.abs(state["w"].read()).max() > 0
