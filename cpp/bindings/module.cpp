@@ -123,7 +123,7 @@ NB_MODULE(_core, m) {
   m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("first_update"),
         nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"));
   nb::class_<Executor>(m, "Executor")
-      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full").none(),
+      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full"),
            nb::arg("rest").none(), nb::arg("threads"))
       .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("column_rows"), nb::arg("order"),
            nb::arg("schedule"), nb::arg("emits"), nb::arg("done"), nb::arg("watch"), nb::arg("seconds") = nb::none());

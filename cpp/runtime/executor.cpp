@@ -22,24 +22,36 @@ void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* t
 }
 
 // Steps first .. last - 1. Between two of them the members wait for each other unless both are done by one member
-// alone; when time is taken, after each.
-void advance(const Plan& plan, void* const* operands, const std::vector<size_t>& begins, int64_t first, int64_t last,
-             double* seconds, const Team& team) {
-  Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
-  for (int64_t n = first; n < last; ++n) {
-    const Step& step = plan.steps[n];
-    if (step.shared)
-      step.kernel({operands + begins[n], step.args.data(), team.part, team.parts});
-    else if (team.part == 0)
-      step.kernel({operands + begins[n], step.args.data()});
-    if (seconds || (n + 1 < last && (step.shared || plan.steps[n + 1].shared))) team.wait();
-    if (seconds && team.part == 0) {
-      const auto now = Clock::now();
-      seconds[n] += std::chrono::duration<double>(now - before).count();
-      before = now;
+// alone; when time is taken, after each. Member 0 asks `stop` now and then; when it says so, all leave at the next
+// meeting.
+struct Walk {
+  const Plan& plan;
+  void* const* operands;
+  const std::vector<size_t>& begins;
+  double* seconds;
+  const Team& team;
+
+  template <typename Stop>
+  void steps(int64_t first, int64_t last, bool& halted, const Stop& stop) const {
+    Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
+    for (int64_t n = first; n < last; ++n) {
+      const Step& step = plan.steps[n];
+      if (step.shared)
+        step.kernel({operands + begins[n], step.args.data(), team.part, team.parts});
+      else if (team.part == 0)
+        step.kernel({operands + begins[n], step.args.data()});
+      const bool meet = n + 1 < last && (step.shared || plan.steps[n + 1].shared);
+      if (meet && team.part == 0 && stop()) halted = true;
+      if (seconds || meet) team.wait();
+      if (meet && halted) return;
+      if (seconds && team.part == 0) {
+        const auto now = Clock::now();
+        seconds[n] += std::chrono::duration<double>(now - before).count();
+        before = now;
+      }
     }
   }
-}
+};
 
 }  // namespace
 
@@ -54,6 +66,7 @@ struct Executor::Bound {
 
 Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads)
     : full_(std::move(full)), rest_(std::move(rest)), threads_(1) {
+  require(full_ != nullptr, "An executor needs a plan.");
   int64_t bytes = 0;
   std::vector<int64_t> columns;
   for (const auto& plan : {full_, rest_}) {
@@ -71,8 +84,7 @@ Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan>
 }
 
 void Executor::check(const Run& run) const {
-  const int64_t per_step = full_ ? full_->rows : run.rows;
-  const int64_t steps = full_ ? run.rows / per_step : 0, left = run.rows - steps * per_step;
+  const int64_t steps = run.rows / full_->rows, left = run.rows - steps * full_->rows;
   require(run.rows >= 0 && run.done, "A run needs rows and a counter.");
   require(left == 0 || (rest_ && rest_->rows == left), "The rows are no whole number of batches.");
   const int64_t total = steps + (left > 0);
@@ -143,8 +155,8 @@ Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
 bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
   std::vector<Bound> bounds;
-  const int64_t left = full_ ? run.rows % full_->rows : run.rows;
-  if (full_ && run.rows >= full_->rows) bounds.push_back(bind(*full_, run));
+  const int64_t left = run.rows % full_->rows;
+  if (run.rows >= full_->rows) bounds.push_back(bind(*full_, run));
   if (left) bounds.push_back(bind(*rest_, run));
   bool halted = false;
   run_together(threads_, [&](const Team& team) { work(run, bounds, stop, halted, team); });
@@ -179,6 +191,7 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
   int64_t row = 0, number = 0;
   for (Bound& bound : bounds) {
     const Plan& plan = *bound.plan;
+    const bool plan_is_full = bound.plan == full_.get();
     for (; run.rows - row >= plan.rows; row += plan.rows, ++number) {
       if (team.part == 0)
         for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
@@ -186,14 +199,13 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
         if (plan.batch_bytes[c])
           gather(run.columns[c], run.order + row, plan.rows, reinterpret_cast<uint8_t*>(batch_[c].get()), team);
       team.wait();
-      advance(plan, bound.operands.data(), bound.begins, 0, plan.first_update,
-              bound.plan == full_.get() ? run.seconds : nullptr, team);
+      const Walk walk{plan, bound.operands.data(), bound.begins, plan_is_full ? run.seconds : nullptr, team};
+      walk.steps(0, plan.first_update, halted, impatient);
       team.wait();
-      if (team.part == 0) halted = !report(bound);
+      if (team.part == 0 && !halted) halted = !report(bound);
       team.wait();
       if (halted) return;
-      advance(plan, bound.operands.data(), bound.begins, plan.first_update, static_cast<int64_t>(plan.steps.size()),
-              bound.plan == full_.get() ? run.seconds : nullptr, team);
+      walk.steps(plan.first_update, static_cast<int64_t>(plan.steps.size()), halted, [] { return false; });
       team.wait();
       if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }

@@ -37,11 +37,11 @@ struct Run {
 
 class Executor {
  public:
-  // One plan for full batches, and one for the last, shorter one; either may be missing.
+  // One plan for full batches, and one for the last, shorter one, if there is one.
   Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads);
 
   // Steps of the full plan.
-  size_t steps() const { return full_ ? full_->steps.size() : 0; }
+  size_t steps() const { return full_->steps.size(); }
 
   // Runs until the rows are used up, `stop` says so (asked every few milliseconds) or the watched output is not finite.
   // Returns whether it came to the end. The state is that of a whole number of steps in any case.

@@ -46,6 +46,12 @@ void Plan::check() const {
       throw Error(where + ": " + error.what());
     }
     require(touched.size() == step.operands.size(), where + " has the wrong number of operands.");
+    require(!step.operands.empty() && step.operands.back() >= 0 &&
+                step.operands.back() < static_cast<int64_t>(buffers.size()),
+            where + " names no buffer.");
+    const Place result = buffers[step.operands.back()].place;
+    require(result == Place::arena || result == Place::state, where + " writes what it may only read.");
+    require(result == Place::arena || static_cast<int64_t>(n) >= first_update, where + " changes the state too early.");
     for (size_t i = 0; i < touched.size(); ++i) {
       require(step.operands[i] >= 0 && step.operands[i] < static_cast<int64_t>(buffers.size()),
               where + " names no buffer.");

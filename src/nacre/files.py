@@ -23,6 +23,8 @@ def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryvie
     b'one two'
     """
     target = Path(os.path.realpath(path))  # a link stays a link
+    if target.exists() and not target.is_file():
+        raise FileExistsError(f"Cannot write {path}: it is there, and no ordinary file")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}")
     _sweep(target)

@@ -15,7 +15,7 @@ from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import State
 from nacre.configured import Configured, resolve, serialize
 from nacre.data import Dataset
-from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UsageError, find
+from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UnknownName, UsageError, find
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Value
@@ -38,7 +38,7 @@ class Model(Configured):
 
     def __init__(self, name: str = "model") -> None:
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
-        self.layers: list[Layer] = []
+        self._stack: list[Layer] = []  # all layers, inputs included
         self.history: History | None = None
         self.stop_training = False
         self._seed = next_seed()
@@ -69,14 +69,30 @@ class Model(Configured):
     # -------------------------------------------------------------- weights
 
     @property
+    def layers(self) -> list[Layer]:
+        """The layers; like Keras, without the input."""
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place in ``layers``. Raises `UnknownName` with a suggestion."""
+        if index is not None:
+            return self.layers[index]
+        return find("layer", str(name), {layer.name: layer for layer in self.layers})
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        return [w for w in self.weights if w.trainable]
+
+    @property
     def weights(self) -> list[Parameter]:
         """All weights, layer by layer."""
-        return [w for layer in self.layers for w in layer.weights]
+        return [w for layer in self._stack for w in layer.weights]
 
     @property
     def built(self) -> bool:
         """Whether the weights exist."""
-        return all(layer.built for layer in self.layers) and bool(self.layers)
+        return all(layer.built for layer in self._stack) and bool(self._stack)
 
     def _need_built(self) -> None:
         if not self.built:
@@ -98,6 +114,8 @@ class Model(Configured):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights; number and shapes must agree, else `ShapeError` and nothing changes."""
         self._need_built()
+        if not isinstance(weights, list | tuple):
+            _refuse("list of arrays", weights)
         arrays = [numbers(f"weight {n}", w) for n, w in enumerate(weights)]
         if len(arrays) != len(self.weights):
             raise ShapeError(f"The model has {len(self.weights)} weights, got {len(arrays)}.")
@@ -201,7 +219,7 @@ class Model(Configured):
     def _build_for(self, data: Dataset) -> None:
         if not self.built:
             self.build((None, *data.x.shape[1:]))
-        first = next(layer for layer in self.layers if not isinstance(layer, InputLayer))
+        first = (self.layers or self._stack)[0]
         data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
 
     # -------------------------------------------------------------- fit, evaluate, predict
@@ -251,7 +269,7 @@ class Model(Configured):
             samples=len(data),
             verbose=verbose,
         )
-        self.history = History()
+        history = self.history = History()
         self.stop_training = False
         trainer.fit(
             data,
@@ -260,9 +278,9 @@ class Model(Configured):
             batch_size=size,
             shuffle=shuffle,
             callbacks=called,
-            history=self.history,
+            history=history,
         )
-        return self.history
+        return history
 
     def evaluate(
         self,
@@ -290,7 +308,10 @@ class Model(Configured):
         verbose: str | int = "auto",
         callbacks: Iterable[Callback] | None = None,
     ) -> Array:
-        """Outputs for the rows of x, float32 (n, ...). A row's output does not depend on the rows beside it."""
+        """Outputs for the rows of x, float32 (n, ...). A row's output does not depend on the rows beside it.
+
+        While another thread is in `fit`, this waits until its epoch is over: predictions come from whole steps only.
+        """
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
         data = Dataset(x, allow_empty=True)
         self._build_for(data)
@@ -306,6 +327,14 @@ class Model(Configured):
             data, len(data), np.arange(len(data)), Callbacks([], self)
         )
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Outputs for one batch, as `predict` gives them."""
+        return self.predict(x, verbose=0)
+
+    def test_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, as `evaluate` gives them."""
+        return self.evaluate(x, y, verbose=0, return_dict=return_dict)
 
     # -------------------------------------------------------------- looking
 
@@ -337,7 +366,13 @@ class Model(Configured):
 
         The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
         """
+        described, tensors = self._description()
+        safetensors.write(path, tensors, {"nacre": json.dumps(described)})
+
+    def _description(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
         self._need_built()
+        self._check_restorable()
         tensors = {name: memory.read() for name, memory in self._memory().items()}
         described: dict[str, Any] = {
             "format": _FORMAT,
@@ -358,7 +393,26 @@ class Model(Configured):
             slots = self._trainer.state if self._trainer is not None and trained else self._restored
             names = [name for name in slot_types(self.optimizer, self.weights) if name in slots]
             tensors |= {f"optimizer/{name}": slots[name].read() for name in names}
-        safetensors.write(path, tensors, {"nacre": json.dumps(described)})
+        return described, tensors
+
+    def _check_restorable(self) -> None:
+        """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
+        try:
+            again = type(self).from_config(self.get_config())
+        except UnknownName as error:
+            raise UsageError(
+                "The model cannot be saved: it has a part that only this program knows.",
+                {"reason": str(error).splitlines()[0]},
+            ) from error
+        for mine, other in zip(self._stack, again._stack, strict=True):
+            if type(mine) is not type(other):
+                raise UsageError(
+                    f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
+                )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Models are copied and pickled by their description, as `save` writes it."""
+        return _restore, self._description()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
@@ -387,17 +441,17 @@ class Sequential(Model):
         """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
         if not isinstance(layer, Layer):
             raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
-        if layer.name in self._taken and layer in self.layers:
+        if layer.name in self._taken and layer in self._stack:
             raise UsageError(f"The layer {layer.name!r} is in the model already.")
-        if isinstance(layer, InputLayer) and self.layers:
+        if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
         names = self._name(layer)
-        layer.stream = len(self.layers)
-        if self._end is None and not self.layers and layer.expected_shape is not None:
+        layer.stream = len(self._stack)
+        if self._end is None and not self._stack and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:
-            self._append(layer, self.layers)
-        self.layers.append(layer)
+            self._append(layer, self._stack)
+        self._stack.append(layer)
         self._taken |= names
         self._trainer = None
 
@@ -433,13 +487,13 @@ class Sequential(Model):
 
     def build(self, input_shape: Shape) -> None:
         """Create all weights for inputs of this shape, batch first (as None)."""
-        if not self.layers:
+        if not self._stack:
             raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
-        before = [(layer, layer.built_for, list(layer.weights)) for layer in self.layers]
+        before = [(layer, layer.built_for, list(layer.weights)) for layer in self._stack]
         self._begin(tuple(int(n or 0) for n in input_shape[1:]))
         try:
-            for number, layer in enumerate(self.layers):
-                self._append(layer, self.layers[:number])
+            for number, layer in enumerate(self._stack):
+                self._append(layer, self._stack[:number])
         except NacreError:
             self._end, self._shapes = None, []
             for layer, built_for, weights in before:
@@ -448,7 +502,7 @@ class Sequential(Model):
 
     def forward(self, x: Value, training: bool) -> Value:
         """The output for a batch."""
-        for layer in self.layers:
+        for layer in self._stack:
             x = layer(x, training=training)
         return x
 
@@ -467,24 +521,24 @@ class Sequential(Model):
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         return [
             (layer, shape)
-            for layer, shape in zip(self.layers, self._shapes[1:], strict=True)
+            for layer, shape in zip(self._stack, self._shapes[1:], strict=True)
             if not isinstance(layer, InputLayer)
         ]
 
     def pop(self) -> Layer:
         """Take the last layer away and return it."""
-        if not self.layers:
+        if not self._stack:
             raise UsageError("The model has no layers.")
-        layer, shape = self.layers.pop(), self._shapes[0] if self._shapes else None
+        layer, shape = self._stack.pop(), self._shapes[0] if self._shapes else None
         del self._taken[layer.name]
         self._trainer, self._end, self._shapes = None, None, []
-        if shape is not None and self.layers:
+        if shape is not None and self._stack:
             self.build(shape)
         return layer
 
     def get_config(self) -> dict[str, Any]:
         """Name and layers."""
-        return {"name": self.name, "layers": [serialize(layer) for layer in self.layers]}
+        return {"name": self.name, "layers": [serialize(layer) for layer in self._stack]}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -530,7 +584,7 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
             [_restored_metric(m) for m in training["metrics"]],
             backend=training["backend"],
         )
-        model.optimizer.iterations = _natural(training["iterations"], 2**63)
+        model.optimizer.iterations = _natural(training["iterations"], 2**53)
         slots = slot_types(model.optimizer, model.weights)
         if any(name.startswith("optimizer/") for name in tensors):
             expected |= {f"optimizer/{name}": t for name, t in slots.items()}

@@ -110,23 +110,25 @@ def _with_step(**changes):
     plan = _native()
     step = next(s for s in plan.steps if s.kernel == "pack")
     for name, value in changes.items():
-        setattr(step, name, value)
+        setattr(step, name, value(getattr(step, name)) if callable(value) else value)
     return plan
 
 
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (lambda: _with_step(operands=[999, 0]), "names no buffer"),
-        (lambda: _with_step(operands=[-1, 0]), "names no buffer"),
+        (lambda: _with_step(operands=lambda old: [999, old[1]]), "names no buffer"),
+        (lambda: _with_step(operands=lambda old: [-1, old[1]]), "names no buffer"),
         (lambda: _with_step(operands=[0]), "wrong number of operands"),
         (lambda: _with_step(args=[4, 32, 1000]), "touches"),
         (lambda: _with_step(args=[4, -1, 3]), "bad sizes"),
         (lambda: _with_step(args=[4, 32, 3, 1]), "bad sizes"),
         (lambda: _with_step(args=[4, 2**40, 2**40]), "too large"),
+        (lambda: _with_step(operands=lambda old: [old[1], old[0]]), "may only read"),
+        (lambda: _native(first_update=99), "first update"),
+        (lambda: _native(first_update=len(_native().steps)), "too early"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
         (lambda: _native(emits=[(12345, 4)]), "no buffer"),
-        (lambda: _native(first_update=999), "first update"),
         (lambda: _native(rows=0), "rows"),
         (lambda: _native(batch_bytes=[]), "names no column"),
     ],

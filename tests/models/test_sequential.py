@@ -139,7 +139,7 @@ def test_summary_prints_layers_shapes_and_totals(capsys: pytest.CaptureFixture[s
 
 def test_layers_are_numbered_in_the_order_of_their_kind() -> None:
     model = Sequential([Input((4,)), Dense(3), Activation("relu"), Dense(3), Activation("relu"), Dense(3)])
-    names = [layer.name for layer in model.layers[1:]]
+    names = [layer.name for layer in model.layers]
     assert names == ["dense", "activation", "dense_1", "activation_1", "dense_2"]
 
 

@@ -46,7 +46,8 @@ NACRE_INLINE void each(const Operands& o, Function function) {
       return expression;                                                          \
     });                                                                           \
   }
-// Rarely used functions go through the C library in double, which rounds to the same float everywhere.
+// Rarely used functions go through the C library in double: what one library rounds differently from another is then lost in
+// the rounding to float, but for a few cases in a billion.
 #define NACRE_SCALAR(name, expression)                                     \
   void name(const Operands& o) {                                           \
     for (int64_t i = 0; i < o.lanes; ++i) {                                \

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from nacre.errors import UsageError
 from nacre.ir import Graph, Memory, TensorType
 
 Array = npt.NDArray[Any]
 
 
 class State(dict[str, Memory]):
-    """Named memory that outlives a run: weights, slots, statistics. A run changes it, and holds ``lock`` meanwhile."""
+    """Named memory that outlives a run: weights, slots, statistics. One run at a time: others wait."""
 
     def __init__(self, memory: Mapping[str, Memory] | None = None) -> None:
         super().__init__(memory or {})
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._runner: tuple[int, int] | None = None  # process and thread
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The context of a run. `UsageError` when this thread is in one already, as a signal handler may be: it would hang."""
+        me = (os.getpid(), threading.get_ident())
+        if self._lock.locked() and self._runner == me:
+            raise UsageError(
+                "This model is running already, in this very thread.", hint="wait until fit or predict is over"
+            )
+        if self._lock.locked() and self._runner and self._runner[0] != me[0]:
+            self._lock = threading.Lock()  # it was held by a thread that a fork did not take along
+        with self._lock:
+            self._runner = me
+            yield
 
     def add(self, types: Mapping[str, TensorType]) -> None:
         """More of it, all zero."""

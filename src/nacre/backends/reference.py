@@ -60,9 +60,9 @@ class ReferenceExecutable:
                 ends[name] += len(outputs[name])
             if program.watch is not None and not np.isfinite(outputs[program.watch].flat[0]):
                 return {name: array[: ends[name]] for name, array in feed.emits.items()}
-            for name in program.state:
-                if name in outputs:
-                    state[name].write(outputs[name])
+            # An output may be the memory of another state: all are copied before one is written.
+            for name, array in {n: outputs[n].copy() for n in program.state if n in outputs}.items():
+                state[name].write(array)
             row += rows
             feed.done[0] += 1
         return feed.finished()

@@ -357,6 +357,8 @@ def _check_range(labels: Array, classes: int) -> None:
 def _reshaping(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> str:
     """What to do so that rows of shape ``found`` fit ``expected``."""
     if math.prod(found) != math.prod(expected):
+        if found == expected[1:]:
+            return f"for a single row, pass {name}[None]"
         return f"give {name} rows of shape {expected}, or change the layer's input shape to {found}"
     return "put Flatten() before it" if len(expected) == 1 < len(found) else f"use {name}.reshape{(-1, *expected)}"
 

@@ -167,7 +167,10 @@ def _read_header(file: BinaryIO, size: int) -> dict[str, Any]:
     """The JSON object at the start of a file of ``size`` bytes."""
     if size < 10:
         raise ValueError(f"file is {size} bytes, a model file has at least 10")
-    length = int.from_bytes(file.read(8), "little")
+    start = file.read(8)
+    if start.startswith((b"PK\x03\x04", b"\x89HDF")):
+        raise ValueError("it is a Keras file (.keras or .h5), which nacre does not read yet")
+    length = int.from_bytes(start, "little")
     if length > MAX_HEADER:
         raise ValueError(f"the header says it is {length:,} bytes, more than {MAX_HEADER:,} are not allowed")
     if 8 + length > size:

@@ -28,9 +28,9 @@ def panels(columns: int) -> int:
 class Memory:
     """An array in the layout that its user needs; whoever writes makes the other layout stale.
 
-    *Plain* is row-major, as NumPy has it. *Paneled*, for float32 matrices (rows, columns), is (panels, rows, 32) with zeros after
-    the last column: the layout the matrix kernels read. Other arrays have one layout, padded so that 32 elements can be read at
-    a time. ``initial`` makes the first value, when it is first needed.
+    *Plain* is row-major, as NumPy has it. *Paneled*, for float32 matrices (rows, columns), is (panels, rows, 32), the layout the
+    matrix kernels read; what lies after the last column means nothing. Other arrays have one layout, padded so that 32 elements
+    can be read at a time. ``initial`` makes the first value, when it is first needed.
 
     >>> m = Memory(TensorType((2, 3)))
     >>> m.write(np.array([[1, 2, 3], [4, 5, 6]]))

@@ -42,12 +42,12 @@ class Parameter(Input):
     its first value is drawn at once, so that the order of use does not matter.
     """
 
-    __slots__ = ("initializer", "memory", "trainable")
+    __slots__ = ("initializer", "may_train", "memory", "trainable")
 
     def __init__(self, name: str, type_: TensorType, initializer: Any, trainable: bool) -> None:
         super().__init__(name, type_)
         self.initializer = initializer
-        self.trainable = trainable
+        self.may_train = self.trainable = trainable
         seed = next_seed()
         self.memory = Memory(type_, lambda: initializers.initial(initializer, type_.shape, type_.dtype, seed))
 
@@ -61,6 +61,10 @@ class Parameter(Input):
     def numpy(self) -> Array:
         """A copy of the weight as it is now."""
         return self.memory.read().copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The weight as NumPy sees it."""
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
 
 class Layer(Configured):
@@ -103,7 +107,7 @@ class Layer(Configured):
         self.given_name = name
         self.name = name or snake_case(type(self).__name__)
         self.dtype = dtype
-        self.trainable = trainable
+        self._trainable = bool(trainable)
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
         self.weights: list[Parameter] = []
@@ -118,6 +122,17 @@ class Layer(Configured):
         )
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights. May be set at any time; the next step obeys."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for weight in self.weights:
+            weight.trainable = weight.may_train and self._trainable
+
+    @property
     def built(self) -> bool:
         """Whether the weights exist."""
         return self.built_for is not None
@@ -127,7 +142,8 @@ class Layer(Configured):
     ) -> Parameter:
         """Create a weight that the layer owns."""
         type_ = TensorType(tuple(shape), self.dtype)
-        weight = Parameter(f"{self.name}/{name}", type_, initializers.get(initializer), trainable and self.trainable)
+        weight = Parameter(f"{self.name}/{name}", type_, initializers.get(initializer), trainable)
+        weight.trainable = trainable and self.trainable
         self.weights.append(weight)
         return weight
 
@@ -140,6 +156,11 @@ class Layer(Configured):
 
     def __call__(self, x: Value, training: bool = False) -> Value:
         """The layer's output; the weights are created on first use."""
+        if not isinstance(x, Value):
+            raise UsageError(
+                f"{type(self).__name__} was called on {type(x).__name__}.",
+                hint="nacre has Sequential models only: Sequential([Input(shape), layer, layer])",
+            )
         shape: Shape = (None, *x.shape[1:])
         if self.built_for is None:
             self._check_expected(shape)

@@ -34,4 +34,5 @@ class Rescaling(Layer):
 
     def call(self, x: Value) -> Value:
         """x * scale + offset."""
-        return x * self.scale + self.offset
+        y = x * self.scale
+        return y + self.offset if self.offset else y

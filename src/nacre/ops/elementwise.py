@@ -21,6 +21,17 @@ def same_type(x: TensorType, *others: TensorType) -> TensorType:
     return x
 
 
+def number_type(x: TensorType, *others: TensorType) -> TensorType:
+    """All operands have one type, and it is not bool; the result too."""
+    expect(x.dtype != "bool", "Arithmetic", "numbers; cast truth values first", x)
+    return same_type(x, *others)
+
+
+def ordered_type(x: TensorType, *others: TensorType) -> TensorType:
+    """Numbers of one type to truth values."""
+    return truth_type(number_type(x, *others))
+
+
 def float_type(x: TensorType, *others: TensorType) -> TensorType:
     """All operands have one floating type, the result too."""
     expect(x.is_float, "This operation", "floating-point operands", x)
@@ -98,19 +109,19 @@ def _samples(*domain: float, operands: int = 1) -> list[Sample]:
 # ------------------------------------------------------------------ one operand
 
 
-@primitive("neg", infer=same_type, prepare=together, vjp=lambda y, dy, x: (-dy,), samples=_samples())
+@primitive("neg", infer=number_type, prepare=together, vjp=lambda y, dy, x: (-dy,), samples=_samples())
 def neg(xp: Any, x: Array) -> Array:
     """-x."""
     return -x
 
 
-@primitive("sign", infer=same_type, prepare=together, samples=_samples())
+@primitive("sign", infer=number_type, prepare=together, samples=_samples())
 def sign(xp: Any, x: Array) -> Array:
     """-1, 0 or 1."""
     return xp.sign(x)
 
 
-@primitive("abs", infer=same_type, prepare=together, vjp=lambda y, dy, x: (dy * sign(x),), samples=_samples())
+@primitive("abs", infer=number_type, prepare=together, vjp=lambda y, dy, x: (dy * sign(x),), samples=_samples())
 def abs(xp: Any, x: Array) -> Array:
     """Absolute value; its gradient at 0 is 0."""
     return xp.abs(x)
@@ -201,7 +212,7 @@ def _relu_vjp(y: Value, dy: Value, x: Value) -> tuple[Value]:
     return (select(y > 0, dy, 0),)  # y is positive where x is, and is kept anyway
 
 
-@primitive("relu", infer=same_type, prepare=together, vjp=_relu_vjp, samples=_samples())
+@primitive("relu", infer=number_type, prepare=together, vjp=_relu_vjp, samples=_samples())
 def relu(xp: Any, x: Array) -> Array:
     """x where it is positive, else 0; its gradient at 0 is 0 (the maximum of x and 0 would share it)."""
     return xp.maximum(x, 0)
@@ -252,14 +263,14 @@ def stop_gradient(xp: Any, x: Array) -> Array:
 # ------------------------------------------------------------------ two operands
 
 
-@primitive("add", infer=same_type, prepare=together, vjp=lambda y, dy, a, b: (dy, dy), samples=_samples(operands=2))
+@primitive("add", infer=number_type, prepare=together, vjp=lambda y, dy, a, b: (dy, dy), samples=_samples(operands=2))
 def add(xp: Any, a: Array, b: Array) -> Array:
     """a + b."""
     return a + b
 
 
 @primitive(
-    "subtract", infer=same_type, prepare=together, vjp=lambda y, dy, a, b: (dy, -dy), samples=_samples(operands=2)
+    "subtract", infer=number_type, prepare=together, vjp=lambda y, dy, a, b: (dy, -dy), samples=_samples(operands=2)
 )
 def subtract(xp: Any, a: Array, b: Array) -> Array:
     """a - b."""
@@ -268,7 +279,7 @@ def subtract(xp: Any, a: Array, b: Array) -> Array:
 
 @primitive(
     "multiply",
-    infer=same_type,
+    infer=number_type,
     prepare=together,
     vjp=lambda y, dy, a, b: (dy * b, dy * a),
     samples=_samples(operands=2),
@@ -310,7 +321,7 @@ def _share(picked: Value, dy: Value, a: Value, b: Value) -> Value:
 
 @primitive(
     "maximum",
-    infer=same_type,
+    infer=number_type,
     prepare=together,
     vjp=lambda y, dy, a, b: (_share(a > b, dy, a, b), _share(b > a, dy, a, b)),
     samples=_samples(operands=2),
@@ -322,7 +333,7 @@ def maximum(xp: Any, a: Array, b: Array) -> Array:
 
 @primitive(
     "minimum",
-    infer=same_type,
+    infer=number_type,
     prepare=together,
     vjp=lambda y, dy, a, b: (_share(a < b, dy, a, b), _share(b < a, dy, a, b)),
     samples=_samples(operands=2),
@@ -347,13 +358,13 @@ def not_equal(xp: Any, a: Array, b: Array) -> Array:
     return a != b
 
 
-@primitive("less", infer=truth_type, prepare=together, samples=_COMPARED)
+@primitive("less", infer=ordered_type, prepare=together, samples=_COMPARED)
 def less(xp: Any, a: Array, b: Array) -> Array:
     """Whether a is below b."""
     return a < b
 
 
-@primitive("less_equal", infer=truth_type, prepare=together, samples=_COMPARED)
+@primitive("less_equal", infer=ordered_type, prepare=together, samples=_COMPARED)
 def less_equal(xp: Any, a: Array, b: Array) -> Array:
     """Whether a is at most b."""
     return a <= b

@@ -242,7 +242,9 @@ def pad(xp: Any, x: Array, *, low: Any, high: Any, interior: Any) -> Array:
         if gap and x.shape[axis] > 1:
             moved = xp.moveaxis(x, axis, -1)
             spread = xp.concatenate([moved[..., None], xp.zeros((*moved.shape, gap), dtype=x.dtype)], axis=-1)
-            spread = spread.reshape((*moved.shape[:-1], -1))[..., : spread.shape[-2] * (gap + 1) - gap]
+            spread = spread.reshape((*moved.shape[:-1], moved.shape[-1] * (gap + 1)))[
+                ..., : spread.shape[-2] * (gap + 1) - gap
+            ]
             x = xp.moveaxis(spread, -1, axis)
     return xp.pad(x, list(zip(low, high, strict=True)))
 

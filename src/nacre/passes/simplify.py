@@ -12,7 +12,6 @@ from nacre.ops import TABLE, full
 
 # The constant beside which an operation hands its other operand through: left and right.
 _NEUTRAL: dict[str, tuple[float | None, float | None]] = {
-    "add": (0, 0),
     "subtract": (None, 0),
     "multiply": (1, 1),
     "divide": (None, 1),
@@ -24,7 +23,7 @@ def simplify(graph: Graph) -> Graph:
 
     >>> from nacre.ir import Input, TensorType
     >>> x = Input("x", TensorType((3,)))
-    >>> simplify(Graph([x], {"y": (x * 1.0 + 0.0) * (2.0 * full((3,), 3.0))}))
+    >>> simplify(Graph([x], {"y": (x * 1.0 - 0.0) * (2.0 * full((3,), 3.0))}))
     <Graph: 1 inputs, 2 nodes, 1 outputs>
     """
     new: dict[int, Value] = {id(i): i for i in graph.inputs}
@@ -36,7 +35,7 @@ def simplify(graph: Graph) -> Graph:
         if value is None:
             value = _neutral(node, operands)
         if value is None:
-            key = (node.operation.name, *map(id, operands), *sorted(node.attrs.items()))
+            key = (node.operation.name, *map(id, operands), repr(sorted(node.attrs.items())))  # 0.0 and -0.0 differ
             unchanged = all(a is b for a, b in zip(operands, node.operands, strict=True))
             value = seen.setdefault(key, node if unchanged else Value(node.operation, operands, node.attrs, node.type))
         new[id(node)] = value

@@ -96,7 +96,9 @@ def prediction_program(network: Network, x: RowType, sizes: Iterable[int]) -> Pr
 
     def trace(rows: int) -> Graph:
         column = Input("x", x.batch(rows))
-        return simplify(Graph([*network.weights, column], {"output": network.forward(column, training=False)}))
+        output = network.forward(column, training=False)
+        output = output if output.type.is_float else ops.cast(output, dtype="float32")
+        return simplify(Graph([*network.weights, column], {"output": output}))
 
     graphs = {rows: trace(rows) for rows in sizes}
     return Program(graphs, tuple(w.name for w in network.weights), ("x",), (), ("output",))

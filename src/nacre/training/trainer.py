@@ -52,13 +52,14 @@ class Trainer:
 
     def executable(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None = None) -> Executable:
         """The program of a kind for some batch sizes, compiled once and kept while it is in use."""
-        key = (kind, sizes, x, y)
-        if key not in self._ready:
-            self._ready[key] = self.compile(self._trace(kind, sizes, x, y))
-            if len(self._ready) > _KEPT:
-                self._ready.popitem(last=False)
-        self._ready.move_to_end(key)
-        return self._ready[key]
+        frozen = tuple(w.trainable for w in self.network.weights) if kind == "train" else ()
+        key = (kind, sizes, x, y, frozen)
+        # Each step is atomic, so threads need no lock; at worst two of them compile the same thing.
+        executable = self._ready.pop(key, None) or self.compile(self._trace(kind, sizes, x, y))
+        self._ready[key] = executable  # the one used last is at the end
+        if len(self._ready) > _KEPT:
+            self._ready.popitem(last=False)
+        return executable
 
     def _trace(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None) -> Program:
         if kind == "predict":
@@ -181,7 +182,7 @@ class Trainer:
             schedule = {
                 "learning_rate": optimizer.rates(steps),
                 "seed": np.full(steps, self.seed, dtype=np.uint32),
-                "step": np.arange(optimizer.iterations, optimizer.iterations + steps).astype(np.uint32),
+                "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
             }
         try:
             with callbacks.watching(feed, lambda: tally.figures(feed)):

@@ -33,12 +33,12 @@ class NativeExecutable:
         schedule: Mapping[str, Array],
         feed: Feed | None = None,
     ) -> dict[str, Array]:
-        """See `nacre.backends.base.Executable`. Ctrl-C is noticed within a few hundredths of a second, between two steps."""
+        """See `nacre.backends.base.Executable`. Ctrl-C is noticed between two kernels, before a step changes the state."""
         program = self.program
         feed = feed or Feed(program, len(order))
         if not len(order):
             return feed.finished()
-        with state.lock:
+        with state.running():
             try:
                 self._executor.run(
                     state=[_bytes(state[name].paneled()) for name in program.state],

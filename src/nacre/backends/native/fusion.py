@@ -22,7 +22,9 @@ INTEGERS = ("uint8", "int32", "uint32")
 
 def is_elementwise(x: Value) -> bool:
     """Whether the node can be part of a register program."""
-    return x.operation is not None and (TABLE[x.operation.name].elementwise or x.operation.name == "random_uniform")
+    if x.operation is None or x.operation.name in SAME_ORDER:
+        return False
+    return TABLE[x.operation.name].elementwise or x.operation.name == "random_uniform"
 
 
 def strip(x: Value) -> Value:
@@ -47,7 +49,7 @@ ROW, COLUMN, IMMEDIATE, PRODUCT = 2, 3, 4, 5
 def access(x: Value) -> tuple[Value, Access]:
     """The value that must have a buffer so that ``x`` can be read, and how it is read."""
     x = strip(x)
-    if x.operation is None or x.operation.name != "broadcast":
+    if x.operation is None or x.operation.name != "broadcast" or x.type.size == 0:
         return x, DENSE
     inner, kept = strip(x.operands[0]), [a for a in x.attrs["axes"] if x.shape[a] != 1]
     if inner.type.size == 1:
@@ -182,11 +184,15 @@ def instruction(node: Value) -> str | None:
     if name in ("select", "random_uniform"):
         return name
     kind = _kind(node.operands[0].dtype)
-    if name == "stop_gradient":
-        return None
     if name == "cast":
         target = _kind(node.dtype)
+        if node.operands[0].dtype == "uint32" and target == "float32":
+            raise Limitation("The native lowering cannot cast uint32 to float32.", hint="cast to int32 first")
         return None if kind == target else f"cast_{kind}_{target}"
+    if node.operands[0].dtype == "uint32" and name not in ("add", "subtract", "multiply", "equal", "not_equal"):
+        raise Limitation(
+            f"The native lowering has no {name} for uint32.", hint='cast to int32, or use backend="reference"'
+        )
     op = f"{name}_{'int32' if kind == 'integer' or (kind == 'bool' and not name.startswith('logical')) else kind}"
     if op not in MAP_OPS:
         raise Limitation(

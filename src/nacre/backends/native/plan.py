@@ -127,7 +127,7 @@ class _Lowering:
         self.graph, self.program = graph, program
         self.buffers: dict[Key, int] = {}
         self.layouts: dict[int, list[Key]] = {}
-        self.sharers: dict[tuple[str, int], int] = {}
+        self.sharers: dict[tuple[str, bytes], int] = {}
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
         self.inlined = fusion.inlined(graph, [*emits, *updates.values()])
@@ -171,7 +171,7 @@ class _Lowering:
                     self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
 
     def _constant(self, array: Array, label: str) -> int:
-        key = (str(array.dtype), hash(array.tobytes()))
+        key = (str(array.dtype), array.tobytes())
         if key not in self.sharers:
             data = self.plan.constants
             nbytes = _padded(TensorType(array.shape, str(array.dtype)), PLAIN)
@@ -237,7 +237,7 @@ class _Lowering:
                     {"found": value.type},
                     'use backend="reference" for float64',
                 )
-            if fusion.is_elementwise(value) and value.operation.name not in fusion.SAME_ORDER:
+            if fusion.is_elementwise(value):
                 self._map(value)
             elif value.operation.name in _KERNELS:
                 _KERNELS[value.operation.name](self, value)
@@ -326,6 +326,7 @@ class _Lowering:
         """A register with ``operand``; ``shape`` is that of the program if it runs over panels."""
         base, how = fusion.access(operand)
         if id(base) in registers:
+            assert how is DENSE
             return registers[id(base)]
         number = splat(base)
         if number is not None:
@@ -341,22 +342,28 @@ class _Lowering:
             how = SCALAR
         if shape is None or how is SCALAR:
             return program.read(how, base.dtype, self.buffer(base))
-        if how is DENSE or how.parameter != shape[1]:
+        if how is DENSE or how.parameter != shape[1] or self._is_unpadded(base):
             full = operand if how is not DENSE else base
             return program.read(DENSE, base.dtype, self.buffer(full, PANELED, shape))
         return program.read(_in_panels(how), base.dtype, self.buffer(base))
+
+    def _is_unpadded(self, value: Value) -> bool:
+        """Whether the value lies where there is no room to read a whole panel: in a batch."""
+        return self.plan.buffers[self.buffer(value)].place == BATCH
 
     def _counted(self, value: Value) -> tuple[int, Access] | None:
         """The count along the first or last axis as a small constant, read with a period."""
         shape, axis = value.shape, value.attrs["axis"]
         after = math.prod(shape[axis + 1 :])
-        if after != 1 and math.prod(shape[:axis]) != 1:
+        if value.type.size == 0 or (after != 1 and math.prod(shape[:axis]) != 1):
             return None
         count = self._constant(np.arange(shape[axis], dtype=value.dtype), "count")
         return count, Access(fusion.ROW, shape[axis]) if after == 1 else Access(fusion.COLUMN, after)
 
     def _emitted(self, value: Value, name: str) -> tuple[int, int]:
         number = self.buffer(value)
+        if self.plan.buffers[number].place == SCHEDULE:  # it moves on with each step: what is handed out must stay
+            number = self._copy(number, value.type.nbytes, name)
         if self.plan.buffers[number].place == ARENA:
             self.plan.buffers[number] = replace(self.plan.buffers[number], label=name)
         return number, value.type.nbytes
@@ -366,6 +373,7 @@ class _Lowering:
     def _update(self, updates: dict[str, int]) -> None:
         """New values reach the state: in place when every reader of the old value is done by then, else by a copy at the end."""
         plan = self.plan
+        updates = self._saved(updates)
         makers = {step.operands[-1]: number for number, step in enumerate(plan.steps)}
         last_use = {operand: number for number, step in enumerate(plan.steps) for operand in step.operands}
         renamed: dict[int, int] = {}
@@ -381,11 +389,30 @@ class _Lowering:
             elif new != state:
                 copied.append((name, new, state))
         for name, new, state in copied:
-            item = 1 if plan.buffers[state].nbytes % 4 else 4
-            words = min(plan.buffers[new].nbytes, plan.buffers[state].nbytes) // item
-            plan.steps.append(Step("copy", [new, state], _walk(item, [(words, 1, 1)], words), name))
+            nbytes = min(plan.buffers[new].nbytes, plan.buffers[state].nbytes)
+            plan.steps.append(Step("copy", [new, state], _walk(1, [(nbytes, 1, 1)], nbytes), name))
         for step in plan.steps:
             step.operands = [renamed.get(o, o) for o in step.operands]
+
+    def _saved(self, updates: dict[str, int]) -> dict[str, int]:
+        """The updates, those that are another state's old value taken from a copy made before anything is written."""
+        plan, begin = self.plan, len(self.plan.steps)
+        saved: dict[str, int] = {}
+        for name, new in updates.items():
+            value = self.graph.input(name)
+            mine = new == self.buffers[_key(value, self._at_home(value), value.shape)]
+            old = plan.buffers[new].place == STATE and not mine
+            saved[name] = self._copy(new, plan.buffers[new].nbytes, f"old {plan.buffers[new].label}") if old else new
+        plan.steps[plan.first_update : plan.first_update] = [plan.steps.pop() for _ in range(len(plan.steps) - begin)][
+            ::-1
+        ]
+        return saved
+
+    def _copy(self, source: int, nbytes: int, label: str) -> int:
+        """A copy of a buffer in the arena."""
+        number = self._new(nbytes, label)
+        self.plan.steps.append(Step("copy", [source, number], _walk(1, [(nbytes, 1, 1)], nbytes), label))
+        return number
 
     def _can_overwrite(self, state: int, maker: int, last_use: int) -> bool:
         """Whether nobody reads ``state`` after step ``maker``, and that step itself reads it element by element if at all."""

@@ -1,0 +1,167 @@
+"""Models beside one another: copies, threads, forks, frozen layers, callbacks that train."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import nacre
+from nacre.errors import UsageError
+from nacre.layers import Dense, Dropout, Layer
+
+
+def _model(optimizer="sgd"):
+    model = nacre.Sequential(
+        [nacre.Input((6,)), Dense(8, activation="tanh"), Dropout(0.2), Dense(3, activation="softmax")]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+X = np.random.default_rng(0).random((40, 6), dtype="f4")
+Y = np.arange(40) % 3
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_goes_on_to_the_same_bits_and_is_independent(duplicate):
+    model = _model(nacre.optimizers.SGD(0.1, momentum=0.9))
+    model.fit(X, Y, epochs=2, verbose=0)
+    twin = duplicate(model)
+    before = [w.tobytes() for w in twin.get_weights()]
+    model.fit(X, Y, epochs=2, verbose=0)
+    assert [w.tobytes() for w in twin.get_weights()] == before
+    twin.fit(X, Y, epochs=2, verbose=0)
+    assert [w.tobytes() for w in twin.get_weights()] == [w.tobytes() for w in model.get_weights()]
+
+
+class Doubled(Layer):
+    def call(self, x):
+        return x * 2.0
+
+
+@pytest.mark.parametrize("layer", [Doubled, lambda: Dense(3, activation=lambda x: x * 2.0)], ids=["layer", "function"])
+def test_what_only_this_program_knows_is_refused_when_saving(layer, tmp_path):
+    model = nacre.Sequential([nacre.Input((6,)), layer()])
+    assert model.predict(X, verbose=0).shape[0] == 40
+    with pytest.raises(UsageError, match="cannot be saved"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frozen_layer_keeps_its_weights_and_thaws():
+    model = _model()
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    after = model.get_weights()
+    assert [np.array_equal(a, b) for a, b in zip(before, after, strict=True)] == [True, True, False, False]
+    assert len(model.trainable_weights) == 2
+    model.layers[0].trainable = True
+    model.fit(X, Y, verbose=0)
+    assert not np.array_equal(after[0], model.get_weights()[0])
+
+
+def test_many_threads_with_many_batch_sizes_get_right_answers():
+    model = _model()
+    right = model.predict(X, verbose=0)
+    wrong = []
+
+    def ask():
+        for rows in range(1, 25):
+            if not np.array_equal(model.predict(X[:rows], verbose=0), right[:rows]):
+                wrong.append(rows)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_predictions_during_training_come_from_whole_steps():
+    model, steps, asked = _model(), [], []
+
+    class Keep(nacre.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.append(model.predict(X, verbose=0).tobytes())
+
+    steps.append(model.predict(X, verbose=0).tobytes())
+    over = threading.Event()
+
+    def ask():
+        while not over.is_set():
+            asked.append(model.predict(X, verbose=0).tobytes())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    model.fit(X, Y, batch_size=40, epochs=60, verbose=0, callbacks=[Keep()])
+    over.set()
+    thread.join()
+    assert asked
+    assert set(asked) <= set(steps)
+
+
+FORK = """
+import os, threading, numpy as np, nacre
+m = nacre.Sequential([nacre.Input((300,)), nacre.layers.Dense(300), nacre.layers.Dense(3)])
+x = np.ones((2000, 300), "f4"); p = m.predict(x, verbose=0); over = threading.Event()
+t = threading.Thread(target=lambda: [m.predict(x, verbose=0) for _ in iter(over.is_set, True)]); t.start()
+codes = []
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(m.predict(x, verbose=0), p) else 3)
+    codes.append(os.waitpid(child, 0)[1])
+over.set(); t.join(); print(codes)
+"""
+
+
+def test_a_child_forked_while_another_thread_predicts_does_not_hang():
+    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == str([0] * 10)
+
+
+SIGNAL = """
+import signal, numpy as np, nacre
+m = nacre.Sequential([nacre.Input((400,)), nacre.layers.Dense(400), nacre.layers.Dense(3)]); x = np.ones((4000, 400), "f4")
+m.compile(nacre.optimizers.SGD(1e-6), "mse"); y = np.zeros((4000, 3), "f4"); said = []
+def handle(*_):
+    try: m.predict(x[:5], verbose=0)
+    except nacre.errors.UsageError as e: said.append(str(e))
+signal.signal(signal.SIGALRM, handle); signal.setitimer(signal.ITIMER_REAL, 0.3, 0.05)
+while not said: m.fit(x, y, verbose=0)
+signal.setitimer(signal.ITIMER_REAL, 0); print(said[0].splitlines()[0])
+"""
+
+
+def test_asking_a_running_model_from_a_signal_handler_is_an_error_not_a_deadlock():
+    run = subprocess.run([sys.executable, "-c", SIGNAL], capture_output=True, text=True, check=True, timeout=60)
+    assert "running already" in run.stdout
+
+
+def test_a_fit_inside_a_callback_leaves_the_outer_history_alone():
+    class Again(nacre.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                other = _model()
+                other.fit(X, Y, epochs=3, verbose=0)
+                self.model.fit(X, Y, epochs=1, verbose=0)
+
+    assert len(_model().fit(X, Y, epochs=2, verbose=0, callbacks=[Again()]).epoch) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no /dev/null here")
+def test_a_device_is_no_place_for_a_model():
+    with pytest.raises(FileExistsError, match="no ordinary file"):
+        _model().save("/dev/null")
+    assert not os.path.isfile("/dev/null")
