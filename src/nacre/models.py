@@ -192,6 +192,11 @@ class Model(Configured):
         return self._trainer
 
     def _memory(self) -> dict[str, Memory]:
+        for w in self.weights:
+            try:
+                w.memory.read()
+            except MemoryError as error:
+                raise MemoryError(f"There is no room for the weight {w.name!r}: {error}") from None
         return {w.name: w.memory for w in self.weights}
 
     # -------------------------------------------------------------- data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -362,3 +364,25 @@ def test_scores_of_any_size_are_no_divergence() -> None:
     bits.set_weights([[[1e10], [-1e10]], [0.0]])
     bits.compile("sgd", BinaryCrossentropy())
     assert np.isfinite(bits.evaluate([[1, 0], [0, 1]], [0, 0], verbose=0))
+
+
+HUGE = """
+import resource, numpy as np, nacre
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+def refused(ask):
+    try: ask()
+    except MemoryError as e: print(e)
+for units in (2**20, 2**33):
+    refused(nacre.Sequential([nacre.layers.Dense(units, input_dim=units)]).get_weights)
+model = nacre.Sequential([nacre.layers.Dense(4000, input_dim=2)])
+refused(lambda: model.predict(np.zeros((90000, 2), "f4"), batch_size=90000))
+"""
+
+
+def test_what_does_not_fit_into_memory_is_named_with_its_bytes() -> None:
+    run = subprocess.run([sys.executable, "-c", HUGE], capture_output=True, text=True, check=True, timeout=60)
+    lines = run.stdout.splitlines()
+    assert "4,398,046,511,104 bytes" in lines[0]
+    assert "295,147,905,179,352,825,856 bytes" in lines[1]
+    assert "90,000 rows" in lines[2]
+    assert "smaller batches" in lines[2]

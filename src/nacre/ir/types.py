@@ -56,7 +56,10 @@ class TensorType:
     def zeros(self) -> npt.NDArray[Any]:
         """An array of this type, all zero, that begins on a cache line."""
         line = 64
-        block = np.zeros(self.nbytes + line, dtype=np.uint8)
+        try:
+            block = np.zeros(self.nbytes + line, dtype=np.uint8)
+        except (MemoryError, ValueError):  # NumPy's way to say that even the address space is too small
+            raise MemoryError(f"{self} needs {self.nbytes:,} bytes, more than there are.") from None
         start = -block.ctypes.data % line
         return block[start : start + self.nbytes].view(self.dtype).reshape(self.shape)
 

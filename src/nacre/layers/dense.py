@@ -30,8 +30,8 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units <= 0:
-            raise UsageError(f"Dense needs a positive whole number of units, got {units!r}.")
+        if isinstance(units, bool) or not isinstance(units, int) or not 0 < units < 2**40:
+            raise UsageError(f"Dense needs a positive whole number of units (below 2^40), got {units!r}.")
         self.units = units
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)

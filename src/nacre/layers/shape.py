@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nacre import ops
+from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.layers.layer import Layer
 
@@ -30,6 +33,8 @@ class Rescaling(Layer):
 
     def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not np.isfinite([scale, offset]).all():
+            raise UsageError(f"Rescaling needs finite numbers, got scale={scale!r} and offset={offset!r}.")
         self.scale, self.offset = float(scale), float(offset)
 
     def call(self, x: Value) -> Value:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nacre.backends.base import Feed
+from nacre.errors import UsageError
 from nacre.training.callbacks import Callback, Logs
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _bar() -> Progress:
 
 def reporter(verbose: str | int) -> list[Callback]:
     """The callback for Keras's ``verbose``: 0 nothing, 1 a bar, 2 a line per epoch, "auto" a bar on a terminal, else lines."""
-    if verbose in (0, "0", False):
+    if verbose not in (0, 1, 2, "0", "1", "2", "auto"):
+        raise UsageError(f"verbose is 0, 1, 2 or 'auto', got {verbose!r}.")
+    if verbose in (0, "0"):
         return []
-    return [ProgressBar(bar=verbose != 2 and sys.stderr.isatty())]
+    return [ProgressBar(bar=verbose not in (2, "2") and sys.stderr.isatty())]

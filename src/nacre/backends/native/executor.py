@@ -21,7 +21,13 @@ class NativeExecutable:
         sizes = sorted(self.plans, reverse=True)
         native = {rows: self.plans[rows].native(isa or default_isa()) for rows in sizes}
         rest = native[sizes[1]] if len(sizes) > 1 else None
-        self._executor = Executor(native[sizes[0]], rest, threads or default_threads())
+        try:
+            self._executor = Executor(native[sizes[0]], rest, threads or default_threads())
+        except MemoryError:
+            need = max(plan.arena_bytes for plan in self.plans.values())
+            raise MemoryError(
+                f"A batch of {sizes[0]:,} rows needs {need:,} bytes to work in; use smaller batches."
+            ) from None
         self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
         self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
 
