@@ -1,6 +1,6 @@
 // How matrices lie in memory. A matrix (rows, columns) in panels is [panels][rows][kPanel], panel p holding columns
-// 32 p .. 32 p + 31. What lies after the last column means nothing and reaches no result. Both operands and the result of a matrix product lie so,
-// whichever instruction set works on them, and nothing is ever repacked between two steps.
+// 32 p .. 32 p + 31. What lies after the last column means nothing and reaches no result. Both operands and the result
+// of a matrix product lie so, whichever instruction set works on them, and nothing is ever repacked between two steps.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nacre import ops
+from nacre.autodiff import gradients
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Program, State
 from nacre.backends.native import plan as planning
@@ -141,3 +142,34 @@ def test_a_schedule_can_be_handed_out():
             executable.run(State(), Block([]), np.arange(3), {"learning_rate": rates})["rate"].tolist()
             == rates.tolist()
         )
+
+
+def test_two_states_with_one_new_value_both_get_it():
+    a, b = Input("a", TensorType((2, 40))), Input("b", TensorType((2, 40)))
+    program = _program([a, b], {"a": -a, "b": -a}, ("a", "b"))
+    arrays = {"a": np.ones((2, 40)), "b": np.zeros((2, 40))}
+    for executable in (native.compile(program), reference.compile(program)):
+        found = _run(executable, arrays)
+        assert (found["a"] == -1).all()
+        assert (found["b"] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(1, 2), (3, 10), (16, 31), (17, 32), (33, 33), (5, 300), (2, 512), (4, 513)]
+)
+def test_a_softmax_with_its_loss_and_gradient_runs_as_one(rows, columns, rng, monkeypatch):
+    x, y = Input("x", TensorType((rows, columns))), Input("y", TensorType((rows,), "int32"))
+    b = Input("b", TensorType((columns,)))
+    scores = x + b
+    losses = ops.sparse_categorical_crossentropy(y, ops.softmax(scores))
+    hits = ops.cast(ops.in_top_1(y, scores), dtype="float32")
+    (dx,) = gradients(ops.sum(losses), [x])
+    program = _program([x, y, b], {"losses": losses, "hits": hits, "dx": dx, "p": ops.softmax(scores)})
+    kernels = [s.kernel for s in native.compile(program).plans[1].steps]
+    assert ("rows" in kernels) == (columns <= 512)
+    arrays = {
+        "x": rng.standard_normal((rows, columns)),
+        "y": rng.integers(0, columns, rows),
+        "b": rng.standard_normal(columns),
+    }
+    _same(program, arrays, monkeypatch, 1e-5)

@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -311,10 +310,8 @@ def test_ctrl_c_keeps_the_model_and_exits_with_130() -> None:
         assert process.stderr is not None
         assert "Epoch" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
-    assert time.monotonic() - sent < 10
     assert "run/model.safetensors" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert nacre.models.load_model("run/model.safetensors").optimizer.iterations >= 45

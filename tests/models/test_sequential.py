@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 import warnings
 
@@ -51,7 +50,6 @@ def test_a_large_network_is_counted_before_it_takes_memory() -> None:
 
 
 def test_a_thousand_layers_build_print_and_train() -> None:
-    start = time.monotonic()
     model = Sequential([Input((4,)), *(Dense(4, activation="tanh") for _ in range(1000))])
     assert model.count_params() == 20_000
     printed: list[str] = []
@@ -63,7 +61,6 @@ def test_a_thousand_layers_build_print_and_train() -> None:
     assert np.isfinite(model.train_on_batch(x, x))
     assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert model.predict(x).shape == (6, 4)
-    assert time.monotonic() - start < 10
 
 
 def test_a_perceptron_computes_nand() -> None:

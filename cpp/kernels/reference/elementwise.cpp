@@ -7,13 +7,13 @@
 #include "base/threefry.h"
 #include "kernels/extents.h"
 #include "kernels/map.h"
+#include "kernels/reference/lanes.h"
 
 namespace nacre {
 
 namespace {
 
-// Lanes hold 32 bits; what they mean is the instruction's business.
-using Lane = uint32_t;
+using reference::Lane;
 
 float f(Lane x) { return std::bit_cast<float>(x); }
 int32_t i(Lane x) { return static_cast<int32_t>(x); }
@@ -22,7 +22,9 @@ Lane lane(double x) { return lane(static_cast<float>(x)); }
 Lane lane(int32_t x) { return static_cast<Lane>(x); }
 Lane truth(bool x) { return x ? ~0u : 0u; }
 
-Lane load(const void* data, DType dtype, int64_t index) {
+}  // namespace
+
+Lane reference::load(const void* data, DType dtype, int64_t index) {
   switch (dtype) {
     case DType::bool8:
       return truth(static_cast<const uint8_t*>(data)[index]);
@@ -34,7 +36,7 @@ Lane load(const void* data, DType dtype, int64_t index) {
   return static_cast<const Lane*>(data)[index];
 }
 
-void store(void* data, DType dtype, int64_t index, Lane x) {
+void reference::store(void* data, DType dtype, int64_t index, Lane x) {
   switch (dtype) {
     case DType::bool8:
       static_cast<uint8_t*>(data)[index] = x & 1;
@@ -47,6 +49,8 @@ void store(void* data, DType dtype, int64_t index, Lane x) {
   }
   static_cast<Lane*>(data)[index] = x;
 }
+
+namespace {
 
 int32_t to_integer(float x) {
   // Out of range and NaN give the smallest integer, as the vector instructions do.
@@ -62,7 +66,9 @@ float uniform(Lane seed, Lane step, Lane stream, int64_t block, int64_t lane) {
   return static_cast<float>(words[lane / 16] >> 8) * 0x1p-24f;
 }
 
-Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t block, int64_t lane_of_block) {
+}  // namespace
+
+Lane reference::evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t block, int64_t lane_of_block) {
   const double x = f(a);
   switch (op) {
     case MapOp::neg_float32:
@@ -172,6 +178,8 @@ Lane evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t block, int64_t lane_of_b
   }
   return 0;
 }
+
+namespace {
 
 int64_t place(const MapInput& input, int64_t element) {
   switch (input.access) {

@@ -5,12 +5,13 @@
 
 #include "base/error.h"
 #include "kernels/extents.h"
+#include "kernels/reference/lanes.h"
 
 namespace nacre {
 
 namespace reference {
 
-static float sum_of(const float* x, int64_t n) {
+float sum_of(const float* x, int64_t n) {
   float total = 0;
   for (int64_t begin = 0; begin < n; begin += kChunk) {
     float lanes[kLanesOfSum] = {};

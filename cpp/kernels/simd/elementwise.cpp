@@ -11,17 +11,6 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
 
-struct Operands {
-  void* result;
-  const void *a, *b, *c;
-  int64_t lanes;  // a multiple of 16
-  int64_t first;  // element of the panel in lane 0
-  int64_t panel;
-  const MapProgram* program;
-};
-
-using Instruction = void (*)(const Operands&);
-
 template <typename Function>
 NACRE_INLINE void each(const Operands& o, Function function) {
   for (int64_t i = 0; i < o.lanes * 4; i += 4 * kLanes) {
@@ -46,8 +35,8 @@ NACRE_INLINE void each(const Operands& o, Function function) {
       return expression;                                                          \
     });                                                                           \
   }
-// Rarely used functions go through the C library in double: what one library rounds differently from another is then lost in
-// the rounding to float, but for a few cases in a billion.
+// Rarely used functions go through the C library in double: what one library rounds differently from another is then
+// lost in the rounding to float, but for a few cases in a billion.
 #define NACRE_SCALAR(name, expression)                                     \
   void name(const Operands& o) {                                           \
     for (int64_t i = 0; i < o.lanes; ++i) {                                \
@@ -135,46 +124,16 @@ void random_uniform(const Operands& o) {
   }
 }
 
-constexpr Instruction kInstructions[] = {
+}  // namespace
+
+const Instruction kInstructions[] = {
 #define NACRE_MAP_OP(name) name,
 #include "kernels/kernels.def"
 };
 
+namespace {
+
 thread_local Registers storage;
-
-NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
-  if (dtype == DType::uint8) return static_cast<const uint8_t*>(data)[index];
-  if (dtype == DType::bool8) return -static_cast<uint32_t>(static_cast<const uint8_t*>(data)[index] != 0);
-  return static_cast<const uint32_t*>(data)[index];
-}
-
-// `count` consecutive elements, widened to lanes.
-NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t index, int64_t count) {
-  if (dtype == DType::uint8) {
-    const auto* bytes = static_cast<const uint8_t*>(data) + index;
-    for (int64_t i = 0; i < count; ++i) lanes[i] = bytes[i];
-  } else if (dtype == DType::bool8) {
-    const auto* bytes = static_cast<const uint8_t*>(data) + index;
-    for (int64_t i = 0; i < count; ++i) lanes[i] = -static_cast<uint32_t>(bytes[i] != 0);
-  } else {
-    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * 4);
-  }
-}
-
-NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
-  if (item_bytes(dtype) == 4) {
-    auto* to = static_cast<uint32_t*>(data) + index;
-    if (to != lanes) __builtin_memcpy(to, lanes, count * 4);
-    return;
-  }
-  const uint32_t mask = dtype == DType::bool8 ? 1 : 255;
-  auto* bytes = static_cast<uint8_t*>(data) + index;
-  for (int64_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>(lanes[i] & mask);
-}
-
-NACRE_INLINE void fill(uint32_t* lanes, uint32_t x, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) lanes[i] = x;
-}
 
 // The lanes of an input for elements first .. first + count - 1: in place where memory already looks like a register.
 const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, int64_t first, int64_t count) {

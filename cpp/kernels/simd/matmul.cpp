@@ -77,7 +77,8 @@ constexpr Tile kTiles[] = {
 template <bool Transposed>
 void rows_of_panel(const float* a, const float* b, float* c, int64_t m, int64_t k, int64_t row0, int64_t row1,
                    int64_t columns) {
-  // Columns beyond the last are not computed. They mean nothing, but they must not be numbers that slow the next kernel down.
+  // Columns beyond the last are not computed. They mean nothing, but they must not be numbers that slow the next kernel
+  // down.
   if (columns < kPanel) __builtin_memset(c, 0, (row1 - row0) * kPanel * sizeof(float));
   for (int strip = 0; strip < columns; strip += kStrip) {
     const bool narrow = columns - strip <= kLanes;  // one vector does for the last few columns

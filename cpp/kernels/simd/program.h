@@ -5,10 +5,59 @@
 #include <cstdint>
 
 #include "kernels/map.h"
+#include "kernels/simd/vector.h"
 
 namespace nacre::NACRE_ISA_NAMESPACE {
 
 constexpr int64_t kLanesOfBlock = 512;  // 2 KB a register
+
+struct Operands {
+  void* result;
+  const void *a, *b, *c;
+  int64_t lanes;  // a multiple of 16
+  int64_t first;  // element of the panel in lane 0
+  int64_t panel;
+  const MapProgram* program;
+};
+
+using Instruction = void (*)(const Operands&);
+
+// By number, as in kernels.def.
+extern const Instruction kInstructions[];
+
+NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
+  if (dtype == DType::uint8) return static_cast<const uint8_t*>(data)[index];
+  if (dtype == DType::bool8) return -static_cast<uint32_t>(static_cast<const uint8_t*>(data)[index] != 0);
+  return static_cast<const uint32_t*>(data)[index];
+}
+
+// `count` consecutive elements, widened to lanes.
+NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t index, int64_t count) {
+  if (dtype == DType::uint8) {
+    const auto* bytes = static_cast<const uint8_t*>(data) + index;
+    for (int64_t i = 0; i < count; ++i) lanes[i] = bytes[i];
+  } else if (dtype == DType::bool8) {
+    const auto* bytes = static_cast<const uint8_t*>(data) + index;
+    for (int64_t i = 0; i < count; ++i) lanes[i] = -static_cast<uint32_t>(bytes[i] != 0);
+  } else {
+    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * 4);
+  }
+}
+
+NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
+  if (item_bytes(dtype) == 4) {
+    auto* to = static_cast<uint32_t*>(data) + index;
+    if (to != lanes) __builtin_memcpy(to, lanes, count * 4);
+    return;
+  }
+  const uint32_t mask = dtype == DType::bool8 ? 1 : 255;
+  auto* bytes = static_cast<uint8_t*>(data) + index;
+  for (int64_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>(lanes[i] & mask);
+}
+
+NACRE_INLINE void fill(uint32_t* lanes, uint32_t x, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) lanes[i] = x;
+}
 
 struct Registers {
   alignas(64) uint32_t lanes[kMaxRegisters][kLanesOfBlock];

@@ -62,5 +62,5 @@ def scatter_add(xp: Any, indices: Array, updates: Array, *, rows: Any) -> Array:
     """Updates added into the rows of a table of zeros, in order."""
     flat = xp.clip(indices.reshape(-1), 0, rows - 1)
     table = xp.zeros((rows, *updates.shape[indices.ndim :]), dtype=updates.dtype)
-    xp.add.at(table, flat, updates.reshape((-1, *updates.shape[indices.ndim :])))
+    xp.add.at(table, flat, updates.reshape((flat.size, *updates.shape[indices.ndim :])))
     return table

@@ -246,7 +246,7 @@ def pad(xp: Any, x: Array, *, low: Any, high: Any, interior: Any) -> Array:
                 ..., : spread.shape[-2] * (gap + 1) - gap
             ]
             x = xp.moveaxis(spread, -1, axis)
-    return xp.pad(x, list(zip(low, high, strict=True)))
+    return xp.pad(x, list(zip(low, high, strict=True))) if low else x
 
 
 def _concatenate_type(*xs: TensorType, axis: int) -> TensorType:

@@ -19,6 +19,7 @@ import numpy as np
 
 from nacre.backends.base import Array, Program
 from nacre.backends.native import fusion
+from nacre.backends.native import rows as by_rows
 from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.backends.native.fusion import DENSE, IMMEDIATE, SCALAR, Access, RegisterProgram
 from nacre.backends.native.memory import place
@@ -44,12 +45,13 @@ class Buffer:
 
 @dataclass
 class Step:
-    """One kernel call. The result is the last operand."""
+    """One kernel call. The results are the last operands."""
 
     kernel: str
     operands: list[int]
     args: list[int]
     label: str
+    results: int = 1  # how many of the operands, the last ones, are written
 
     @property
     def work(self) -> int:
@@ -59,6 +61,8 @@ class Step:
             return a[0] * a[1] * a[2] // 32
         if self.kernel == "map":
             return a[0] * a[1] * (a[3] + 4 * a[4]) // 16
+        if self.kernel == "rows":
+            return a[0] * a[1] * (a[2] + 2 * a[3]) // 8
         if self.kernel in ("pack", "unpack", "turn"):
             return a[-1] * a[-2]
         if self.kernel == "copy":
@@ -104,7 +108,8 @@ class Plan:
         for number, step in enumerate(self.steps):
             if number == self.first_update:
                 lines.append("  -- update --")
-            *inputs, result = (self.buffers[o].label for o in step.operands)
+            labels = [self.buffers[o].label for o in step.operands]
+            inputs, result = labels[: -step.results], ", ".join(labels[-step.results :])
             mark = "=" if step.shared else " "
             lines.append(f"  {number:3}{mark}{step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
@@ -131,6 +136,13 @@ class _Lowering:
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
         self.inlined = fusion.inlined(graph, [*emits, *updates.values()])
+        self.done: set[int] = set()  # nodes that ran inside a program and have no buffer
+        self.direct_readers: dict[int, list[Value]] = {}
+        for node in graph.nodes:
+            for operand in node.operands:
+                self.direct_readers.setdefault(id(operand), []).append(node)
+        self.handed_out = {id(v) for v in graph.outputs.values()}
+        self.nodes = [v for v in order([*emits, *updates.values()]) if v.operation is not None]
         for value in graph.inputs:
             self._input(value)
         first = order(emits)
@@ -237,14 +249,116 @@ class _Lowering:
                     {"found": value.type},
                     'use backend="reference" for float64',
                 )
+            if by_rows.reduces_rows(value) and self._rows(value):
+                continue
             if fusion.is_elementwise(value):
                 self._map(value)
             elif value.operation.name in _KERNELS:
                 _KERNELS[value.operation.name](self, value)
 
+    def _rows(self, seed: Value) -> bool:
+        """A program over rows for ``seed`` and everything that can run with it; False when it is not worth one."""
+        waiting = [n for n in self.nodes if id(n) not in self.layouts and id(n) not in self.done]
+        cluster = by_rows.Cluster.around(seed, waiting, self._is_ready)
+        program = by_rows.Program(cluster.shape)
+        items: dict[int, by_rows.Item] = {}
+        for node in cluster.members.values():
+            items[id(node)] = self._row_item(cluster, program, node, items)
+        results = cluster.results(self._readers)
+        args = program.args([(items[id(r)], self._row_kind(cluster, r), r.dtype) for r in results])
+        if len(cluster.members) < 3 or args is None:
+            return False
+        self.inlined = (self.inlined | set(cluster.members)) - {id(r) for r in results}
+        self.done |= set(cluster.members)
+        operands = list(program.buffers)
+        for result in results:
+            layout = PANELED if self._row_kind(cluster, result) == by_rows.PANELED_MATRIX else PLAIN
+            key = _key(result, layout, result.shape)
+            operands.append(self._keep(key, self._new(_padded(result.type, layout, result.shape))))
+        names = [n.operation.name for n in cluster.members.values() if n.operation is not None]
+        self.plan.steps.append(Step("rows", operands, args, " ".join(names), len(results)))
+        return True
+
+    def _is_ready(self, value: Value) -> bool:
+        """Whether a value can be read now."""
+        made_at_once = value.operation is not None and value.operation.name in ("constant", "iota")
+        return made_at_once or id(value) in self.layouts
+
+    def _readers(self, value: Value) -> list[Value | None]:
+        """Who reads a value, directly or through views of it; None if it is handed out."""
+        found: list[Value | None] = []
+        pending = [value]
+        while pending:
+            v = pending.pop()
+            found += [None] if id(v) in self.handed_out else []
+            for reader in self.direct_readers.get(id(v), []):
+                assert reader.operation is not None
+                view = reader.operation.name in (*fusion.SAME_ORDER, "broadcast")
+                (pending if view else found).append(reader)
+        return found
+
+    def _row_kind(self, cluster: by_rows.Cluster, result: Value) -> int:
+        """How a result is stored: a matrix in panels if it enters a product."""
+        if cluster.sort(result) == by_rows.VECTOR:
+            return by_rows.COLUMN
+        readers = self._readers(result)
+        product = any(r is not None and r.operation is not None and r.operation.name == "matmul" for r in readers)
+        return by_rows.PANELED_MATRIX if product else by_rows.PLAIN_MATRIX
+
+    def _row_item(
+        self, cluster: by_rows.Cluster, program: by_rows.Program, node: Value, items: dict[int, by_rows.Item]
+    ) -> by_rows.Item:
+        """The instruction of a member."""
+        assert node.operation is not None
+        if node.operation.name in by_rows.REDUCTIONS:
+            operand = self._row_operand(cluster, program, node.operands[0], by_rows.MATRIX, items)
+            return program.step(by_rows.VECTOR, by_rows.REDUCTIONS[node.operation.name], 0, [operand])
+        sort = cluster.sort(node)
+        assert sort is not None
+        operands = [self._row_operand(cluster, program, o, sort, items) for o in node.operands]
+        op = by_rows.map_op(node)
+        if op is None:
+            return operands[0]
+        return program.step(sort, by_rows.ON_MATRICES if sort == by_rows.MATRIX else by_rows.ON_VECTORS, op, operands)
+
+    def _row_operand(
+        self,
+        cluster: by_rows.Cluster,
+        program: by_rows.Program,
+        operand: Value,
+        sort: str,
+        items: dict[int, by_rows.Item],
+    ) -> by_rows.Item:
+        """An operand in a register of a sort."""
+        base, how = fusion.access(operand)
+        vector = sort == by_rows.VECTOR
+        if id(base) in items:
+            item = items[id(base)]
+            return item if item.sort == sort else program.spread(item)
+        number = splat(base)
+        if number is not None:
+            kind = by_rows.VECTOR_IMMEDIATE if vector else by_rows.IMMEDIATE
+            return program.read(kind, _bits(number, base.dtype), None)
+        dtype = fusion.DTYPE_NUMBERS[base.dtype]
+        if how is DENSE and base.operation is not None and base.operation.name == "iota" and not vector:
+            counted = self._counted(base)
+            if counted is not None and counted[1].kind == fusion.ROW:
+                return program.read(by_rows.ROW, dtype, counted[0])
+        if how is SCALAR:
+            return program.read(by_rows.VECTOR_SCALAR if vector else by_rows.SCALAR, dtype, self.buffer(base))
+        if how.kind == fusion.ROW:
+            return program.read(by_rows.ROW, dtype, self.buffer(base))
+        if vector or how.kind == fusion.COLUMN:
+            item = program.read(by_rows.COLUMN, dtype, self.buffer(base))
+            return item if vector else program.spread(item)
+        if _key(base, PANELED, cluster.shape) in self.buffers:
+            return program.read(by_rows.PANELED_MATRIX, dtype, self.buffer(base, PANELED, cluster.shape))
+        return program.read(by_rows.PLAIN_MATRIX, dtype, self.buffer(base))
+
     def _map(self, root: Value) -> None:
         """A register program for ``root`` and everything inlined into it."""
         nodes = self._program_nodes(root)
+        self.done |= {id(n) for n in nodes}
         product = next((n for n in nodes if fusion.is_product(n)), None)
         layout = PANELED if product is not None else self._map_layout(root, nodes)
         if layout == PANELED:
@@ -295,7 +409,7 @@ class _Lowering:
         plain = paneled = 0
         for operand in {id(o): o for node in nodes for o in node.operands}.values():
             base, how = fusion.access(operand)
-            if how is not DENSE or id(base) not in self.layouts:
+            if how is not DENSE or id(base) not in self.layouts or base.type.size != root.type.size:
                 continue
             kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == root.shape}
             plain += PLAIN not in kinds
@@ -331,8 +445,7 @@ class _Lowering:
         number = splat(base)
         if number is not None:
             dtype = base.dtype if base.dtype != "bool" else "int32"
-            exact = np.asarray(-int(number) if base.dtype == "bool" else number, dtype=_lane_dtype(dtype))
-            return program.read(Access(IMMEDIATE), dtype, None, int(exact.view(np.uint32)))
+            return program.read(Access(IMMEDIATE), dtype, None, _bits(number, base.dtype))
         if how is DENSE and base.operation is not None and base.operation.name == "iota":
             counted = self._counted(base)
             if counted is not None and (shape is None or base.shape == shape):
@@ -385,7 +498,6 @@ class _Lowering:
             free = plan.buffers[new].place == ARENA and new not in renamed and maker >= plan.first_update
             if free and self._can_overwrite(state, maker, last_use.get(state, -1)):
                 renamed[new] = state
-                plan.buffers[new].nbytes = 0
             elif new != state:
                 copied.append((name, new, state))
         for name, new, state in copied:
@@ -393,6 +505,8 @@ class _Lowering:
             plan.steps.append(Step("copy", [new, state], _walk(1, [(nbytes, 1, 1)], nbytes), name))
         for step in plan.steps:
             step.operands = [renamed.get(o, o) for o in step.operands]
+        for new in renamed:
+            plan.buffers[new].nbytes = 0
 
     def _saved(self, updates: dict[str, int]) -> dict[str, int]:
         """The updates, those that are another state's old value taken from a copy made before anything is written."""
@@ -454,8 +568,11 @@ def _in_panels(how: Access) -> Access:
     return Access(how.kind, PANEL)
 
 
-def _lane_dtype(dtype: str) -> str:
-    return "uint32" if dtype == "uint8" else dtype
+def _bits(number: float, dtype: str) -> int:
+    """The 32 bits of a lane that holds a number."""
+    if dtype == "bool":
+        return 0xFFFFFFFF if number else 0
+    return int(np.asarray(number, dtype="uint32" if dtype == "uint8" else dtype).view(np.uint32))
 
 
 def _reads_densely(step: Step, buffer: int) -> bool:
