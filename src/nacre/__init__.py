@@ -6,23 +6,28 @@
 15
 """
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from nacre import (
-    activations,
-    callbacks,
-    datasets,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    ops,
-    optimizers,
-    utils,
-)
-from nacre.layers import Input
-from nacre.models import Model, Sequential
+if TYPE_CHECKING:
+    from nacre import (
+        activations,
+        callbacks,
+        datasets,
+        errors,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        ops,
+        optimizers,
+        utils,
+    )
+    from nacre.layers import Input
+    from nacre.models import Model, Sequential
 
 __all__ = [
     "Input",
@@ -32,6 +37,7 @@ __all__ = [
     "activations",
     "callbacks",
     "datasets",
+    "errors",
     "initializers",
     "layers",
     "losses",
@@ -41,3 +47,18 @@ __all__ = [
     "optimizers",
     "utils",
 ]
+
+_HOMES = {"Input": "nacre.layers", "Model": "nacre.models", "Sequential": "nacre.models"}
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms are imported when they are first used, so that `import nacre` costs next to nothing."""
+    if name not in __all__:
+        raise AttributeError(f"nacre has no {name!r}. It has {', '.join(n for n in __all__ if n != '__version__')}.")
+    found = getattr(_import_module(_HOMES[name]), name) if name in _HOMES else _import_module(f"nacre.{name}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

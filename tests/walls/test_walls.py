@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import nacre
 from nacre import layers, optimizers
 from nacre.backends.native import memory
@@ -14,13 +16,16 @@ from nacre.backends.native import memory
 ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
-    "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "datasets", "initializers", "layers", "losses",
-    "metrics", "models", "ops", "optimizers", "utils",
+    "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "datasets", "errors", "initializers", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "utils",
 }  # fmt: skip
 
 
 def test_the_public_names_are_these():
     assert set(nacre.__all__) == PUBLIC
+    assert all(getattr(nacre, name) is not None for name in PUBLIC)
+    with pytest.raises(AttributeError, match="no 'layer'"):
+        nacre.layer  # noqa: B018 - asking is the test
     assert set(layers.__all__) == {"Input", "Layer", "Parameter", *(c.__name__ for c in layers.LAYERS)}
     assert set(optimizers.__all__) == {"Optimizer", "get", *(c.__name__ for c in optimizers.OPTIMIZERS)}
     assert set(nacre.utils.__all__) == {"set_random_seed", "to_categorical"}
@@ -30,7 +35,7 @@ def test_the_public_names_are_these():
 
 def test_importing_nacre_is_silent_and_brings_no_heavy_guests():
     heavy = "jax torch matplotlib pandas sklearn polars onnx rich click platformdirs urllib.request"
-    code = f"import sys, nacre; print([m for m in {heavy.split()!r} if m in sys.modules])"
+    code = f"import sys, nacre, nacre.models; print([m for m in {heavy.split()!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout.strip(), run.stderr) == ("[]", "")
 
