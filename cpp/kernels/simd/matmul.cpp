@@ -41,7 +41,9 @@ NACRE_INLINE void chain(const float* a, const float* b, int64_t count, F (&sum)[
 template <int Rows, bool Transposed, int Vectors>
 void tile(const float* a, int64_t a_panel, const float* b, float* c, int64_t p0, int64_t p1) {
   F sum[Rows][Vectors];
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[i][v] = p0 ? load<F>(c + i * kPanel + v * kLanes) : all(0.0f);
   if constexpr (Transposed) {
     chain<Rows, 1, kPanel>(a + p0 * kPanel, b + p0 * kPanel, p1 - p0, sum);
@@ -52,7 +54,9 @@ void tile(const float* a, int64_t a_panel, const float* b, float* c, int64_t p0,
       p += count;
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) store(c + i * kPanel + v * kLanes, sum[i][v]);
 }
 
