@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from nacre.backends.base import Array, Block, Feed, Program, State
 from nacre.backends.native._binding import Executor, default_isa, default_threads
-from nacre.backends.native.plan import Plan, lower
+from nacre.backends.native.lowering import lower
+from nacre.backends.native.plan import Plan
 
 
 class NativeExecutable:

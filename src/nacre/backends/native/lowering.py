@@ -1,0 +1,503 @@
+"""A graph becomes a plan.
+
+What needs no kernel disappears: reshapes are other names for a buffer, broadcasts and scalars fold into the register programs
+that read them, and a new weight is written over the old one when nobody needs the old one any more.
+
+A matrix can lie in three ways: *plain* (row-major), in *panels* of 32 columns, which is what the matrix kernels read and write,
+and *turned*, its transpose in panels. Whoever needs a value asks for a layout, and what is missing is made then. Weights always
+lie in panels, so a training step converts only what comes in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from nacre.backends.base import Array, Program
+from nacre.backends.native import fusion
+from nacre.backends.native import rows as by_rows
+from nacre.backends.native.fusion import DENSE, IMMEDIATE, SCALAR, Access, RegisterProgram
+from nacre.backends.native.memory import place
+from nacre.backends.native.plan import (
+    ARENA,
+    BATCH,
+    CONSTANT,
+    PANELED,
+    PLAIN,
+    SCHEDULE,
+    STATE,
+    TURNED,
+    Buffer,
+    Key,
+    Plan,
+    Step,
+    key_of,
+    padded_bytes,
+)
+from nacre.backends.native.rules import MATERIALIZE, RULES, item_bytes, walk
+from nacre.errors import Limitation
+from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, order, panels
+from nacre.passes.simplify import splat
+
+
+def lower(graph: Graph, program: Program, rows: int) -> Plan:
+    """The plan of one step. Raises `Limitation` for what the kernels cannot do."""
+    return Lowering(graph, program, rows).plan
+
+
+class Lowering:
+    """The state of one lowering: which value lies in which buffers."""
+
+    def __init__(self, graph: Graph, program: Program, rows: int) -> None:
+        self.plan = Plan(rows, batch_bytes=[0] * len(program.columns))
+        self.graph, self.program = graph, program
+        self.buffers: dict[Key, int] = {}
+        self.layouts: dict[int, list[Key]] = {}
+        self.sharers: dict[tuple[str, bytes], int] = {}
+        emits = [graph.outputs[name] for name in program.emits]
+        updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
+        self.inlined = fusion.inlined(graph, [*emits, *updates.values()])
+        self.done: set[int] = set()  # nodes that ran inside a program and have no buffer
+        self.direct_readers: dict[int, list[Value]] = {}
+        for node in graph.nodes:
+            for operand in node.operands:
+                self.direct_readers.setdefault(id(operand), []).append(node)
+        self.handed_out = {id(v) for v in graph.outputs.values()}
+        self.nodes = [v for v in order([*emits, *updates.values()]) if v.operation is not None]
+        for value in graph.inputs:
+            self._input(value)
+        first = order(emits)
+        self._emit_nodes(first)
+        self.plan.emits = [self._emitted(v, name) for v, name in zip(emits, program.emits, strict=True)]
+        self.plan.first_update = len(self.plan.steps)
+        known = {id(v) for v in first}
+        self._emit_nodes([v for v in order(updates.values()) if id(v) not in known])
+        self._update({name: self.buffer(v, self._at_home(graph.input(name))) for name, v in updates.items()})
+        self._place()
+
+    # -------------------------------------------------------------- buffers
+
+    def new(self, nbytes: int, label: str = "", place_: int = ARENA, at: int = 0) -> int:
+        """A buffer."""
+        self.plan.buffers.append(Buffer(place_, at, nbytes, label or f"%{len(self.plan.buffers)}"))
+        return len(self.plan.buffers) - 1
+
+    def keep(self, key: Key, number: int) -> int:
+        """Note that a value lies in a buffer."""
+        self.buffers[key] = number
+        self.layouts.setdefault(key[0], []).append(key)
+        return number
+
+    def _at_home(self, value: Value) -> str:
+        return PANELED if is_matrix(value.type) else PLAIN
+
+    def _input(self, value: Input) -> None:
+        for place_, names in (
+            (STATE, self.program.state),
+            (BATCH, self.program.columns),
+            (SCHEDULE, self.program.schedule),
+        ):
+            if value.name in names:
+                at = names.index(value.name)
+                layout = self._at_home(value) if place_ == STATE else PLAIN
+                nbytes = padded_bytes(value.type, layout) if place_ == STATE else value.type.nbytes
+                self.keep(key_of(value, layout, value.shape), self.new(nbytes, value.name, place_, at))
+                if place_ == BATCH:
+                    self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
+
+    def constant(self, array: Array, label: str) -> int:
+        """A buffer with fixed numbers; the same numbers share one."""
+        key = (str(array.dtype), array.tobytes())
+        if key not in self.sharers:
+            data = self.plan.constants
+            nbytes = padded_bytes(TensorType(array.shape, str(array.dtype)), PLAIN)
+            self.sharers[key] = self.new(nbytes, label, CONSTANT, len(data))
+            data.extend(array.tobytes().ljust(nbytes, b"\0"))
+        return self.sharers[key]
+
+    def buffer(self, value: Value, layout: str = PLAIN, shape: tuple[int, ...] | None = None) -> int:
+        """The buffer in which ``value`` lies in a layout, seen under ``shape`` (its own); made now if there is none yet."""
+        base, shape = fusion.strip(value), value.shape if shape is None else shape
+        key = key_of(base, layout, shape)
+        if key in self.buffers:
+            return self.buffers[key]
+        if id(base) not in self.layouts:
+            assert base.operation is not None
+            MATERIALIZE[base.operation.name](self, base)
+            return self.buffer(value, layout, shape)
+        if layout == PLAIN:
+            return self._plain(base, key)
+        other = key_of(base, TURNED if layout == PANELED else PANELED, shape)
+        if other not in self.buffers and layout == TURNED:
+            self.buffer(base, PANELED, shape)
+        rows, columns = shape
+        if other in self.buffers:
+            args = [rows, columns] if layout == TURNED else [columns, rows]
+            return self._convert("turn", self.buffers[other], key, base.type, args)
+        return self._convert("pack", self.buffer(base), key, base.type, [item_bytes(base), rows, columns])
+
+    def _plain(self, base: Value, key: Key) -> int:
+        """The plain form of a value that so far lies in panels, or turned."""
+        known = self.layouts[id(base)]
+        paneled = next((k for k in known if k[1] == PANELED), None)
+        if paneled is None:
+            self.buffer(base, PANELED, known[0][2])
+            paneled = (id(base), PANELED, known[0][2])
+        return self._convert("unpack", self.buffers[paneled], key, base.type, [item_bytes(base), *paneled[2]])
+
+    def _convert(self, kernel: str, source: int, key: Key, type_: TensorType, args: list[int]) -> int:
+        number = self.keep(key, self.new(padded_bytes(type_, key[1], key[2])))
+        self.plan.steps.append(Step(kernel, [source, number], args, self.plan.buffers[source].label))
+        return number
+
+    def step(
+        self, kernel: str, value: Value, operands: list[int], args: list[int], label: str = "", layout: str = PLAIN
+    ) -> int:
+        """A kernel call that makes ``value`` in a layout."""
+        key = key_of(value, layout, value.shape)
+        result = self.buffers.get(key)
+        if result is None:
+            result = self.keep(key, self.new(padded_bytes(value.type, layout, value.shape)))
+        self.plan.steps.append(Step(kernel, [*operands, result], args, label))
+        return result
+
+    # -------------------------------------------------------------- nodes
+
+    def _emit_nodes(self, values: list[Value]) -> None:
+        for value in values:
+            if value.operation is None or id(value) in self.inlined or id(value) in self.layouts:
+                continue
+            if value.dtype == "float64":
+                raise Limitation(
+                    "The native lowering computes in float32.",
+                    {"found": value.type},
+                    'use backend="reference" for float64',
+                )
+            if by_rows.reduces_rows(value) and self._rows(value):
+                continue
+            if fusion.is_elementwise(value):
+                self._map(value)
+            elif value.operation.name in RULES:
+                RULES[value.operation.name](self, value)
+
+    def _rows(self, seed: Value) -> bool:
+        """A program over rows for ``seed`` and everything that can run with it; False when it is not worth one."""
+        waiting = [n for n in self.nodes if id(n) not in self.layouts and id(n) not in self.done]
+        cluster = by_rows.Cluster.around(seed, waiting, self._is_ready)
+        program = by_rows.Program(cluster.shape)
+        items: dict[int, by_rows.Item] = {}
+        for node in cluster.members.values():
+            items[id(node)] = self._row_item(cluster, program, node, items)
+        results = cluster.results(self._readers)
+        args = program.args([(items[id(r)], self._row_kind(cluster, r), r.dtype) for r in results])
+        if len(cluster.members) < 3 or args is None:
+            return False
+        self.inlined = (self.inlined | set(cluster.members)) - {id(r) for r in results}
+        self.done |= set(cluster.members)
+        operands = list(program.buffers)
+        for result in results:
+            layout = PANELED if self._row_kind(cluster, result) == by_rows.PANELED_MATRIX else PLAIN
+            key = key_of(result, layout, result.shape)
+            operands.append(self.keep(key, self.new(padded_bytes(result.type, layout, result.shape))))
+        names = [n.operation.name for n in cluster.members.values() if n.operation is not None]
+        self.plan.steps.append(Step("rows", operands, args, " ".join(names), len(results)))
+        return True
+
+    def _is_ready(self, value: Value) -> bool:
+        """Whether a value can be read now."""
+        made_at_once = value.operation is not None and value.operation.name in ("constant", "iota")
+        return made_at_once or id(value) in self.layouts
+
+    def _readers(self, value: Value) -> list[Value | None]:
+        """Who reads a value, directly or through views of it; None if it is handed out."""
+        found: list[Value | None] = []
+        pending = [value]
+        while pending:
+            v = pending.pop()
+            found += [None] if id(v) in self.handed_out else []
+            for reader in self.direct_readers.get(id(v), []):
+                assert reader.operation is not None
+                view = reader.operation.name in (*fusion.SAME_ORDER, "broadcast")
+                (pending if view else found).append(reader)
+        return found
+
+    def _row_kind(self, cluster: by_rows.Cluster, result: Value) -> int:
+        """How a result is stored: a matrix in panels if it enters a product."""
+        if cluster.sort(result) == by_rows.VECTOR:
+            return by_rows.COLUMN
+        readers = self._readers(result)
+        product = any(r is not None and r.operation is not None and r.operation.name == "matmul" for r in readers)
+        return by_rows.PANELED_MATRIX if product else by_rows.PLAIN_MATRIX
+
+    def _row_item(
+        self, cluster: by_rows.Cluster, program: by_rows.Program, node: Value, items: dict[int, by_rows.Item]
+    ) -> by_rows.Item:
+        """The instruction of a member."""
+        assert node.operation is not None
+        if node.operation.name in by_rows.REDUCTIONS:
+            operand = self._row_operand(cluster, program, node.operands[0], by_rows.MATRIX, items)
+            return program.step(by_rows.VECTOR, by_rows.REDUCTIONS[node.operation.name], 0, [operand])
+        sort = cluster.sort(node)
+        assert sort is not None
+        operands = [self._row_operand(cluster, program, o, sort, items) for o in node.operands]
+        op = by_rows.map_op(node)
+        if op is None:
+            return operands[0]
+        return program.step(sort, by_rows.ON_MATRICES if sort == by_rows.MATRIX else by_rows.ON_VECTORS, op, operands)
+
+    def _row_operand(
+        self,
+        cluster: by_rows.Cluster,
+        program: by_rows.Program,
+        operand: Value,
+        sort: str,
+        items: dict[int, by_rows.Item],
+    ) -> by_rows.Item:
+        """An operand in a register of a sort."""
+        base, how = fusion.access(operand)
+        vector = sort == by_rows.VECTOR
+        if id(base) in items:
+            item = items[id(base)]
+            return item if item.sort == sort else program.spread(item)
+        number = splat(base)
+        if number is not None:
+            kind = by_rows.VECTOR_IMMEDIATE if vector else by_rows.IMMEDIATE
+            return program.read(kind, _bits(number, base.dtype), None)
+        dtype = fusion.DTYPE_NUMBERS[base.dtype]
+        if how is DENSE and base.operation is not None and base.operation.name == "iota" and not vector:
+            counted = self._counted(base)
+            if counted is not None and counted[1].kind == fusion.ROW:
+                return program.read(by_rows.ROW, dtype, counted[0])
+        if how is SCALAR:
+            return program.read(by_rows.VECTOR_SCALAR if vector else by_rows.SCALAR, dtype, self.buffer(base))
+        if how.kind == fusion.ROW:
+            return program.read(by_rows.ROW, dtype, self.buffer(base))
+        if vector or how.kind == fusion.COLUMN:
+            item = program.read(by_rows.COLUMN, dtype, self.buffer(base))
+            return item if vector else program.spread(item)
+        if key_of(base, PANELED, cluster.shape) in self.buffers:
+            return program.read(by_rows.PANELED_MATRIX, dtype, self.buffer(base, PANELED, cluster.shape))
+        return program.read(by_rows.PLAIN_MATRIX, dtype, self.buffer(base))
+
+    def _map(self, root: Value) -> None:
+        """A register program for ``root`` and everything inlined into it."""
+        nodes = self._program_nodes(root)
+        self.done |= {id(n) for n in nodes}
+        product = next((n for n in nodes if fusion.is_product(n)), None)
+        layout = PANELED if product is not None else self._map_layout(root, nodes)
+        if layout == PANELED:
+            program = RegisterProgram(panels(root.shape[1]), root.shape[0] * PANEL, 0)
+        else:
+            program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
+        registers: dict[int, tuple[str, int]] = {}
+        for node in nodes:
+            if node is product:
+                registers[id(node)] = program.read(Access(fusion.PRODUCT), "float32", None)
+                continue
+            registers[id(node)] = self._instruction(program, node, registers, root.shape if layout == PANELED else None)
+        program.result = registers[id(root)]
+        label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
+        if product is None:
+            self.step("map", root, program.buffers, program.args(root.dtype), label, layout)
+            return
+        operands, args, sizes = self.product(product)
+        args = [*args, *program.args(root.dtype)]
+        self.step("matmul_map", root, [*operands, *program.buffers], args, f"{sizes} {label}", layout)
+
+    def product(self, y: Value) -> tuple[list[int], list[int], str]:
+        """Operands, integers and description of a product that comes in panels."""
+        (a, b), transposed = y.operands, y.attrs["transpose_a"]
+        (rows, columns), inner = y.shape, a.shape[0 if transposed else 1]
+        sizes = f"{rows}x{inner}x{columns}{' A^T' * transposed}"
+        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, int(transposed)], sizes
+
+    def _program_nodes(self, root: Value) -> list[Value]:
+        """``root`` and the nodes inlined into it, operands first."""
+        nodes: dict[int, Value] = {}
+        pending = [root]
+        while pending:
+            node = pending[-1]
+            bases = [fusion.access(o)[0] for o in node.operands]
+            waiting = [b for b in bases if id(b) in self.inlined and id(b) not in nodes]
+            if waiting and not fusion.is_product(node):
+                pending += waiting
+                continue
+            pending.pop()
+            nodes.setdefault(id(node), node)
+        return list(nodes.values())
+
+    def _map_layout(self, root: Value, nodes: list[Value]) -> str:
+        """The layout in which fewer operands need to be converted; random numbers, which are for activations, go into panels."""
+        if root.type.rank != 2 or root.type.size == 0:
+            return PLAIN
+        plain = paneled = 0
+        for operand in {id(o): o for node in nodes for o in node.operands}.values():
+            base, how = fusion.access(operand)
+            if how is not DENSE or id(base) not in self.layouts or base.type.size != root.type.size:
+                continue
+            kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == root.shape}
+            plain += PLAIN not in kinds
+            paneled += PANELED not in kinds
+        random = any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes)
+        return PANELED if paneled < plain or (random and paneled == plain) else PLAIN
+
+    def _instruction(
+        self,
+        program: RegisterProgram,
+        node: Value,
+        registers: dict[int, tuple[str, int]],
+        shape: tuple[int, ...] | None,
+    ) -> tuple[str, int]:
+        operands = [self._operand(program, o, registers, shape) for o in node.operands]
+        if node.operation is not None and node.operation.name == "random_uniform":
+            operands.append(program.read(Access(IMMEDIATE), "uint32", None, node.attrs["stream"]))
+        op = fusion.instruction(node)
+        return operands[0] if op is None else program.add(op, operands)
+
+    def _operand(
+        self,
+        program: RegisterProgram,
+        operand: Value,
+        registers: dict[int, tuple[str, int]],
+        shape: tuple[int, ...] | None,
+    ) -> tuple[str, int]:
+        """A register with ``operand``; ``shape`` is that of the program if it runs over panels."""
+        base, how = fusion.access(operand)
+        if id(base) in registers:
+            assert how is DENSE
+            return registers[id(base)]
+        number = splat(base)
+        if number is not None:
+            dtype = base.dtype if base.dtype != "bool" else "int32"
+            return program.read(Access(IMMEDIATE), dtype, None, _bits(number, base.dtype))
+        if how is DENSE and base.operation is not None and base.operation.name == "iota":
+            counted = self._counted(base)
+            if counted is not None and (shape is None or base.shape == shape):
+                buffer, how = counted
+                return program.read(how if shape is None else _in_panels(how), base.dtype, buffer)
+        if how is DENSE and operand.type.size == 1 and program.elements * program.panels != 1:
+            how = SCALAR
+        if shape is None or how is SCALAR:
+            return program.read(how, base.dtype, self.buffer(base))
+        if how is DENSE or how.parameter != shape[1] or self._is_unpadded(base):
+            full = operand if how is not DENSE else base
+            return program.read(DENSE, base.dtype, self.buffer(full, PANELED, shape))
+        return program.read(_in_panels(how), base.dtype, self.buffer(base))
+
+    def _is_unpadded(self, value: Value) -> bool:
+        """Whether the value lies where there is no room to read a whole panel: in a batch."""
+        return self.plan.buffers[self.buffer(value)].place == BATCH
+
+    def _counted(self, value: Value) -> tuple[int, Access] | None:
+        """The count along the first or last axis as a small constant, read with a period."""
+        shape, axis = value.shape, value.attrs["axis"]
+        after = math.prod(shape[axis + 1 :])
+        if value.type.size == 0 or (after != 1 and math.prod(shape[:axis]) != 1):
+            return None
+        count = self.constant(np.arange(shape[axis], dtype=value.dtype), "count")
+        return count, Access(fusion.ROW, shape[axis]) if after == 1 else Access(fusion.COLUMN, after)
+
+    def _emitted(self, value: Value, name: str) -> tuple[int, int]:
+        number = self.buffer(value)
+        if self.plan.buffers[number].place == SCHEDULE:  # it moves on with each step: what is handed out must stay
+            number = self._copy(number, value.type.nbytes, name)
+        if self.plan.buffers[number].place == ARENA:
+            self.plan.buffers[number] = replace(self.plan.buffers[number], label=name)
+        return number, value.type.nbytes
+
+    # -------------------------------------------------------------- state
+
+    def _update(self, updates: dict[str, int]) -> None:
+        """New values reach the state: in place when every reader of the old value is done by then, else by a copy at the end."""
+        plan = self.plan
+        updates = self._saved(updates)
+        makers = {step.operands[-1]: number for number, step in enumerate(plan.steps)}
+        last_use = {operand: number for number, step in enumerate(plan.steps) for operand in step.operands}
+        renamed: dict[int, int] = {}
+        copied: list[tuple[str, int, int]] = []
+        for name, new in updates.items():
+            value = self.graph.input(name)
+            state = self.buffers[key_of(value, self._at_home(value), value.shape)]
+            maker = makers.get(new, -1)
+            free = plan.buffers[new].place == ARENA and new not in renamed and maker >= plan.first_update
+            if free and self._can_overwrite(state, maker, last_use.get(state, -1)):
+                renamed[new] = state
+            elif new != state:
+                copied.append((name, new, state))
+        for name, new, state in copied:
+            nbytes = min(plan.buffers[new].nbytes, plan.buffers[state].nbytes)
+            plan.steps.append(Step("copy", [new, state], walk(1, [(nbytes, 1, 1)], nbytes), name))
+        for step in plan.steps:
+            step.operands = [renamed.get(o, o) for o in step.operands]
+        for new in renamed:
+            plan.buffers[new].nbytes = 0
+
+    def _saved(self, updates: dict[str, int]) -> dict[str, int]:
+        """The updates, those that are another state's old value taken from a copy made before anything is written."""
+        plan, begin = self.plan, len(self.plan.steps)
+        saved: dict[str, int] = {}
+        for name, new in updates.items():
+            value = self.graph.input(name)
+            mine = new == self.buffers[key_of(value, self._at_home(value), value.shape)]
+            old = plan.buffers[new].place == STATE and not mine
+            saved[name] = self._copy(new, plan.buffers[new].nbytes, f"old {plan.buffers[new].label}") if old else new
+        plan.steps[plan.first_update : plan.first_update] = [plan.steps.pop() for _ in range(len(plan.steps) - begin)][
+            ::-1
+        ]
+        return saved
+
+    def _copy(self, source: int, nbytes: int, label: str) -> int:
+        """A copy of a buffer in the arena."""
+        number = self.new(nbytes, label)
+        self.plan.steps.append(Step("copy", [source, number], walk(1, [(nbytes, 1, 1)], nbytes), label))
+        return number
+
+    def _can_overwrite(self, state: int, maker: int, last_use: int) -> bool:
+        """Whether nobody reads ``state`` after step ``maker``, and that step itself reads it element by element if at all."""
+        step = self.plan.steps[maker]
+        return last_use < maker or (last_use == maker and _reads_densely(step, state))
+
+    def _place(self) -> None:
+        plan = self.plan
+        last = len(plan.steps)
+        born: dict[int, int] = {}
+        dies: dict[int, int] = {}
+        for number, step in enumerate(plan.steps):
+            for operand in step.operands:
+                born.setdefault(operand, number)
+                dies[operand] = number
+        dies |= dict.fromkeys((number for number, _ in plan.emits), last)
+        mine = [n for n, b in enumerate(plan.buffers) if b.place == ARENA]
+        times = [(born.get(n, 0), max(dies.get(n, 0), born.get(n, 0))) for n in mine]
+        offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
+        for number, offset in zip(mine, offsets, strict=True):
+            plan.buffers[number].at = offset
+
+
+def _in_panels(how: Access) -> Access:
+    """The access to a row or a column from a program that runs over panels."""
+    return Access(how.kind, PANEL)
+
+
+def _bits(number: float, dtype: str) -> int:
+    """The 32 bits of a lane that holds a number."""
+    if dtype == "bool":
+        return 0xFFFFFFFF if number else 0
+    return int(np.asarray(number, dtype="uint32" if dtype == "uint8" else dtype).view(np.uint32))
+
+
+def _reads_densely(step: Step, buffer: int) -> bool:
+    """Whether a register program reads ``buffer`` only at the element it writes, and a product before it not at all."""
+    skip, first = {"map": (0, 0), "matmul_map": (4, 2)}.get(step.kernel, (0, -1))
+    if first < 0 or buffer in step.operands[:first]:
+        return False
+    args = step.args[skip:]
+    inputs = [args[7 + 4 * n : 11 + 4 * n] for n in range(args[3])]
+    stored = [entry for entry in inputs if entry[0] < IMMEDIATE]
+    return all(
+        entry[0] == DENSE.kind
+        for entry, operand in zip(stored, step.operands[first:-1], strict=True)
+        if operand == buffer
+    )
