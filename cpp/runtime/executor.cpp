@@ -22,8 +22,9 @@ void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* t
 }
 
 // Steps first .. last - 1. Between two of them the members wait for each other unless both are done by one member
-// alone; when time is taken, after each. Member 0 asks `stop` now and then; when it says so, all leave at the next
-// meeting.
+// alone; when time is taken, after each. Member 0 asks `stop` now and then; when it says so, it notes at which meeting
+// all leave. A mere flag would not do: one that is late for a meeting could see it raised for the next, and leave
+// alone.
 struct Walk {
   const Plan& plan;
   void* const* operands;
@@ -32,7 +33,7 @@ struct Walk {
   const Team& team;
 
   template <typename Stop>
-  void steps(int64_t first, int64_t last, bool& halted, const Stop& stop) const {
+  void steps(int64_t first, int64_t last, std::atomic<int64_t>& leave_at, const Stop& stop) const {
     Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
     for (int64_t n = first; n < last; ++n) {
       const Step& step = plan.steps[n];
@@ -41,9 +42,9 @@ struct Walk {
       else if (team.part == 0)
         step.kernel({operands + begins[n], step.args.data()});
       const bool meet = n + 1 < last && (step.shared || plan.steps[n + 1].shared);
-      if (meet && team.part == 0 && stop()) halted = true;
+      if (meet && team.part == 0 && stop()) leave_at.store(n);
       if (seconds || meet) team.wait();
-      if (meet && halted) return;
+      if (meet && leave_at.load() <= n) return;
       if (seconds && team.part == 0) {
         const auto now = Clock::now();
         seconds[n] += std::chrono::duration<double>(now - before).count();
@@ -54,6 +55,13 @@ struct Walk {
 };
 
 }  // namespace
+
+// Whether a run ends early: at once for all (`now`, written between two meetings), or at a meeting between two steps.
+struct Executor::Halt {
+  static constexpr int64_t kNever = INT64_MAX;
+  bool now = false;
+  std::atomic<int64_t> leave_at{kNever};
+};
 
 // A plan with its numbers turned into addresses.
 struct Executor::Bound {
@@ -158,13 +166,13 @@ bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   const int64_t left = run.rows % full_->rows;
   if (run.rows >= full_->rows) bounds.push_back(bind(*full_, run));
   if (left) bounds.push_back(bind(*rest_, run));
-  bool halted = false;
-  run_together(threads_, [&](const Team& team) { work(run, bounds, stop, halted, team); });
-  return !halted;
+  Halt halt;
+  run_together(threads_, [&](const Team& team) { work(run, bounds, stop, halt, team); });
+  return !halt.now;
 }
 
 // What each member of the team does. Member 0 alone speaks with the outside.
-void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, bool& halted,
+void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, Halt& halt,
                     const Team& team) {
   std::vector<uint8_t*> emitted;
   for (const Array& emit : run.emits) emitted.push_back(emit.data);
@@ -200,12 +208,12 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
           gather(run.columns[c], run.order + row, plan.rows, reinterpret_cast<uint8_t*>(batch_[c].get()), team);
       team.wait();
       const Walk walk{plan, bound.operands.data(), bound.begins, plan_is_full ? run.seconds : nullptr, team};
-      walk.steps(0, plan.first_update, halted, impatient);
+      walk.steps(0, plan.first_update, halt.leave_at, impatient);
       team.wait();
-      if (team.part == 0 && !halted) halted = !report(bound);
+      if (team.part == 0) halt.now = halt.leave_at.load() < Halt::kNever || !report(bound);
       team.wait();
-      if (halted) return;
-      walk.steps(plan.first_update, static_cast<int64_t>(plan.steps.size()), halted, [] { return false; });
+      if (halt.now) return;
+      walk.steps(plan.first_update, static_cast<int64_t>(plan.steps.size()), halt.leave_at, [] { return false; });
       team.wait();
       if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }

@@ -49,9 +49,10 @@ class Executor {
 
  private:
   struct Bound;
+  struct Halt;
   void check(const Run& run) const;
   Bound bind(const Plan& plan, const Run& run);
-  void work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, bool& halted,
+  void work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, Halt& halt,
             const Team& team);
 
   std::shared_ptr<const Plan> full_, rest_;

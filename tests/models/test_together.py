@@ -165,3 +165,32 @@ def test_a_device_is_no_place_for_a_model():
     with pytest.raises(FileExistsError, match="no ordinary file"):
         _model().save("/dev/null")
     assert not os.path.isfile("/dev/null")
+
+
+INTERRUPTED = """
+import signal, numpy as np, nacre
+from nacre.backends.native import plan
+plan._WORTH_SHARING = -1  # a meeting after each step
+m = nacre.Sequential([nacre.Input((9,)), nacre.layers.Dense(7, activation="relu"), nacre.layers.Dense(3, activation="softmax")])
+m.compile("sgd", "sparse_categorical_crossentropy")
+x = np.random.default_rng(0).random((200000, 9), dtype="f4"); y = np.zeros(200000, "int32")
+for n in range(60):
+    signal.setitimer(signal.ITIMER_REAL, 0.02 + n * 0.0007)
+    try: m.fit(x, y, epochs=1000, verbose=0)
+    except KeyboardInterrupt: pass
+print(np.isfinite(m.predict(x[:5], verbose=0)).all())
+"""
+
+
+def test_threads_agree_where_to_stop_however_often_they_are_interrupted():
+    handler = "import signal; signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+    environment = {**os.environ, "NACRE_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, "-c", handler + INTERRUPTED],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=environment,
+    )
+    assert run.stdout.strip() == "True"
