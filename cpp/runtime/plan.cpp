@@ -46,15 +46,17 @@ void Plan::check() const {
       throw Error(where + ": " + error.what());
     }
     require(touched.size() == step.operands.size(), where + " has the wrong number of operands.");
-    require(!step.operands.empty() && step.operands.back() >= 0 &&
-                step.operands.back() < static_cast<int64_t>(buffers.size()),
-            where + " names no buffer.");
-    const Place result = buffers[step.operands.back()].place;
-    require(result == Place::arena || result == Place::state, where + " writes what it may only read.");
-    require(result == Place::arena || static_cast<int64_t>(n) >= first_update, where + " changes the state too early.");
+    const auto operands = static_cast<int64_t>(step.operands.size());
+    require(step.results > 0 && step.results <= operands, where + " has no result.");
     for (size_t i = 0; i < touched.size(); ++i) {
       require(step.operands[i] >= 0 && step.operands[i] < static_cast<int64_t>(buffers.size()),
               where + " names no buffer.");
+      if (static_cast<int64_t>(i) >= operands - step.results) {
+        const Place result = buffers[step.operands[i]].place;
+        require(result == Place::arena || result == Place::state, where + " writes what it may only read.");
+        require(result == Place::arena || static_cast<int64_t>(n) >= first_update,
+                where + " changes the state too early.");
+      }
       const auto has = static_cast<size_t>(buffers[step.operands[i]].bytes);
       require(touched[i] <= has, where + ", operand " + std::to_string(i) + ": touches " + std::to_string(touched[i]) +
                                      " bytes of a buffer of " + std::to_string(has) + ".");

@@ -28,7 +28,8 @@ struct Buffer {
 struct Step {
   Kernel kernel;
   int32_t name;
-  bool shared;  // large enough to be shared out among threads
+  bool shared;      // large enough to be shared out among threads
+  int32_t results;  // how many of the operands, the last ones, are written
   std::vector<int32_t> operands;
   std::vector<int64_t> args;
 };

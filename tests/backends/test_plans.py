@@ -125,6 +125,8 @@ def _with_step(**changes):
         (lambda: _with_step(args=[4, 32, 3, 1]), "bad sizes"),
         (lambda: _with_step(args=[4, 2**40, 2**40]), "too large"),
         (lambda: _with_step(operands=lambda old: [old[1], old[0]]), "may only read"),
+        (lambda: _with_step(results=2), "may only read"),
+        (lambda: _with_step(results=0), "no result"),
         (lambda: _native(first_update=99), "first update"),
         (lambda: _native(first_update=len(_native().steps)), "too early"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),

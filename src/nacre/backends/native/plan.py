@@ -80,7 +80,7 @@ class Plan:
             arena_bytes=self.arena_bytes,
             first_update=self.first_update,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
-            steps=[(KERNELS[s.kernel], s.shared, s.operands, s.args) for s in self.steps],
+            steps=[(KERNELS[s.kernel], s.shared, s.results, s.operands, s.args) for s in self.steps],
             emits=self.emits,
             constants=np.frombuffer(bytes(self.constants), dtype=np.uint8),
             batch_bytes=self.batch_bytes,
