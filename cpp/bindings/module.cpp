@@ -36,9 +36,9 @@ std::vector<Array> arrays_of(const std::vector<Bytes>& all) {
 }
 
 using Buffers = std::vector<std::vector<int64_t>>;  // { place, at, bytes } each
-// kernel, whether it is shared out, number of results, operands, integers
-using Steps = std::vector<std::tuple<int32_t, bool, int32_t, std::vector<int32_t>, std::vector<int64_t>>>;
-// integers
+// kernel, sharing, number of results, operands, which of them are read whole, integers
+using Steps =
+    std::vector<std::tuple<int32_t, int32_t, int32_t, std::vector<int32_t>, std::vector<bool>, std::vector<int64_t>>>;
 
 std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t first_update,
                                 const Buffers& buffers, const Steps& steps,
@@ -53,9 +53,9 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
     require(b.size() == 3, "A buffer is three integers.");
     plan->buffers.push_back({static_cast<Place>(b[0]), b[1], b[2]});
   }
-  for (const auto& [name, shared, results, operands, args] : steps) {
+  for (const auto& [name, sharing, results, operands, whole, args] : steps) {
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
-    plan->steps.push_back({kernels[name], name, shared, results, operands, args});
+    plan->steps.push_back({kernels[name], name, static_cast<Sharing>(sharing), results, whole, operands, args});
   }
   for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
   plan->constants.assign(constants.data(), constants.data() + constants.size());

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "kernels/panel.h"
 
 namespace nacre {
 
@@ -15,80 +16,96 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
 
-// The rows of a step, one after the other; this member's share of them.
-void gather(const Column& column, const int64_t* order, int64_t rows, uint8_t* to, const Team& team) {
-  for (int64_t i = rows * team.part / team.parts; i < rows * (team.part + 1) / team.parts; ++i)
-    std::memcpy(to + i * column.row_bytes, column.data + order[i] * column.row_bytes, column.row_bytes);
+// How a step is really shared among so many members.
+Sharing sharing_of(const Step& step, int64_t rows, int parts) {
+  if (parts == 1) return Sharing::alone;
+  if (step.sharing == Sharing::rows && rows < parts) return Sharing::free;
+  if (step.sharing == Sharing::turned && rows % (kPanel * parts)) return Sharing::free;
+  return step.sharing;
 }
 
-// Steps first .. last - 1. Between two of them the members wait for each other unless both are done by one member
-// alone; when time is taken, after each. Member 0 asks `stop` now and then; when it says so, it notes at which meeting
-// all leave. A mere flag would not do: one that is late for a meeting could see it raised for the next, and leave
-// alone.
-struct Walk {
-  const Plan& plan;
-  void* const* operands;
-  const std::vector<size_t>& begins;
-  double* seconds;
-  const Team& team;
+bool by_rows(Sharing sharing) { return sharing == Sharing::rows || sharing == Sharing::turned; }
 
-  template <typename Stop>
-  void steps(int64_t first, int64_t last, std::atomic<int64_t>& leave_at, const Stop& stop) const {
-    Clock::time_point before = seconds ? Clock::now() : Clock::time_point();
-    for (int64_t n = first; n < last; ++n) {
-      const Step& step = plan.steps[n];
-      if (step.shared)
-        step.kernel({operands + begins[n], step.args.data(), team.part, team.parts});
-      else if (team.part == 0)
-        step.kernel({operands + begins[n], step.args.data()});
-      const bool meet = n + 1 < last && (step.shared || plan.steps[n + 1].shared);
-      if (meet && team.part == 0 && stop()) leave_at.store(n);
-      if (seconds || meet) team.wait();
-      if (meet && leave_at.load() <= n) return;
-      if (seconds && team.part == 0) {
-        const auto now = Clock::now();
-        seconds[n] += std::chrono::duration<double>(now - before).count();
-        before = now;
-      }
-    }
-  }
+// A buffer that a step reads or writes.
+struct Touch {
+  int32_t buffer;
+  bool writes, whole;
+  Sharing sharing;
 };
+
+bool overlap(const Buffer& a, const Buffer& b) {
+  if (a.place != b.place) return false;
+  if (a.place != Place::arena) return a.at == b.at;
+  return a.at < b.at + b.bytes && b.at < a.at + a.bytes;
+}
+
+// Whether one member could come to a step before another has done with an earlier one what it must not see undone.
+bool conflict(const Plan& plan, const Touch& earlier, const Touch& later) {
+  if (!earlier.writes && !later.writes) return false;
+  if (earlier.sharing == Sharing::alone && later.sharing == Sharing::alone) return false;
+  const bool own_rows = earlier.buffer == later.buffer && !earlier.whole && !later.whole && by_rows(earlier.sharing) &&
+                        by_rows(later.sharing);
+  return !own_rows && overlap(plan.buffers[earlier.buffer], plan.buffers[later.buffer]);
+}
 
 }  // namespace
 
-// Whether a run ends early: at once for all (`now`, written between two meetings), or at a meeting between two steps.
+Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::move(given)), meet_to_report(false) {
+  std::vector<Touch> since;  // the last meeting
+  const auto meets = [&](const std::vector<Touch>& touches) {
+    for (const Touch& later : touches)
+      for (const Touch& earlier : since)
+        if (conflict(*plan, earlier, later)) return true;
+    return false;
+  };
+  for (size_t n = 0; n < plan->steps.size(); ++n) {
+    const Step& step = plan->steps[n];
+    if (static_cast<int64_t>(n) == plan->first_update) since.clear();
+    sharing.push_back(sharing_of(step, plan->rows, parts));
+    std::vector<Touch> touches;
+    for (size_t i = 0; i < step.operands.size(); ++i)
+      touches.push_back({step.operands[i], i + step.results >= step.operands.size(),
+                         step.whole[i] || !by_rows(sharing.back()), sharing.back()});
+    meet.push_back(meets(touches));
+    if (meet.back()) since.clear();
+    since.insert(since.end(), touches.begin(), touches.end());
+    if (static_cast<int64_t>(n) + 1 != plan->first_update) continue;
+    std::vector<Touch> report;
+    for (const Emit& emit : plan->emits) report.push_back({emit.buffer, false, true, Sharing::alone});
+    meet_to_report = meets(report);
+  }
+}
+
+// Whether a run ends early, and at which meeting: all members count them. A mere flag would not do: one that is late
+// for a meeting could see it raised for the next, and leave alone.
 struct Executor::Halt {
-  static constexpr int64_t kNever = INT64_MAX;
-  bool now = false;
-  std::atomic<int64_t> leave_at{kNever};
+  std::atomic<int64_t> meeting{INT64_MAX};
 };
 
-// A plan with its numbers turned into addresses.
+// A plan with its numbers turned into addresses. Each member has its own, and moves on by itself.
 struct Executor::Bound {
-  const Plan* plan;
+  const Way* way;
   std::vector<void*> operands;                        // of all steps, one after the other
   std::vector<std::pair<void**, int64_t>> scheduled;  // operand, schedule
   std::vector<void*> buffers;
   std::vector<size_t> begins;  // of each step's operands
+  std::vector<Rows> columns;
 };
 
 Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads)
     : full_(std::move(full)), rest_(std::move(rest)), threads_(1) {
   require(full_ != nullptr, "An executor needs a plan.");
   int64_t bytes = 0;
-  std::vector<int64_t> columns;
   for (const auto& plan : {full_, rest_}) {
     if (!plan) continue;
     plan->check();
     bytes = std::max(bytes, plan->arena_bytes);
     for (const Step& step : plan->steps)
-      if (step.shared) threads_ = threads;
-    columns.resize(std::max(columns.size(), plan->batch_bytes.size()));
-    for (size_t c = 0; c < plan->batch_bytes.size(); ++c)
-      columns[c] = std::max(columns[c], plan->rows * plan->batch_bytes[c]);
+      if (step.sharing != Sharing::alone) threads_ = threads;
   }
+  for (const auto& plan : {full_, rest_})
+    if (plan) ways_.emplace_back(plan, threads_);
   arena_ = allocate(bytes);
-  for (int64_t column : columns) batch_.push_back(allocate(column));
 }
 
 void Executor::check(const Run& run) const {
@@ -124,10 +141,12 @@ void Executor::check(const Run& run) const {
     require(written[e] <= run.emits[e].bytes, "There is no room for an output.");
 }
 
-Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
-  Bound bound{&plan, {}, {}, {}, {}};
+Executor::Bound Executor::bind(const Way& way, const Run& run) const {
+  const Plan& plan = *way.plan;
+  Bound bound{&way, {}, {}, {}, {}, {}};
+  for (const Column& column : run.columns) bound.columns.push_back({column.data, run.order});
   for (const Buffer& buffer : plan.buffers) {
-    uint8_t* at = nullptr;
+    void* at = nullptr;
     switch (buffer.place) {
       case Place::arena:
         at = reinterpret_cast<uint8_t*>(arena_.get()) + buffer.at;
@@ -139,7 +158,7 @@ Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
         at = run.state[buffer.at].data;
         break;
       case Place::batch:
-        at = reinterpret_cast<uint8_t*>(batch_[buffer.at].get());
+        at = &bound.columns[buffer.at];
         break;
       case Place::schedule:
         break;  // moves on with each step
@@ -162,18 +181,13 @@ Executor::Bound Executor::bind(const Plan& plan, const Run& run) {
 
 bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
-  std::vector<Bound> bounds;
-  const int64_t left = run.rows % full_->rows;
-  if (run.rows >= full_->rows) bounds.push_back(bind(*full_, run));
-  if (left) bounds.push_back(bind(*rest_, run));
   Halt halt;
-  run_together(threads_, [&](const Team& team) { work(run, bounds, stop, halt, team); });
-  return !halt.now;
+  run_together(threads_, [&](const Team& team) { work(run, stop, halt, team); });
+  return halt.meeting.load() == INT64_MAX;
 }
 
 // What each member of the team does. Member 0 alone speaks with the outside.
-void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, Halt& halt,
-                    const Team& team) {
+void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& halt, const Team& team) const {
   std::vector<uint8_t*> emitted;
   for (const Array& emit : run.emits) emitted.push_back(emit.data);
   auto asked = Clock::now();
@@ -183,38 +197,60 @@ void Executor::work(const Run& run, std::vector<Bound>& bounds, const std::funct
     asked = now;
     return stop();
   };
+  // All wait for each other; member 0 may end the run. Returns whether it goes on.
+  int64_t meeting = 0;
+  const auto meet = [&](bool leave) {
+    if (leave) halt.meeting.store(meeting);
+    team.wait();
+    return halt.meeting.load() > meeting++;
+  };
   // Hands out the results of a step; returns whether the state may be updated.
   const auto report = [&](const Bound& bound) {
-    if (impatient()) return false;
+    const Plan& plan = *bound.way->plan;
     for (size_t e = 0; e < emitted.size(); ++e) {
-      const Emit& emit = bound.plan->emits[e];
+      const Emit& emit = plan.emits[e];
       std::memcpy(emitted[e], bound.buffers[emit.buffer], emit.bytes);
       emitted[e] += emit.bytes;
     }
     if (run.watch < 0) return true;
     float watched;
-    std::memcpy(&watched, bound.buffers[bound.plan->emits[run.watch].buffer], sizeof watched);
+    std::memcpy(&watched, bound.buffers[plan.emits[run.watch].buffer], sizeof watched);
     return std::isfinite(watched);
   };
+  // Steps first .. last - 1; returns whether the run goes on. Where time is taken, all meet after each.
+  const auto walk = [&](const Bound& bound, int64_t first, int64_t last, bool may_leave, double* seconds) {
+    const Way& way = *bound.way;
+    auto before = seconds ? Clock::now() : Clock::time_point();
+    for (int64_t n = first; n < last; ++n) {
+      const Step& step = way.plan->steps[n];
+      if (way.meet[n] && !meet(may_leave && team.part == 0 && impatient())) return false;
+      const bool alone = way.sharing[n] == Sharing::alone;
+      if (!alone || team.part == 0)
+        step.kernel({bound.operands.data() + bound.begins[n], step.args.data(), alone ? 0 : team.part,
+                     alone ? 1 : team.parts, way.sharing[n], way.plan->rows});
+      if (!seconds) continue;
+      team.wait();
+      const auto now = Clock::now();
+      if (team.part == 0) seconds[n] += std::chrono::duration<double>(now - before).count();
+      before = now;
+    }
+    return true;
+  };
   int64_t row = 0, number = 0;
-  for (Bound& bound : bounds) {
-    const Plan& plan = *bound.plan;
-    const bool plan_is_full = bound.plan == full_.get();
+  for (const Way& way : ways_) {
+    const Plan& plan = *way.plan;
+    if (run.rows - row < plan.rows) continue;
+    Bound bound = bind(way, run);
+    const auto steps = static_cast<int64_t>(plan.steps.size());
+    double* seconds = way.plan == full_ ? run.seconds : nullptr;
     for (; run.rows - row >= plan.rows; row += plan.rows, ++number) {
-      if (team.part == 0)
-        for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
-      for (size_t c = 0; c < plan.batch_bytes.size(); ++c)
-        if (plan.batch_bytes[c])
-          gather(run.columns[c], run.order + row, plan.rows, reinterpret_cast<uint8_t*>(batch_[c].get()), team);
-      team.wait();
-      const Walk walk{plan, bound.operands.data(), bound.begins, plan_is_full ? run.seconds : nullptr, team};
-      walk.steps(0, plan.first_update, halt.leave_at, impatient);
-      team.wait();
-      if (team.part == 0) halt.now = halt.leave_at.load() < Halt::kNever || !report(bound);
-      team.wait();
-      if (halt.now) return;
-      walk.steps(plan.first_update, static_cast<int64_t>(plan.steps.size()), halt.leave_at, [] { return false; });
-      team.wait();
+      for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
+      for (Rows& column : bound.columns) column.order = run.order + row;
+      if (!walk(bound, 0, plan.first_update, true, seconds)) return;
+      if (way.meet_to_report) team.wait();
+      if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
+      walk(bound, plan.first_update, steps, false, seconds);
+      if (plan.first_update < steps) team.wait();
       if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }
   }

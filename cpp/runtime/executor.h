@@ -48,17 +48,25 @@ class Executor {
   bool run(const Run& run, const std::function<bool()>& stop);
 
  private:
+  // A plan, and how the team walks through it.
+  struct Way {
+    std::shared_ptr<const Plan> plan;
+    std::vector<Sharing> sharing;
+    std::vector<bool> meet;  // before which steps the members wait for each other
+    bool meet_to_report;
+
+    Way(std::shared_ptr<const Plan> plan, int parts);
+  };
   struct Bound;
   struct Halt;
   void check(const Run& run) const;
-  Bound bind(const Plan& plan, const Run& run);
-  void work(const Run& run, std::vector<Bound>& bounds, const std::function<bool()>& stop, Halt& halt,
-            const Team& team);
+  Bound bind(const Way& way, const Run& run) const;
+  void work(const Run& run, const std::function<bool()>& stop, Halt& halt, const Team& team) const;
 
   std::shared_ptr<const Plan> full_, rest_;
-  int threads_;  // 1 when no step is worth sharing
+  int threads_;            // 1 when no step is worth sharing
+  std::vector<Way> ways_;  // of the full plan, and of the other
   AlignedBlock arena_;
-  std::vector<AlignedBlock> batch_;  // gathered rows, one block per column
 };
 
 }  // namespace nacre

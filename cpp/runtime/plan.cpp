@@ -48,6 +48,14 @@ void Plan::check() const {
     require(touched.size() == step.operands.size(), where + " has the wrong number of operands.");
     const auto operands = static_cast<int64_t>(step.operands.size());
     require(step.results > 0 && step.results <= operands, where + " has no result.");
+    require(step.sharing >= Sharing::alone && step.sharing <= Sharing::free, where + " cannot be shared like this.");
+    require(step.whole.size() == step.operands.size(), where + " does not tell which operands it reads by rows.");
+    if (row.name == "gather" && step.operands[0] >= 0 && step.operands[0] < static_cast<int64_t>(buffers.size())) {
+      const Buffer& column = buffers[step.operands[0]];
+      require(
+          column.place == Place::batch && step.args[1] == rows && step.args[0] * step.args[2] == batch_bytes[column.at],
+          where + " does not gather the rows of a column.");
+    }
     for (size_t i = 0; i < touched.size(); ++i) {
       require(step.operands[i] >= 0 && step.operands[i] < static_cast<int64_t>(buffers.size()),
               where + " names no buffer.");
@@ -57,6 +65,8 @@ void Plan::check() const {
         require(result == Place::arena || static_cast<int64_t>(n) >= first_update,
                 where + " changes the state too early.");
       }
+      require(row.name == "gather" || buffers[step.operands[i]].place != Place::batch,
+              where + " reads a column that is not gathered.");
       const auto has = static_cast<size_t>(buffers[step.operands[i]].bytes);
       require(touched[i] <= has, where + ", operand " + std::to_string(i) + ": touches " + std::to_string(touched[i]) +
                                      " bytes of a buffer of " + std::to_string(has) + ".");
@@ -65,7 +75,8 @@ void Plan::check() const {
   for (const Emit& emit : emits) {
     require(emit.buffer >= 0 && emit.buffer < static_cast<int64_t>(buffers.size()), "An output names no buffer.");
     require(emit.bytes >= 0 && emit.bytes <= buffers[emit.buffer].bytes, "An output is larger than its buffer.");
-    require(buffers[emit.buffer].place != Place::schedule, "A schedule cannot be handed out.");
+    const Place place = buffers[emit.buffer].place;
+    require(place != Place::schedule && place != Place::batch, "A schedule or a column cannot be handed out.");
   }
 }
 

@@ -15,7 +15,7 @@ namespace nacre {
 //   arena     at a byte offset of the executor's scratch memory
 //   constant  at a byte offset of the plan's constants
 //   state     the index-th array of the state: weights, slots, statistics; outlives the run
-//   batch     the index-th column of the data: the rows of this step, gathered
+//   batch     the index-th column of the data: the rows of this step, to be gathered
 //   schedule  the index-th list of numbers, one per step: learning rate, step number
 enum class Place : int64_t { arena, constant, state, batch, schedule };
 
@@ -28,8 +28,9 @@ struct Buffer {
 struct Step {
   Kernel kernel;
   int32_t name;
-  bool shared;      // large enough to be shared out among threads
-  int32_t results;  // how many of the operands, the last ones, are written
+  Sharing sharing;
+  int32_t results;          // how many of the operands, the last ones, are written
+  std::vector<bool> whole;  // of each operand, whether a step that is shared by rows looks beyond its rows
   std::vector<int32_t> operands;
   std::vector<int64_t> args;
 };
@@ -49,7 +50,7 @@ struct Plan {
   std::vector<Step> steps;
   std::vector<Emit> emits;
   std::vector<uint8_t> constants;
-  std::vector<int64_t> batch_bytes;  // per column, of one row; 0: the plan does not read it
+  std::vector<int64_t> batch_bytes;  // per column, of one row
 
   // Throws Error on the first thing that does not fit.
   void check() const;

@@ -108,7 +108,7 @@ def _native(**changes):
 
 def _with_step(**changes):
     plan = _native()
-    step = next(s for s in plan.steps if s.kernel == "pack")
+    step = next(s for s in plan.steps if s.kernel == "gather")
     for name, value in changes.items():
         setattr(step, name, value(getattr(step, name)) if callable(value) else value)
     return plan
@@ -120,11 +120,11 @@ def _with_step(**changes):
         (lambda: _with_step(operands=lambda old: [999, old[1]]), "names no buffer"),
         (lambda: _with_step(operands=lambda old: [-1, old[1]]), "names no buffer"),
         (lambda: _with_step(operands=[0]), "wrong number of operands"),
-        (lambda: _with_step(args=[4, 32, 1000]), "touches"),
-        (lambda: _with_step(args=[4, -1, 3]), "bad sizes"),
-        (lambda: _with_step(args=[4, 32, 3, 1]), "bad sizes"),
-        (lambda: _with_step(args=[4, 2**40, 2**40]), "too large"),
-        (lambda: _with_step(operands=lambda old: [old[1], old[0]]), "may only read"),
+        (lambda: _with_step(args=[4, 32, 1000, 1]), "does not gather"),
+        (lambda: _with_step(args=[4, -1, 3, 1]), "bad sizes"),
+        (lambda: _with_step(args=[4, 32, 3]), "bad sizes"),
+        (lambda: _with_step(args=[4, 2**40, 2**40, 1]), "too large"),
+        (lambda: _with_step(operands=lambda old: [old[1], old[0]]), "does not gather"),
         (lambda: _with_step(results=2), "may only read"),
         (lambda: _with_step(results=0), "no result"),
         (lambda: _native(first_update=99), "first update"),

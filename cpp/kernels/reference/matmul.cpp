@@ -38,6 +38,36 @@ void matmul(const Call& call) {
     }
 }
 
+// matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, transposed_a: 0, relu }. The bias has
+// room for whole panels.
+void matmul_bias(const Call& call) {
+  if (call.part > 0) return;
+  const int64_t m = call.args[0], n = panels(call.args[2]) * kPanel;
+  const auto* bias = static_cast<const float*>(call.operands[2]);
+  auto* c = static_cast<float*>(call.operands[3]);
+  void* const operands[] = {call.operands[0], call.operands[1], c};
+  matmul({operands, call.args});
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      float& x = c[place(i, j, m)];
+      x += bias[j];
+      if (call.args[4] && x <= 0) x = 0;
+    }
+}
+
+// matmul_update: C = W - rate A^T B; args = { m, k, n, transposed_a: 1 }; operands A, B, rate, W, C.
+void matmul_update(const Call& call) {
+  if (call.part > 0) return;
+  const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
+  const float rate = *static_cast<const float*>(call.operands[2]);
+  const auto* w = static_cast<const float*>(call.operands[3]);
+  auto* c = static_cast<float*>(call.operands[4]);
+  std::vector<float> product(size);
+  void* const operands[] = {call.operands[0], call.operands[1], product.data()};
+  matmul({operands, call.args});
+  for (int64_t i = 0; i < size; ++i) c[i] = std::fma(-rate, product[i], w[i]);
+}
+
 // matmul_map: a product, and a register program over it; args = { m, k, n, transposed_a, integers of the program }. The
 // program runs over the panels of C, which need not be stored; one of its inputs reads the product (kernels/map.h).
 void matmul_map(const Call& call) {
@@ -67,6 +97,18 @@ std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   const int64_t m = args[0], k = args[1], n = args[2];
   const size_t a = args[3] ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
   return {a, product({4, k, panels(n), kPanel}), product({4, m, panels(n), kPanel})};
+}
+
+std::vector<size_t> extents::matmul_bias(const int64_t* args, size_t count) {
+  require(count == 5 && !args[3], "matmul_bias: bad sizes");
+  const auto bytes = matmul(args, 4);
+  return {bytes[0], bytes[1], product({4, panels(args[2]), kPanel}), bytes[2]};
+}
+
+std::vector<size_t> extents::matmul_update(const int64_t* args, size_t count) {
+  require(count == 4 && args[3], "matmul_update: bad sizes");
+  const auto bytes = matmul(args, 4);
+  return {bytes[0], bytes[1], 4, bytes[2], bytes[2]};
 }
 
 std::vector<size_t> extents::matmul_map(const int64_t* args, size_t count) {

@@ -77,6 +77,28 @@ void copy(const Call& call) {
   copy_items<uint32_t>(call, walk);
 }
 
+// gather: args = { item bytes, rows, items of a row, in panels }; rows of a column of the data, one below the other or
+// in panels, with zeros after the last column.
+void gather(const Call& call) {
+  const int64_t item = call.args[0], rows = call.args[1], width = call.args[2] * item;
+  const auto& from = *static_cast<const Rows*>(call.operands[0]);
+  auto* to = static_cast<uint8_t*>(call.operands[1]);
+  const int64_t panel = kPanel * item, whole = width / panel * panel;
+  for (int64_t r = call.begin(rows); r < call.end(rows); ++r) {
+    const uint8_t* x = from.data + from.order[r] * width;
+    if (!call.args[3]) {
+      std::memcpy(to + r * width, x, width);
+      continue;
+    }
+    uint8_t* y = to + r * panel;
+    for (int64_t c = 0; c < whole; c += panel, y += rows * panel)
+      item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
+    if (whole == width) continue;
+    std::memcpy(y, x + whole, width - whole);
+    std::memset(y + width - whole, 0, panel - (width - whole));
+  }
+}
+
 // pack: args = { item bytes, rows, columns }; a row-major matrix into panels, zeros after the last column.
 // unpack: the way back.
 template <typename Item>
@@ -107,14 +129,19 @@ static void unpack_rows(const Call& call) {
 void pack(const Call& call) { call.args[0] == 1 ? pack_rows<uint8_t>(call) : pack_rows<uint32_t>(call); }
 void unpack(const Call& call) { call.args[0] == 1 ? unpack_rows<uint8_t>(call) : unpack_rows<uint32_t>(call); }
 
-// turn: args = { rows, columns }; a matrix in panels into its transpose in panels, a block of 32 x 32 at a time.
+// turn: args = { rows, columns, axis of the batch }; a matrix in panels into its transpose in panels, a block of 32 x
+// 32 at a time.
 void turn(const Call& call) {
   const int64_t rows = call.args[0], columns = call.args[1];
   const auto* x = static_cast<const uint32_t*>(call.operands[0]);
   auto* y = static_cast<uint32_t*>(call.operands[1]);
-  const int64_t down = panels(rows), blocks = down * panels(columns);
+  const int64_t down = panels(rows), across = panels(columns);
+  // Blocks are counted along the other axis first, so that a member's share is whole panels of the batch.
+  const bool by_rows = call.args[2] == 0;
+  const int64_t inner = by_rows ? across : down, blocks = down * across;
   for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
-    const int64_t r = block % down * kPanel, c = block / down * kPanel;
+    const int64_t r = (by_rows ? block / inner : block % inner) * kPanel;
+    const int64_t c = (by_rows ? block % inner : block / inner) * kPanel;
     const int64_t height = std::min(kPanel, rows - r), width = std::min(kPanel, columns - c);
     const uint32_t* from = x + (c / kPanel * rows + r) * kPanel;
     uint32_t* to = y + (r / kPanel * columns + c) * kPanel;
@@ -171,6 +198,12 @@ std::vector<size_t> extents::copy(const int64_t* args, size_t count) {
   return {product({static_cast<int64_t>(in), walk.item}), product({static_cast<int64_t>(out), walk.item})};
 }
 
+std::vector<size_t> extents::gather(const int64_t* args, size_t count) {
+  require(count == 4 && (args[0] == 1 || args[0] == 4) && args[1] >= 0 && args[2] >= 0, "gather: bad sizes");
+  const int64_t columns = args[3] ? panels(args[2]) * kPanel : args[2];
+  return {product({args[0], args[1], args[2]}), product({args[0], args[1], columns})};
+}
+
 std::vector<size_t> extents::pack(const int64_t* args, size_t count) {
   require(count == 3 && (args[0] == 1 || args[0] == 4) && args[1] >= 0 && args[2] >= 0, "pack: bad sizes");
   return {product({args[0], args[1], args[2]}), product({args[0], args[1], panels(args[2]), kPanel})};
@@ -182,7 +215,7 @@ std::vector<size_t> extents::unpack(const int64_t* args, size_t count) {
 }
 
 std::vector<size_t> extents::turn(const int64_t* args, size_t count) {
-  require(count == 2 && args[0] >= 0 && args[1] >= 0, "turn: bad sizes");
+  require(count == 3 && args[0] >= 0 && args[1] >= 0, "turn: bad sizes");
   return {product({4, args[0], panels(args[1]), kPanel}), product({4, args[1], panels(args[0]), kPanel})};
 }
 

@@ -207,8 +207,15 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
 
 void map(const Call& call) {
   Running running(call.args, call.operands);
-  const int64_t elements = running.program.elements, blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock;
-  const int64_t all_blocks = running.program.panels * blocks;
+  const int64_t elements = running.program.elements;
+  if (call.sharing == Sharing::rows) {
+    const int64_t width = elements / call.rows, last = call.end(call.rows) * width;
+    for (int64_t panel = 0; panel < running.program.panels; ++panel)
+      for (int64_t first = call.begin(call.rows) * width; first < last; first += kLanesOfBlock)
+        running.block(panel, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
+    return;
+  }
+  const int64_t blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock, all_blocks = running.program.panels * blocks;
   for (int64_t block = call.begin(all_blocks); block < call.end(all_blocks); ++block) {
     const int64_t first = block % blocks * kLanesOfBlock;
     running.block(block / blocks, first, elements - first < kLanesOfBlock ? elements - first : kLanesOfBlock, nullptr);

@@ -9,61 +9,107 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int64_t kMostRows = kLanesOfBlock / kPanel;
+// Rows of narrow matrices lie side by side, one in each lane: a reduction is then one vector operation for each column,
+// and nothing is wasted on padding. Rows of wider ones lie one after the other.
+constexpr int64_t kSide = 16;
+constexpr int64_t kNarrow = kLanesOfBlock / kSide;
 
 struct Storage {
   alignas(64) uint32_t matrices[kMaxMatrices][kLanesOfBlock];
-  alignas(64) uint32_t vectors[kMaxVectors][kMostRows];
+  alignas(64) uint32_t vectors[kMaxVectors][kSide];
 };
 
 thread_local Storage storage;
 
-struct Rows {
+struct RowBlock {
   const RowsProgram& program;
-  int64_t stride;  // lanes of a row
+  bool side_by_side;
+  int64_t stride;  // lanes of a row, if they lie one after the other
   int64_t first, count;
 
-  // Rows first .. first + count - 1 of a matrix, between memory and a register: `move(lanes, index, elements)`.
-  template <typename Move>
-  void each_row(RowsData kind, const Move& move, uint32_t* lanes) const {
-    for (int64_t r = 0; r < count; ++r)
-      for (int64_t c = 0; c < program.columns; c += kPanel) {
-        const int64_t width = program.columns - c < kPanel ? program.columns - c : kPanel;
-        const int64_t plain = (first + r) * program.columns + c,
-                      paneled = (c / kPanel * program.rows + first + r) * kPanel;
-        move(lanes + r * stride + c, kind == RowsData::plain ? plain : paneled, width);
-      }
+  // Lanes that are in use.
+  int64_t lanes() const { return side_by_side ? program.columns * kSide : count * stride; }
+
+  int64_t place(RowsData kind, int64_t r, int64_t c) const {
+    return kind == RowsData::plain ? (first + r) * program.columns + c
+                                   : (c / kPanel * program.rows + first + r) * kPanel + c % kPanel;
   }
 
-  void load(const RowsPlace& input, const void* data) const {
+  // Rows first .. first + count - 1 of a matrix, into a register.
+  void fetch(const RowsPlace& input, const void* data) const {
     const auto dtype = static_cast<DType>(input.dtype);
     if (input.kind == RowsData::vector) return widen(storage.vectors[input.reg], data, dtype, first, count);
-    each_row(
-        input.kind, [&](uint32_t* lanes, int64_t at, int64_t n) { widen(lanes, data, dtype, at, n); },
-        storage.matrices[input.reg]);
+    uint32_t* lanes = storage.matrices[input.reg];
+    for (int64_t r = 0; r < count; ++r) {
+      if (!side_by_side) {
+        for (int64_t c = 0; c < program.columns; c += kPanel)
+          widen(lanes + r * stride + c, data, dtype, place(input.kind, r, c), width(c));
+      } else {
+        uint32_t row[kPanel];
+        widen(row, data, dtype, place(input.kind, r, 0), program.columns);
+        for (int64_t c = 0; c < program.columns; ++c) lanes[c * kSide + r] = row[c];
+      }
+    }
   }
 
+  // The way back. Panels are filled up with zeros: what lies there must not slow the next kernel down.
   void save(const RowsPlace& output, void* data) const {
     const auto dtype = static_cast<DType>(output.dtype);
     if (output.kind == RowsData::vector) return narrow(data, dtype, first, storage.vectors[output.reg], count);
-    each_row(
-        output.kind, [&](uint32_t* lanes, int64_t at, int64_t n) { narrow(data, dtype, at, lanes, n); },
-        storage.matrices[output.reg]);
+    const uint32_t* lanes = storage.matrices[output.reg];
+    const bool fill_up = output.kind == RowsData::panels;
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t c = 0; c < program.columns; c += kPanel) {
+        uint32_t row[kPanel] = {};
+        for (int64_t e = 0; e < width(c); ++e) row[e] = side_by_side ? lanes[e * kSide + r] : lanes[r * stride + c + e];
+        narrow(data, dtype, place(output.kind, r, c), row, fill_up ? kPanel : width(c));
+      }
   }
 
-  uint32_t reduced(RowsStep kind, const float* x) const {
-    if (kind == RowsStep::argmax) {
-      int64_t best = 0;
-      for (int64_t e = 1; e < program.columns; ++e)
-        if (x[best] == x[best] && (x[e] != x[e] || x[e] > x[best])) best = e;
-      return static_cast<uint32_t>(best);
+  int64_t width(int64_t c) const { return program.columns - c < kPanel ? program.columns - c : kPanel; }
+
+  // A register that is the same for all rows.
+  void spread_row(uint32_t* lanes, const void* data, DType dtype) const {
+    for (int64_t r = 0; r < kSide && !side_by_side && (r + 1) * stride <= kLanesOfBlock; ++r)
+      widen(lanes + r * stride, data, dtype, 0, program.columns);
+    for (int64_t c = 0; c < program.columns && side_by_side; ++c)
+      fill(lanes + c * kSide, lane_of(data, dtype, c), kSide);
+  }
+
+  // Each row reduced to a number, in the order that kernels/reduction.h fixes.
+  template <typename Rule>
+  void reduce_narrow(float* to, const float* x) const {
+    for (int64_t v = 0; v < kSide; v += kLanes) {
+      F sums[kLanesOfSum];
+      for (F& sum : sums) sum = all(Rule::kStart);
+      for (int64_t c = 0; c < program.columns; ++c)
+        sums[c % kLanesOfSum] = Rule::join(sums[c % kLanesOfSum], load<F>(x + c * kSide + v));
+      for (int64_t half = kLanesOfSum / 2; half; half /= 2)
+        for (int64_t i = 0; i < half; ++i) sums[i] = Rule::join(sums[i], sums[i + half]);
+      store(to + v, Rule::join(all(Rule::kStart), sums[0]));
     }
-    const float y = kind == RowsStep::sum       ? run<Sum>(x, program.columns)
-                    : kind == RowsStep::maximum ? run<Max>(x, program.columns)
-                                                : run<Min>(x, program.columns);
-    uint32_t bits;
-    __builtin_memcpy(&bits, &y, sizeof bits);
-    return bits;
+  }
+
+  template <typename Rule>
+  void reduce(uint32_t* to, const uint32_t* matrix) const {
+    const auto* x = reinterpret_cast<const float*>(matrix);
+    auto* y = reinterpret_cast<float*>(to);
+    if (side_by_side) return reduce_narrow<Rule>(y, x);
+    for (int64_t r = 0; r < count; ++r) y[r] = run<Rule>(x + r * stride, program.columns);
+  }
+
+  void argmax(uint32_t* to, const uint32_t* matrix) const {
+    const auto* x = reinterpret_cast<const float*>(matrix);
+    const int64_t step = side_by_side ? kSide : 1;
+    for (int64_t r = 0; r < count; ++r) {
+      const float* row = x + (side_by_side ? r : r * stride);
+      int64_t best = 0;
+      for (int64_t c = 1; c < program.columns; ++c) {
+        const float a = row[best * step], b = row[c * step];
+        if (a == a && (b != b || b > a)) best = c;
+      }
+      to[r] = static_cast<uint32_t>(best);
+    }
   }
 
   void step(const RowsInstruction& s) const {
@@ -72,15 +118,23 @@ struct Rows {
     const Instruction op = s.kind <= RowsStep::on_vectors ? kInstructions[s.op] : nullptr;
     switch (s.kind) {
       case RowsStep::on_matrices:
-        return op({matrices[s.result], matrices[s.a], matrices[s.b], matrices[s.c], count * stride, 0, 0, nullptr});
+        return op({matrices[s.result], matrices[s.a], matrices[s.b], matrices[s.c], lanes(), 0, 0, nullptr});
       case RowsStep::on_vectors:
-        return op({vectors[s.result], vectors[s.a], vectors[s.b], vectors[s.c], kMostRows, 0, 0, nullptr});
+        return op({vectors[s.result], vectors[s.a], vectors[s.b], vectors[s.c], kSide, 0, 0, nullptr});
       case RowsStep::spread:
-        for (int64_t r = 0; r < count; ++r) fill(matrices[s.result] + r * stride, vectors[s.a][r], stride);
+        for (int64_t c = 0; c < program.columns && side_by_side; ++c)
+          __builtin_memcpy(matrices[s.result] + c * kSide, vectors[s.a], sizeof vectors[s.a]);
+        for (int64_t r = 0; r < count && !side_by_side; ++r)
+          fill(matrices[s.result] + r * stride, vectors[s.a][r], stride);
         return;
-      default:
-        for (int64_t r = 0; r < count; ++r)
-          vectors[s.result][r] = reduced(s.kind, reinterpret_cast<const float*>(matrices[s.a] + r * stride));
+      case RowsStep::sum:
+        return reduce<Sum>(vectors[s.result], matrices[s.a]);
+      case RowsStep::maximum:
+        return reduce<Max>(vectors[s.result], matrices[s.a]);
+      case RowsStep::minimum:
+        return reduce<Min>(vectors[s.result], matrices[s.a]);
+      case RowsStep::argmax:
+        return argmax(vectors[s.result], matrices[s.a]);
     }
   }
 };
@@ -89,45 +143,46 @@ struct Rows {
 
 void rows(const Call& call) {
   const RowsProgram program(call.args);
-  const int64_t stride = panels(program.columns) * kPanel, most = kLanesOfBlock / stride;
+  const bool side_by_side = program.columns <= kNarrow;
+  const int64_t stride = panels(program.columns) * kPanel, most = side_by_side ? kSide : kLanesOfBlock / stride;
+  RowBlock block{program, side_by_side, stride, 0, 0};
   int64_t operand = 0;
   for (int64_t n = 0; n < program.inputs; ++n) {
     const RowsPlace& input = program.input[n];
     const void* data = input.stored() ? call.operands[operand++] : nullptr;
+    const auto dtype = static_cast<DType>(input.dtype);
     uint32_t* matrix = storage.matrices[input.reg];
     switch (input.kind) {
       case RowsData::row:
-        for (int64_t r = 0; r < most; ++r)
-          widen(matrix + r * stride, data, static_cast<DType>(input.dtype), 0, program.columns);
+        block.spread_row(matrix, data, dtype);
         break;
       case RowsData::scalar:
-        fill(matrix, lane_of(data, static_cast<DType>(input.dtype), 0), kLanesOfBlock);
+        fill(matrix, lane_of(data, dtype, 0), kLanesOfBlock);
         break;
       case RowsData::immediate:
         fill(matrix, static_cast<uint32_t>(input.dtype), kLanesOfBlock);
         break;
       case RowsData::vector_scalar:
-        fill(storage.vectors[input.reg], lane_of(data, static_cast<DType>(input.dtype), 0), kMostRows);
+        fill(storage.vectors[input.reg], lane_of(data, dtype, 0), kSide);
         break;
       case RowsData::vector_immediate:
-        fill(storage.vectors[input.reg], static_cast<uint32_t>(input.dtype), kMostRows);
+        fill(storage.vectors[input.reg], static_cast<uint32_t>(input.dtype), kSide);
         break;
       default:
         break;
     }
   }
-  const int64_t blocks = (program.rows + most - 1) / most;
-  for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
-    const int64_t first = block * most, left = program.rows - first;
-    const Rows some{program, stride, first, left < most ? left : most};
+  for (block.first = call.begin(program.rows); block.first < call.end(program.rows); block.first += most) {
+    const int64_t left = call.end(program.rows) - block.first;
+    block.count = left < most ? left : most;
     int64_t next = 0;
     for (int64_t n = 0; n < program.inputs; ++n) {
       const RowsPlace& input = program.input[n];
       const void* data = input.stored() ? call.operands[next++] : nullptr;
-      if (input.kind <= RowsData::vector) some.load(input, data);
+      if (input.kind <= RowsData::vector) block.fetch(input, data);
     }
-    for (int64_t n = 0; n < program.instructions; ++n) some.step(program.instruction[n]);
-    for (int64_t n = 0; n < program.outputs; ++n) some.save(program.output[n], call.operands[next + n]);
+    for (int64_t n = 0; n < program.instructions; ++n) block.step(program.instruction[n]);
+    for (int64_t n = 0; n < program.outputs; ++n) block.save(program.output[n], call.operands[next + n]);
   }
 }
 

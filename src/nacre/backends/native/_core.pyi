@@ -37,7 +37,7 @@ def make_plan(
     arena_bytes: int,
     first_update: int,
     buffers: Sequence[Sequence[int]],
-    steps: Sequence[tuple[int, bool, int, Sequence[int], Sequence[int]]],
+    steps: Sequence[tuple[int, int, int, Sequence[int], Sequence[bool], Sequence[int]]],
     emits: Sequence[tuple[int, int]],
     constants: Bytes,
     batch_bytes: Sequence[int],

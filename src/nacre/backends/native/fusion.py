@@ -170,6 +170,19 @@ class RegisterProgram:
             flat += [MAP_OPS[op], len(self.inputs) + number, *[*places, 0, 0, 0][:3]]
         return [*flat, self._register(self.result), DTYPE_NUMBERS[dtype]]
 
+    def last_of_product(self, transposed: bool) -> tuple[str, list[int]] | None:
+        """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if
+        there is none. There is one for what each step of training does: add a bias (and cut at 0), and plain descent."""
+        ops = [op.replace("_float32", "") for op, _ in self.instructions]
+        kinds = [entry[0] for entry in self.inputs]
+        operands = [o for _, o in self.instructions]
+        if not transposed and kinds == [PRODUCT, ROW] and ops in (["add"], ["add", "relu"]):
+            return "matmul_bias", [int(len(ops) == 2)]
+        descent = transposed and kinds == [PRODUCT, SCALAR.kind, DENSE.kind] and ops == ["multiply", "subtract"]
+        if descent and operands[1] == [("input", 2), ("instruction", 0)]:
+            return "matmul_update", []
+        return None
+
     def _register(self, operand: tuple[str, int]) -> int:
         return operand[1] + (len(self.inputs) if operand[0] == "instruction" else 0)
 

@@ -56,6 +56,7 @@ class Lowering:
         self.buffers: dict[Key, int] = {}
         self.layouts: dict[int, list[Key]] = {}
         self.sharers: dict[tuple[str, bytes], int] = {}
+        self.columns: dict[int, int] = {}  # buffers of columns of the data, from which rows are gathered
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
         self.inlined = fusion.inlined(graph, [*emits, *updates.values()])
@@ -101,11 +102,14 @@ class Lowering:
         ):
             if value.name in names:
                 at = names.index(value.name)
+                if place_ == BATCH:
+                    number = self.new(value.type.nbytes, value.name, place_, at)
+                    self.columns[id(value)] = number
+                    self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
+                    continue
                 layout = self._at_home(value) if place_ == STATE else PLAIN
                 nbytes = padded_bytes(value.type, layout) if place_ == STATE else value.type.nbytes
                 self.keep(key_of(value, layout, value.shape), self.new(nbytes, value.name, place_, at))
-                if place_ == BATCH:
-                    self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
 
     def constant(self, array: Array, label: str) -> int:
         """A buffer with fixed numbers; the same numbers share one."""
@@ -123,6 +127,8 @@ class Lowering:
         key = key_of(base, layout, shape)
         if key in self.buffers:
             return self.buffers[key]
+        if id(base) in self.columns and layout != TURNED:
+            return self._gather(base, layout, shape)
         if id(base) not in self.layouts:
             assert base.operation is not None
             MATERIALIZE[base.operation.name](self, base)
@@ -134,9 +140,21 @@ class Lowering:
             self.buffer(base, PANELED, shape)
         rows, columns = shape
         if other in self.buffers:
-            args = [rows, columns] if layout == TURNED else [columns, rows]
-            return self._convert("turn", self.buffers[other], key, base.type, args)
+            args = [rows, columns, 0] if layout == TURNED else [columns, rows, 1]
+            number = self._convert("turn", self.buffers[other], key, base.type, args)
+            self.plan.steps[-1].turned = rows == self.plan.rows
+            return number
         return self._convert("pack", self.buffer(base), key, base.type, [item_bytes(base), rows, columns])
+
+    def _gather(self, base: Value, layout: str, shape: tuple[int, ...]) -> int:
+        """The rows of a column, one below the other, or in panels."""
+        rows = self.plan.rows
+        if layout == PANELED and shape[0] != rows:
+            return self._convert(
+                "pack", self.buffer(base), key_of(base, PANELED, shape), base.type, [item_bytes(base), *shape]
+            )
+        args = [item_bytes(base), rows, base.type.size // rows, int(layout == PANELED)]
+        return self._convert("gather", self.columns[id(base)], key_of(base, layout, shape), base.type, args)
 
     def _plain(self, base: Value, key: Key) -> int:
         """The plain form of a value that so far lies in panels, or turned."""
@@ -154,14 +172,14 @@ class Lowering:
 
     def step(
         self, kernel: str, value: Value, operands: list[int], args: list[int], label: str = "", layout: str = PLAIN
-    ) -> int:
+    ) -> Step:
         """A kernel call that makes ``value`` in a layout."""
         key = key_of(value, layout, value.shape)
         result = self.buffers.get(key)
         if result is None:
             result = self.keep(key, self.new(padded_bytes(value.type, layout, value.shape)))
         self.plan.steps.append(Step(kernel, [*operands, result], args, label))
-        return result
+        return self.plan.steps[-1]
 
     # -------------------------------------------------------------- nodes
 
@@ -208,7 +226,7 @@ class Lowering:
     def _is_ready(self, value: Value) -> bool:
         """Whether a value can be read now."""
         made_at_once = value.operation is not None and value.operation.name in ("constant", "iota")
-        return made_at_once or id(value) in self.layouts
+        return made_at_once or id(value) in self.layouts or id(value) in self.columns
 
     def _readers(self, value: Value) -> list[Value | None]:
         """Who reads a value, directly or through views of it; None if it is handed out."""
@@ -286,9 +304,10 @@ class Lowering:
         nodes = self._program_nodes(root)
         self.done |= {id(n) for n in nodes}
         product = next((n for n in nodes if fusion.is_product(n)), None)
-        layout = PANELED if product is not None else self._map_layout(root, nodes)
-        if layout == PANELED:
-            program = RegisterProgram(panels(root.shape[1]), root.shape[0] * PANEL, 0)
+        shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
+        layout = PLAIN if shape is None else PANELED
+        if shape is not None:
+            program = RegisterProgram(panels(shape[1]), shape[0] * PANEL, 0)
         else:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
         registers: dict[int, tuple[str, int]] = {}
@@ -296,15 +315,17 @@ class Lowering:
             if node is product:
                 registers[id(node)] = program.read(Access(fusion.PRODUCT), "float32", None)
                 continue
-            registers[id(node)] = self._instruction(program, node, registers, root.shape if layout == PANELED else None)
+            registers[id(node)] = self._instruction(program, node, registers, shape)
         program.result = registers[id(root)]
         label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
         if product is None:
-            self.step("map", root, program.buffers, program.args(root.dtype), label, layout)
+            key = key_of(root, layout, shape or ())
+            number = self.keep(key, self.new(padded_bytes(root.type, layout, shape or ())))
+            self.plan.steps.append(Step("map", [*program.buffers, number], program.args(root.dtype), label))
             return
         operands, args, sizes = self.product(product)
-        args = [*args, *program.args(root.dtype)]
-        self.step("matmul_map", root, [*operands, *program.buffers], args, f"{sizes} {label}", layout)
+        kernel, more = program.last_of_product(bool(args[3])) or ("matmul_map", program.args(root.dtype))
+        self.step(kernel, root, [*operands, *program.buffers], [*args, *more], f"{sizes} {label}", layout)
 
     def product(self, y: Value) -> tuple[list[int], list[int], str]:
         """Operands, integers and description of a product that comes in panels."""
@@ -328,20 +349,29 @@ class Lowering:
             nodes.setdefault(id(node), node)
         return list(nodes.values())
 
-    def _map_layout(self, root: Value, nodes: list[Value]) -> str:
-        """The layout in which fewer operands need to be converted; random numbers, which are for activations, go into panels."""
-        if root.type.rank != 2 or root.type.size == 0:
-            return PLAIN
+    def _shape_in_panels(self, root: Value, nodes: list[Value]) -> tuple[int, ...] | None:
+        """The shape under which a result goes into panels; None if it does not. It does where fewer operands need to be converted
+        then, or as many and a product reads it; and random numbers, which are for activations, do."""
+        if root.type.size == 0:
+            return None
+        readers = [r for r in self._readers(root) if r is not None and r.operation is not None]
+        factors = [o for r in readers if r.operation and r.operation.name == "matmul" for o in r.operands]
+        wanted = next((o.shape for o in factors if fusion.strip(o) is root), None)
+        accesses = [fusion.access(o) for o in {id(o): o for node in nodes for o in node.operands}.values()]
+        accesses = [(base, how) for base, how in accesses if splat(base) is None]
+        random = any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes)
+        if root.type.rank != 2 and (wanted is None or random or any(how not in (DENSE, SCALAR) for _, how in accesses)):
+            return None
+        shape = root.shape if root.type.rank == 2 else wanted
+        assert shape is not None
         plain = paneled = 0
-        for operand in {id(o): o for node in nodes for o in node.operands}.values():
-            base, how = fusion.access(operand)
+        for base, how in accesses:
             if how is not DENSE or id(base) not in self.layouts or base.type.size != root.type.size:
                 continue
-            kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == root.shape}
+            kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == shape}
             plain += PLAIN not in kinds
             paneled += PANELED not in kinds
-        random = any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes)
-        return PANELED if paneled < plain or (random and paneled == plain) else PLAIN
+        return shape if paneled < plain or (paneled == plain and (random or wanted == shape)) else None
 
     def _instruction(
         self,
@@ -381,14 +411,10 @@ class Lowering:
             how = SCALAR
         if shape is None or how is SCALAR:
             return program.read(how, base.dtype, self.buffer(base))
-        if how is DENSE or how.parameter != shape[1] or self._is_unpadded(base):
+        if how is DENSE or how.parameter != shape[1]:
             full = operand if how is not DENSE else base
             return program.read(DENSE, base.dtype, self.buffer(full, PANELED, shape))
         return program.read(_in_panels(how), base.dtype, self.buffer(base))
-
-    def _is_unpadded(self, value: Value) -> bool:
-        """Whether the value lies where there is no room to read a whole panel: in a batch."""
-        return self.plan.buffers[self.buffer(value)].place == BATCH
 
     def _counted(self, value: Value) -> tuple[int, Access] | None:
         """The count along the first or last axis as a small constant, read with a period."""
@@ -490,6 +516,8 @@ def _bits(number: float, dtype: str) -> int:
 
 def _reads_densely(step: Step, buffer: int) -> bool:
     """Whether a register program reads ``buffer`` only at the element it writes, and a product before it not at all."""
+    if step.kernel == "matmul_update":
+        return buffer not in step.operands[:3]
     skip, first = {"map": (0, 0), "matmul_map": (4, 2)}.get(step.kernel, (0, -1))
     if first < 0 or buffer in step.operands[:first]:
         return False

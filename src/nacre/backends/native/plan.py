@@ -11,8 +11,10 @@ import numpy as np
 from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
-_WORTH_SHARING = 5000  # cycles; a barrier takes a few hundred
+# Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
+_WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 500
 
+ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 
 
@@ -35,33 +37,63 @@ class Step:
     args: list[int]
     label: str
     results: int = 1  # how many of the operands, the last ones, are written
+    turned: bool = False  # whether the batch runs along the panels of what the step writes, or reads
 
     @property
     def work(self) -> int:
         """Roughly, the cycles that one core needs."""
         a = self.args
-        if self.kernel in ("matmul", "matmul_map"):
+        if self.kernel.startswith("matmul"):
             return a[0] * a[1] * a[2] // 32
         if self.kernel == "map":
             return a[0] * a[1] * (a[3] + 4 * a[4]) // 16
         if self.kernel == "rows":
             return a[0] * a[1] * (a[2] + 2 * a[3]) // 8
-        if self.kernel in ("pack", "unpack", "turn"):
-            return a[-1] * a[-2]
+        if self.kernel in ("pack", "unpack", "turn", "gather"):
+            return a[1] * a[0 if self.kernel == "turn" else 2] // 4
         if self.kernel == "copy":
             return math.prod(a[6::3])
         return math.prod(a) // 4
 
-    @property
-    def shared(self) -> bool:
-        """Whether the step is worth sharing out among threads, which costs two barriers."""
-        whole = self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1)
-        return self.work > _WORTH_SHARING and not whole
+    def sharing(self, batch: int) -> int:
+        """How threads share the step, of a batch of so many rows."""
+        if self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1):
+            return ALONE
+        how = self._by_rows(batch)
+        return how if self.work > (_WORTH_SHARING if how == FREE else _WORTH_SHARING_BY_ROWS) else ALONE
+
+    def _by_rows(self, batch: int) -> int:
+        a = self.args
+        if self.turned:
+            return TURNED_ROWS
+        if self.kernel in ("matmul", "matmul_bias", "matmul_map"):
+            return BY_ROWS if a[0] == batch and not a[3] and a[2] <= a[0] else FREE
+        if self.kernel == "map":
+            rows = a[1] // PANEL if a[2] == 0 else batch
+            return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
+        at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
+        return BY_ROWS if at is not None and a[at] == batch else FREE
+
+    def whole(self) -> list[bool]:
+        """Of each operand, whether a thread that makes some rows looks beyond these rows of it."""
+        if self.kernel == "rows":
+            kinds = [self.args[7 + 3 * n] for n in range(self.args[2])]
+            inputs = [kind > 2 for kind in kinds if kind not in (5, 7)]  # matrices and vectors first, then immediates
+        elif self.kernel in ("map", "matmul_map"):
+            start = 4 if self.kernel == "matmul_map" else 0
+            kinds = [self.args[start + 7 + 4 * n] for n in range(self.args[start + 3])]
+            inputs = [kind in (1, 2) for kind in kinds if kind < 4]  # scalars and rows
+            inputs = [False, True, *inputs] if start else inputs
+        elif self.kernel in ("matmul", "matmul_bias"):
+            inputs = [self.turned, not self.turned, True][: len(self.operands) - 1]
+        else:
+            inputs = [False] * (len(self.operands) - self.results)
+        return inputs + [False] * self.results
 
 
 @dataclass
 class Plan:
-    """What the executor runs for one batch. Printable; = marks the steps that threads share."""
+    """What the executor runs for one batch. Printable; = marks the steps that threads share by rows, ~ those shared otherwise."""
 
     rows: int
     buffers: list[Buffer] = field(default_factory=list)
@@ -80,7 +112,9 @@ class Plan:
             arena_bytes=self.arena_bytes,
             first_update=self.first_update,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
-            steps=[(KERNELS[s.kernel], s.shared, s.results, s.operands, s.args) for s in self.steps],
+            steps=[
+                (KERNELS[s.kernel], s.sharing(self.rows), s.results, s.operands, s.whole(), s.args) for s in self.steps
+            ],
             emits=self.emits,
             constants=np.frombuffer(bytes(self.constants), dtype=np.uint8),
             batch_bytes=self.batch_bytes,
@@ -93,7 +127,7 @@ class Plan:
                 lines.append("  -- update --")
             labels = [self.buffers[o].label for o in step.operands]
             inputs, result = labels[: -step.results], ", ".join(labels[-step.results :])
-            mark = "=" if step.shared else " "
+            mark = " ==~"[step.sharing(self.rows)]
             lines.append(f"  {number:3}{mark}{step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
 

@@ -131,9 +131,9 @@ def _matmul(lowering: Lowering, y: Value) -> None:
     (a, b), ta = y.operands, y.attrs["transpose_a"]
     (rows, columns), inner = y.shape, a.shape[0 if ta else 1]
     operands = [lowering.buffer(b, PANELED), lowering.buffer(a, PANELED if ta else TURNED)]
-    lowering.step(
-        "matmul", y, operands, [columns, inner, rows, 0], f"{rows}x{inner}x{columns}{' A^T' * ta} B^T", TURNED
-    )
+    sizes = f"{rows}x{inner}x{columns}{' A^T' * ta} B^T"
+    step = lowering.step("matmul", y, operands, [columns, inner, rows, 0], sizes, TURNED)
+    step.turned = rows == lowering.plan.rows
 
 
 def _take(lowering: Lowering, y: Value) -> None:
