@@ -55,6 +55,19 @@ void matmul_bias(const Call& call) {
     }
 }
 
+// matmul_masked: C = A B where the mask is above 0, else 0; args = { m, k, n, transposed_a: 0 }; operands A, B, mask,
+// C.
+void matmul_masked(const Call& call) {
+  if (call.part > 0) return;
+  const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
+  const auto* mask = static_cast<const float*>(call.operands[2]);
+  auto* c = static_cast<float*>(call.operands[3]);
+  void* const operands[] = {call.operands[0], call.operands[1], c};
+  matmul({operands, call.args});
+  for (int64_t i = 0; i < size; ++i)
+    if (!(mask[i] > 0)) c[i] = 0;
+}
+
 // matmul_update: C = W - rate A^T B; args = { m, k, n, transposed_a: 1 }; operands A, B, rate, W, C.
 void matmul_update(const Call& call) {
   if (call.part > 0) return;
@@ -103,6 +116,12 @@ std::vector<size_t> extents::matmul_bias(const int64_t* args, size_t count) {
   require(count == 5 && !args[3], "matmul_bias: bad sizes");
   const auto bytes = matmul(args, 4);
   return {bytes[0], bytes[1], product({4, panels(args[2]), kPanel}), bytes[2]};
+}
+
+std::vector<size_t> extents::matmul_masked(const int64_t* args, size_t count) {
+  require(count == 4 && !args[3], "matmul_masked: bad sizes");
+  const auto bytes = matmul(args, 4);
+  return {bytes[0], bytes[1], bytes[2], bytes[2]};
 }
 
 std::vector<size_t> extents::matmul_update(const int64_t* args, size_t count) {

@@ -83,19 +83,25 @@ void gather(const Call& call) {
   const int64_t item = call.args[0], rows = call.args[1], width = call.args[2] * item;
   const auto& from = *static_cast<const Rows*>(call.operands[0]);
   auto* to = static_cast<uint8_t*>(call.operands[1]);
-  const int64_t panel = kPanel * item, whole = width / panel * panel;
-  for (int64_t r = call.begin(rows); r < call.end(rows); ++r) {
+  const int64_t panel = kPanel * item, whole = width / panel * panel, last = call.end(rows);
+  for (int64_t r = call.begin(rows); r < last; ++r) {
     const uint8_t* x = from.data + from.order[r] * width;
-    if (!call.args[3]) {
+    if (width == 4 && !call.args[3]) {
+      std::memcpy(to + r * 4, x, 4);
+    } else if (!call.args[3]) {
       std::memcpy(to + r * width, x, width);
-      continue;
+    } else {
+      // Rows lie anywhere in memory: the next one is fetched while this one is copied.
+      const uint8_t* next = from.data + from.order[r + 1 < last ? r + 1 : r] * width;
+      uint8_t* y = to + r * panel;
+      for (int64_t c = 0; c < whole; c += panel, y += rows * panel) {
+        for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(next + c + line);
+        item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
+      }
+      if (whole == width) continue;
+      std::memcpy(y, x + whole, width - whole);
+      std::memset(y + width - whole, 0, panel - (width - whole));
     }
-    uint8_t* y = to + r * panel;
-    for (int64_t c = 0; c < whole; c += panel, y += rows * panel)
-      item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
-    if (whole == width) continue;
-    std::memcpy(y, x + whole, width - whole);
-    std::memset(y + width - whole, 0, panel - (width - whole));
   }
 }
 
@@ -129,27 +135,22 @@ static void unpack_rows(const Call& call) {
 void pack(const Call& call) { call.args[0] == 1 ? pack_rows<uint8_t>(call) : pack_rows<uint32_t>(call); }
 void unpack(const Call& call) { call.args[0] == 1 ? unpack_rows<uint8_t>(call) : unpack_rows<uint32_t>(call); }
 
-// turn: args = { rows, columns, axis of the batch }; a matrix in panels into its transpose in panels, a block of 32 x
-// 32 at a time.
+// turn: args = { item bytes, rows, columns, axis of the batch }; a matrix in panels into its transpose in panels,
+// filled up with zeros.
+template <typename Item>
+static void turn_items(const Call& call) {
+  const int64_t rows = call.args[1], columns = call.args[2];
+  const auto* x = static_cast<const Item*>(call.operands[0]);
+  auto* y = static_cast<Item*>(call.operands[1]);
+  for (int64_t c = 0; c < columns; ++c)
+    for (int64_t r = 0; r < panels(rows) * kPanel; ++r)
+      y[(r / kPanel * columns + c) * kPanel + r % kPanel] =
+          r < rows ? x[(c / kPanel * rows + r) * kPanel + c % kPanel] : 0;
+}
+
 void turn(const Call& call) {
-  const int64_t rows = call.args[0], columns = call.args[1];
-  const auto* x = static_cast<const uint32_t*>(call.operands[0]);
-  auto* y = static_cast<uint32_t*>(call.operands[1]);
-  const int64_t down = panels(rows), across = panels(columns);
-  // Blocks are counted along the other axis first, so that a member's share is whole panels of the batch.
-  const bool by_rows = call.args[2] == 0;
-  const int64_t inner = by_rows ? across : down, blocks = down * across;
-  for (int64_t block = call.begin(blocks); block < call.end(blocks); ++block) {
-    const int64_t r = (by_rows ? block / inner : block % inner) * kPanel;
-    const int64_t c = (by_rows ? block % inner : block / inner) * kPanel;
-    const int64_t height = std::min(kPanel, rows - r), width = std::min(kPanel, columns - c);
-    const uint32_t* from = x + (c / kPanel * rows + r) * kPanel;
-    uint32_t* to = y + (r / kPanel * columns + c) * kPanel;
-    for (int64_t j = 0; j < width; ++j) {
-      for (int64_t i = 0; i < height; ++i) to[j * kPanel + i] = from[i * kPanel + j];
-      for (int64_t i = height; i < kPanel; ++i) to[j * kPanel + i] = 0;
-    }
-  }
+  if (call.part > 0) return;
+  call.args[0] == 1 ? turn_items<uint8_t>(call) : turn_items<uint32_t>(call);
 }
 
 // take: args = { rows, width, count }; table (rows, width), int32 indices (count) -> y (count, width). An index out of
@@ -215,8 +216,9 @@ std::vector<size_t> extents::unpack(const int64_t* args, size_t count) {
 }
 
 std::vector<size_t> extents::turn(const int64_t* args, size_t count) {
-  require(count == 3 && args[0] >= 0 && args[1] >= 0, "turn: bad sizes");
-  return {product({4, args[0], panels(args[1]), kPanel}), product({4, args[1], panels(args[0]), kPanel})};
+  require(count == 4, "turn: bad sizes");
+  const int64_t turned[] = {args[0], args[2], args[1]};
+  return {pack(args, 3)[1], pack(turned, 3)[1]};
 }
 
 std::vector<size_t> extents::take(const int64_t* args, size_t count) {

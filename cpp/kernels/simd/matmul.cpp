@@ -104,6 +104,22 @@ struct Biased {
   }
 };
 
+struct Masked {
+  float* c;
+  const float* mask;
+
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) {
+        const int64_t place = at + i * kPanel + v * kLanes;
+        store(c + place, choose(load<F>(mask + place) > 0.0f, sum[i][v], all(0.0f)));
+      }
+  }
+};
+
 struct Updated {
   float* c;
   const float* w;
@@ -253,6 +269,17 @@ void matmul_bias(const Call& call) {
   const float least = call.args[4] ? 0.0f : -__builtin_inff();
   product<false>(
       call, piece_of(call), [&](int64_t q, int64_t) { return Biased{c + q * m * kPanel, bias + q * kPanel, least}; },
+      [&](int64_t q, int64_t first, int64_t last) {
+        clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
+      });
+}
+
+void matmul_masked(const Call& call) {
+  const int64_t m = call.args[0], n = call.args[2];
+  const auto* mask = static_cast<const float*>(call.operands[2]);
+  auto* c = static_cast<float*>(call.operands[3]);
+  product<false>(
+      call, piece_of(call), [&](int64_t q, int64_t) { return Masked{c + q * m * kPanel, mask + q * m * kPanel}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
       });

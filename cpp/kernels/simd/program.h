@@ -40,14 +40,15 @@ NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t 
     const auto* bytes = static_cast<const uint8_t*>(data) + index;
     for (int64_t i = 0; i < count; ++i) lanes[i] = -static_cast<uint32_t>(bytes[i] != 0);
   } else {
-    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * 4);
+    const auto* words = static_cast<const uint32_t*>(data) + index;
+    for (int64_t i = 0; i < count; ++i) lanes[i] = words[i];
   }
 }
 
 NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
   if (item_bytes(dtype) == 4) {
     auto* to = static_cast<uint32_t*>(data) + index;
-    if (to != lanes) __builtin_memcpy(to, lanes, count * 4);
+    for (int64_t i = 0; i < count && to != lanes; ++i) to[i] = lanes[i];
     return;
   }
   const uint32_t mask = dtype == DType::bool8 ? 1 : 255;

@@ -40,16 +40,18 @@ struct RowBlock {
     const auto dtype = static_cast<DType>(input.dtype);
     if (input.kind == RowsData::vector) return widen(storage.vectors[input.reg], data, dtype, first, count);
     uint32_t* lanes = storage.matrices[input.reg];
-    for (int64_t r = 0; r < count; ++r) {
-      if (!side_by_side) {
-        for (int64_t c = 0; c < program.columns; c += kPanel)
-          widen(lanes + r * stride + c, data, dtype, place(input.kind, r, c), width(c));
-      } else {
-        uint32_t row[kPanel];
-        widen(row, data, dtype, place(input.kind, r, 0), program.columns);
-        for (int64_t c = 0; c < program.columns; ++c) lanes[c * kSide + r] = row[c];
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t c = 0; c < program.columns; c += kPanel) {
+        uint32_t wide[kPanel];
+        const uint32_t* row = static_cast<const uint32_t*>(data) + place(input.kind, r, c);
+        if (item_bytes(dtype) != 4) {
+          widen(wide, data, dtype, place(input.kind, r, c), width(c));
+          row = wide;
+        }
+        uint32_t* to = side_by_side ? lanes + r : lanes + r * stride + c;
+        const int64_t step = side_by_side ? kSide : 1;
+        for (int64_t e = 0; e < width(c); ++e) to[e * step] = row[e];
       }
-    }
   }
 
   // The way back. Panels are filled up with zeros: what lies there must not slow the next kernel down.
@@ -57,12 +59,16 @@ struct RowBlock {
     const auto dtype = static_cast<DType>(output.dtype);
     if (output.kind == RowsData::vector) return narrow(data, dtype, first, storage.vectors[output.reg], count);
     const uint32_t* lanes = storage.matrices[output.reg];
-    const bool fill_up = output.kind == RowsData::panels;
+    const int64_t step = side_by_side ? kSide : 1;
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
+        const uint32_t* from = side_by_side ? lanes + r : lanes + r * stride + c;
         uint32_t row[kPanel] = {};
-        for (int64_t e = 0; e < width(c); ++e) row[e] = side_by_side ? lanes[e * kSide + r] : lanes[r * stride + c + e];
-        narrow(data, dtype, place(output.kind, r, c), row, fill_up ? kPanel : width(c));
+        for (int64_t e = 0; e < width(c); ++e) row[e] = from[e * step];
+        if (output.kind == RowsData::panels)
+          narrow(data, dtype, place(output.kind, r, c), row, kPanel);
+        else
+          narrow(data, dtype, place(output.kind, r, c), row, width(c));
       }
   }
 
@@ -100,14 +106,22 @@ struct RowBlock {
 
   void argmax(uint32_t* to, const uint32_t* matrix) const {
     const auto* x = reinterpret_cast<const float*>(matrix);
-    const int64_t step = side_by_side ? kSide : 1;
-    for (int64_t r = 0; r < count; ++r) {
-      const float* row = x + (side_by_side ? r : r * stride);
-      int64_t best = 0;
+    for (int64_t v = 0; v < kSide && side_by_side; v += kLanes) {
+      F most = load<F>(x + v);
+      I best = {};
       for (int64_t c = 1; c < program.columns; ++c) {
-        const float a = row[best * step], b = row[c * step];
-        if (a == a && (b != b || b > a)) best = c;
+        const F next = load<F>(x + c * kSide + v);
+        const I better = (most == most) & ((next != next) | (next > most));
+        most = choose(better, next, most);
+        best = choose(better, all(static_cast<int32_t>(c)), best);
       }
+      store(to + v, best);
+    }
+    for (int64_t r = 0; r < count && !side_by_side; ++r) {
+      const float* row = x + r * stride;
+      int64_t best = 0;
+      for (int64_t c = 1; c < program.columns; ++c)
+        if (row[best] == row[best] && (row[c] != row[c] || row[c] > row[best])) best = c;
       to[r] = static_cast<uint32_t>(best);
     }
   }

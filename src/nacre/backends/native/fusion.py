@@ -81,6 +81,7 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
     inside: set[int] = set()
     weight: dict[int, int] = {}  # registers the program of a node needs
     product: set[int] = set()  # programs over the result of a matrix product, one each: they keep its shape
+    turned_products: set[int] = set()  # those over the transpose of one, in which random numbers would lie wrong
     random: set[int] = set()  # programs with random numbers, which count rows: they keep their shape
     for node in graph.nodes:
         if not is_elementwise(node):
@@ -94,13 +95,17 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                 continue
             if is_product(base):
                 fits = base.shape == node.shape and id(node) not in product
+                fits = fits and not (is_turned(base) and id(node) in random)
                 product |= {id(node)} if fits else set()
+                turned_products |= {id(node)} if fits and is_turned(base) else set()
             else:
                 fits = is_elementwise(base) and base.type.size == node.type.size and base.dtype != "uint8"
                 fits = fits and (base.shape == node.shape or id(base) not in random | product)
                 fits = fits and not (id(base) in product and id(node) in product)
+                turned = any(id(x) in turned_products for x in (base, node))
+                fits = fits and not (turned and any(id(x) in random for x in (base, node)))
                 fits = fits and weight[id(node)] + weight[id(base)] <= MAX_REGISTERS
-                for special in (random, product):
+                for special in (random, product, turned_products):
                     special |= {id(node)} if fits and id(base) in special else set()
             if fits:
                 inside.add(id(base))
@@ -109,8 +114,13 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
 
 
 def is_product(x: Value) -> bool:
-    """Whether the value is a matrix product that comes in panels, so that a program can run over it as it is made."""
-    return _is(x, "matmul") and not x.attrs["transpose_b"] and x.type.size > 0
+    """Whether the value is a matrix product, so that a program can run over it as it is made."""
+    return _is(x, "matmul") and x.type.size > 0
+
+
+def is_turned(product: Value | None) -> bool:
+    """Whether it is the transpose of a product that the kernel makes."""
+    return product is not None and bool(product.attrs["transpose_b"])
 
 
 def _is(x: Value, name: str) -> bool:
@@ -170,17 +180,24 @@ class RegisterProgram:
             flat += [MAP_OPS[op], len(self.inputs) + number, *[*places, 0, 0, 0][:3]]
         return [*flat, self._register(self.result), DTYPE_NUMBERS[dtype]]
 
-    def last_of_product(self, transposed: bool) -> tuple[str, list[int]] | None:
+    def last_of_product(self, transposed: bool, turned: bool) -> tuple[str, list[int]] | None:
         """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if
-        there is none. There is one for what each step of training does: add a bias (and cut at 0), and plain descent."""
+        there is none. There is one for what each step of training does: add a bias and cut at 0, the gradient of that, and plain
+        descent."""
         ops = [op.replace("_float32", "") for op, _ in self.instructions]
         kinds = [entry[0] for entry in self.inputs]
         operands = [o for _, o in self.instructions]
-        if not transposed and kinds == [PRODUCT, ROW] and ops in (["add"], ["add", "relu"]):
+        if not transposed and not turned and kinds == [PRODUCT, ROW] and ops in (["add"], ["add", "relu"]):
             return "matmul_bias", [int(len(ops) == 2)]
-        descent = transposed and kinds == [PRODUCT, SCALAR.kind, DENSE.kind] and ops == ["multiply", "subtract"]
-        if descent and operands[1] == [("input", 2), ("instruction", 0)]:
-            return "matmul_update", []
+        if transposed and kinds == [PRODUCT, SCALAR.kind, DENSE.kind] and ops == ["multiply", "subtract"]:
+            return ("matmul_update", []) if operands[1] == [("input", 2), ("instruction", 0)] else None
+        if not transposed and sorted(kinds) == [DENSE.kind, IMMEDIATE, PRODUCT] and ops == ["less", "select"]:
+            zero = kinds.index(IMMEDIATE)
+            wanted = [
+                [("input", zero), ("input", kinds.index(DENSE.kind))],
+                [("instruction", 0), ("input", kinds.index(PRODUCT)), ("input", zero)],
+            ]
+            return ("matmul_masked", []) if operands == wanted and self.inputs[zero][2] == 0 else None
         return None
 
     def _register(self, operand: tuple[str, int]) -> int:

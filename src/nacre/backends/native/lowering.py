@@ -56,6 +56,7 @@ class Lowering:
         self.buffers: dict[Key, int] = {}
         self.layouts: dict[int, list[Key]] = {}
         self.sharers: dict[tuple[str, bytes], int] = {}
+        self.from_data: dict[int, bool] = {}
         self.columns: dict[int, int] = {}  # buffers of columns of the data, from which rows are gathered
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
@@ -131,7 +132,7 @@ class Lowering:
             return self._gather(base, layout, shape)
         if id(base) not in self.layouts:
             assert base.operation is not None
-            MATERIALIZE[base.operation.name](self, base)
+            MATERIALIZE.get(base.operation.name, Lowering._map)(self, base)
             return self.buffer(value, layout, shape)
         if layout == PLAIN:
             return self._plain(base, key)
@@ -140,7 +141,7 @@ class Lowering:
             self.buffer(base, PANELED, shape)
         rows, columns = shape
         if other in self.buffers:
-            args = [rows, columns, 0] if layout == TURNED else [columns, rows, 1]
+            args = [item_bytes(base), *((rows, columns, 0) if layout == TURNED else (columns, rows, 1))]
             number = self._convert("turn", self.buffers[other], key, base.type, args)
             self.plan.steps[-1].turned = rows == self.plan.rows
             return number
@@ -196,6 +197,8 @@ class Lowering:
             if by_rows.reduces_rows(value) and self._rows(value):
                 continue
             if fusion.is_elementwise(value):
+                if self._comes_from_data(value):
+                    continue  # made when it is asked for: a program over rows may take it in
                 self._map(value)
             elif value.operation.name in RULES:
                 RULES[value.operation.name](self, value)
@@ -226,7 +229,18 @@ class Lowering:
     def _is_ready(self, value: Value) -> bool:
         """Whether a value can be read now."""
         made_at_once = value.operation is not None and value.operation.name in ("constant", "iota")
-        return made_at_once or id(value) in self.layouts or id(value) in self.columns
+        made_at_once = made_at_once or id(value) in self.columns or self._comes_from_data(value)
+        return made_at_once or id(value) in self.layouts
+
+    def _comes_from_data(self, value: Value) -> bool:
+        """Whether a value is computed from columns and constants alone, element by element."""
+        if id(value) not in self.from_data:
+            base = fusion.access(value)[0]
+            name = "" if base.operation is None else base.operation.name
+            known = id(base) in self.columns or name in ("constant", "iota")
+            inner = fusion.is_elementwise(base) and name != "random_uniform"
+            self.from_data[id(value)] = known or (inner and all(self._comes_from_data(o) for o in base.operands))
+        return self.from_data[id(value)]
 
     def _readers(self, value: Value) -> list[Value | None]:
         """Who reads a value, directly or through views of it; None if it is handed out."""
@@ -305,34 +319,43 @@ class Lowering:
         self.done |= {id(n) for n in nodes}
         product = next((n for n in nodes if fusion.is_product(n)), None)
         shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
-        layout = PLAIN if shape is None else PANELED
-        if shape is not None:
-            program = RegisterProgram(panels(shape[1]), shape[0] * PANEL, 0)
-        else:
+        layout = PLAIN if shape is None else TURNED if fusion.is_turned(product) else PANELED
+        if shape is None:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
+        else:
+            down, across = shape if layout == PANELED else shape[::-1]
+            program = RegisterProgram(panels(across), down * PANEL, 0)
         registers: dict[int, tuple[str, int]] = {}
         for node in nodes:
             if node is product:
                 registers[id(node)] = program.read(Access(fusion.PRODUCT), "float32", None)
                 continue
-            registers[id(node)] = self._instruction(program, node, registers, shape)
+            registers[id(node)] = self._instruction(program, node, registers, layout, shape)
         program.result = registers[id(root)]
         label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
-        if product is None:
-            key = key_of(root, layout, shape or ())
-            number = self.keep(key, self.new(padded_bytes(root.type, layout, shape or ())))
-            self.plan.steps.append(Step("map", [*program.buffers, number], program.args(root.dtype), label))
-            return
-        operands, args, sizes = self.product(product)
-        kernel, more = program.last_of_product(bool(args[3])) or ("matmul_map", program.args(root.dtype))
-        self.step(kernel, root, [*operands, *program.buffers], [*args, *more], f"{sizes} {label}", layout)
+        kernel, args, operands, turned = "map", program.args(root.dtype), program.buffers, False
+        if product is not None:
+            factors, sizes, what, turned = self.product(product)
+            kernel, more = program.last_of_product(bool(sizes[3]), turned) or ("matmul_map", args)
+            args, operands, label = [*sizes, *more], [*factors, *operands], f"{what} {label}"
+        number = self.keep(key_of(root, layout, shape or ()), self.new(padded_bytes(root.type, layout, shape or ())))
+        self.plan.steps.append(
+            Step(kernel, [*operands, number], args, label, turned=turned and root.shape[0] == self.plan.rows)
+        )
 
-    def product(self, y: Value) -> tuple[list[int], list[int], str]:
-        """Operands, integers and description of a product that comes in panels."""
-        (a, b), transposed = y.operands, y.attrs["transpose_a"]
+    def product(self, y: Value) -> tuple[list[int], list[int], str, bool]:
+        """Operands, integers and description of a product, and whether its transpose is made.
+
+        The kernel wants its right operand in panels over the columns of the result; where the graph wants the right operand
+        transposed, the transpose of the result is computed instead: then nothing as large as a weight is ever turned.
+        """
+        (a, b), transposed, turned = y.operands, y.attrs["transpose_a"], fusion.is_turned(y)
         (rows, columns), inner = y.shape, a.shape[0 if transposed else 1]
-        sizes = f"{rows}x{inner}x{columns}{' A^T' * transposed}"
-        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, int(transposed)], sizes
+        what = f"{rows}x{inner}x{columns}{' A^T' * transposed}{' B^T' * turned}"
+        if turned:
+            factors = [self.buffer(b, PANELED), self.buffer(a, PANELED if transposed else TURNED)]
+            return factors, [columns, inner, rows, 0], what, True
+        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, int(transposed)], what, False
 
     def _program_nodes(self, root: Value) -> list[Value]:
         """``root`` and the nodes inlined into it, operands first."""
@@ -378,9 +401,10 @@ class Lowering:
         program: RegisterProgram,
         node: Value,
         registers: dict[int, tuple[str, int]],
+        layout: str,
         shape: tuple[int, ...] | None,
     ) -> tuple[str, int]:
-        operands = [self._operand(program, o, registers, shape) for o in node.operands]
+        operands = [self._operand(program, o, registers, layout, shape) for o in node.operands]
         if node.operation is not None and node.operation.name == "random_uniform":
             operands.append(program.read(Access(IMMEDIATE), "uint32", None, node.attrs["stream"]))
         op = fusion.instruction(node)
@@ -391,6 +415,7 @@ class Lowering:
         program: RegisterProgram,
         operand: Value,
         registers: dict[int, tuple[str, int]],
+        layout: str,
         shape: tuple[int, ...] | None,
     ) -> tuple[str, int]:
         """A register with ``operand``; ``shape`` is that of the program if it runs over panels."""
@@ -406,15 +431,15 @@ class Lowering:
             counted = self._counted(base)
             if counted is not None and (shape is None or base.shape == shape):
                 buffer, how = counted
-                return program.read(how if shape is None else _in_panels(how), base.dtype, buffer)
+                return program.read(how if shape is None else _in_panels(how, layout), base.dtype, buffer)
         if how is DENSE and operand.type.size == 1 and program.elements * program.panels != 1:
             how = SCALAR
         if shape is None or how is SCALAR:
             return program.read(how, base.dtype, self.buffer(base))
         if how is DENSE or how.parameter != shape[1]:
             full = operand if how is not DENSE else base
-            return program.read(DENSE, base.dtype, self.buffer(full, PANELED, shape))
-        return program.read(_in_panels(how), base.dtype, self.buffer(base))
+            return program.read(DENSE, base.dtype, self.buffer(full, layout, shape))
+        return program.read(_in_panels(how, layout), base.dtype, self.buffer(base))
 
     def _counted(self, value: Value) -> tuple[int, Access] | None:
         """The count along the first or last axis as a small constant, read with a period."""
@@ -502,9 +527,10 @@ class Lowering:
             plan.buffers[number].at = offset
 
 
-def _in_panels(how: Access) -> Access:
-    """The access to a row or a column from a program that runs over panels."""
-    return Access(how.kind, PANEL)
+def _in_panels(how: Access, layout: str) -> Access:
+    """The access to a row or a column from a program that runs over panels; those of the transpose change places."""
+    other = fusion.COLUMN if how.kind == fusion.ROW else fusion.ROW
+    return Access(how.kind if layout == PANELED else other, PANEL)
 
 
 def _bits(number: float, dtype: str) -> int:

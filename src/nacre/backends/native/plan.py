@@ -12,7 +12,7 @@ from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
-_WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 500
+_WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 100
 
 ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
@@ -50,7 +50,7 @@ class Step:
         if self.kernel == "rows":
             return a[0] * a[1] * (a[2] + 2 * a[3]) // 8
         if self.kernel in ("pack", "unpack", "turn", "gather"):
-            return a[1] * a[0 if self.kernel == "turn" else 2] // 4
+            return a[1] * a[2] // 4
         if self.kernel == "copy":
             return math.prod(a[6::3])
         return math.prod(a) // 4
@@ -82,10 +82,11 @@ class Step:
         elif self.kernel in ("map", "matmul_map"):
             start = 4 if self.kernel == "matmul_map" else 0
             kinds = [self.args[start + 7 + 4 * n] for n in range(self.args[start + 3])]
-            inputs = [kind in (1, 2) for kind in kinds if kind < 4]  # scalars and rows
-            inputs = [False, True, *inputs] if start else inputs
-        elif self.kernel in ("matmul", "matmul_bias"):
-            inputs = [self.turned, not self.turned, True][: len(self.operands) - 1]
+            inputs = [kind == 1 or kind == (3 if self.turned else 2) for kind in kinds if kind < 4]  # scalars and rows
+            inputs = [self.turned, not self.turned, *inputs] if start else inputs
+        elif self.kernel in ("matmul", "matmul_bias", "matmul_masked"):
+            bias = [self.kernel == "matmul_bias"] * (self.kernel != "matmul")
+            inputs = [self.turned, not self.turned, *bias]
         else:
             inputs = [False] * (len(self.operands) - self.results)
         return inputs + [False] * self.results

@@ -122,18 +122,9 @@ def _argmax(lowering: Lowering, y: Value) -> None:
 
 
 def _matmul(lowering: Lowering, y: Value) -> None:
-    """A product. The kernel wants its right operand in panels over the columns of the result; where the graph wants the right
-    operand transposed, the transpose of the result is computed instead: then nothing as large as a weight is ever turned."""
-    if not y.attrs["transpose_b"]:
-        operands, args, sizes = lowering.product(y)
-        lowering.step("matmul", y, operands, args, sizes, PANELED)
-        return
-    (a, b), ta = y.operands, y.attrs["transpose_a"]
-    (rows, columns), inner = y.shape, a.shape[0 if ta else 1]
-    operands = [lowering.buffer(b, PANELED), lowering.buffer(a, PANELED if ta else TURNED)]
-    sizes = f"{rows}x{inner}x{columns}{' A^T' * ta} B^T"
-    step = lowering.step("matmul", y, operands, [columns, inner, rows, 0], sizes, TURNED)
-    step.turned = rows == lowering.plan.rows
+    operands, args, what, turned = lowering.product(y)
+    step = lowering.step("matmul", y, operands, args, what, TURNED if turned else PANELED)
+    step.turned = turned and y.shape[0] == lowering.plan.rows
 
 
 def _take(lowering: Lowering, y: Value) -> None:
