@@ -11,4 +11,10 @@ constexpr int64_t kPanel = 32;
 
 [[gnu::always_inline]] inline int64_t panels(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
 
+// A long chain over k can be cut into slices of whole panels, each with a sum of its own; these are its ends.
+[[gnu::always_inline]] inline int64_t slice_begin(int64_t k, int64_t slice, int64_t slices) {
+  const int64_t begin = panels(k) * slice / slices * kPanel;
+  return begin < k ? begin : k;
+}
+
 }  // namespace nacre

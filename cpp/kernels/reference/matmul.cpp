@@ -38,6 +38,23 @@ void matmul(const Call& call) {
     }
 }
 
+// matmul_slices: the product of a matrix with a single panel, as that many addends; args = { m, k, n, transposed_a: 0,
+// slices }; operands A, B, C of each slice.
+void matmul_slices(const Call& call) {
+  if (call.part > 0) return;
+  const int64_t m = call.args[0], k = call.args[1], slices = call.args[4];
+  const auto* a = static_cast<const float*>(call.operands[0]);
+  const auto* b = static_cast<const float*>(call.operands[1]);
+  for (int64_t s = 0; s < slices; ++s)
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < kPanel; ++j) {
+        float sum = 0;
+        for (int64_t p = slice_begin(k, s, slices); p < slice_begin(k, s + 1, slices); ++p)
+          sum = std::fma(a[place(i, p, m)], b[place(p, j, k)], sum);
+        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = sum;
+      }
+}
+
 // matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, transposed_a: 0, relu }. The bias has
 // room for whole panels.
 void matmul_bias(const Call& call) {
@@ -110,6 +127,14 @@ std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   const int64_t m = args[0], k = args[1], n = args[2];
   const size_t a = args[3] ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
   return {a, product({4, k, panels(n), kPanel}), product({4, m, panels(n), kPanel})};
+}
+
+std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
+  require(count == 5 && !args[3] && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
+  auto bytes = matmul(args, 4);
+  require(panels(args[2]) == 1, "matmul_slices: more than a panel");
+  bytes.resize(2 + args[4], bytes[2]);
+  return bytes;
 }
 
 std::vector<size_t> extents::matmul_bias(const int64_t* args, size_t count) {

@@ -79,29 +79,33 @@ void copy(const Call& call) {
 
 // gather: args = { item bytes, rows, items of a row, in panels }; rows of a column of the data, one below the other or
 // in panels, with zeros after the last column.
+// Shared by rows, or by columns, so that each thread has those of its part of the weights.
 void gather(const Call& call) {
   const int64_t item = call.args[0], rows = call.args[1], width = call.args[2] * item;
   const auto& from = *static_cast<const Rows*>(call.operands[0]);
   auto* to = static_cast<uint8_t*>(call.operands[1]);
-  const int64_t panel = kPanel * item, whole = width / panel * panel, last = call.end(rows);
-  for (int64_t r = call.begin(rows); r < last; ++r) {
+  const bool by_columns = call.sharing == Sharing::free && call.args[3];
+  const int64_t first = by_columns ? 0 : call.begin(rows), last = by_columns ? rows : call.end(rows);
+  const int64_t panel = kPanel * item, all = panels(call.args[2]);
+  const int64_t begin = by_columns ? call.begin(all) * panel : 0;
+  const int64_t end = by_columns ? std::min(call.end(all) * panel, width) : width;
+  const int64_t whole = begin + (end - begin) / panel * panel;
+  for (int64_t r = first; r < last; ++r) {
     const uint8_t* x = from.data + from.order[r] * width;
-    if (width == 4 && !call.args[3]) {
-      std::memcpy(to + r * 4, x, 4);
-    } else if (!call.args[3]) {
-      std::memcpy(to + r * width, x, width);
-    } else {
-      // Rows lie anywhere in memory: the next one is fetched while this one is copied.
-      const uint8_t* next = from.data + from.order[r + 1 < last ? r + 1 : r] * width;
-      uint8_t* y = to + r * panel;
-      for (int64_t c = 0; c < whole; c += panel, y += rows * panel) {
-        for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(next + c + line);
-        item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
-      }
-      if (whole == width) continue;
-      std::memcpy(y, x + whole, width - whole);
-      std::memset(y + width - whole, 0, panel - (width - whole));
+    if (!call.args[3]) {
+      width == 4 ? std::memcpy(to + r * 4, x, 4) : std::memcpy(to + r * width, x, width);
+      continue;
     }
+    // Rows lie anywhere in memory: the next one is fetched while this one is copied.
+    const uint8_t* next = from.data + from.order[r + 1 < last ? r + 1 : r] * width;
+    uint8_t* y = to + begin * rows + r * panel;
+    for (int64_t c = begin; c < whole; c += panel, y += rows * panel) {
+      for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(next + c + line);
+      item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
+    }
+    if (whole == end) continue;
+    std::memcpy(y, x + whole, end - whole);
+    std::memset(y + end - whole, 0, panel - (end - whole));
   }
 }
 

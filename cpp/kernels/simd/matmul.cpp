@@ -262,6 +262,23 @@ void matmul(const Call& call) {
   call.args[3] ? product<true>(call, piece_of(call), end, after) : product<false>(call, piece_of(call), end, after);
 }
 
+// By slices, each thread keeps its part of the weights, and of what it gathered, in its own cache.
+void matmul_slices(const Call& call) {
+  const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
+  const bool by_rows = call.sharing == Sharing::rows;
+  const int64_t first = by_rows ? call.begin(m) : 0, last = by_rows ? call.end(m) : m;
+  for (int64_t s = by_rows ? 0 : call.begin(slices); s < (by_rows ? slices : call.end(slices)); ++s) {
+    const int64_t begin = slice_begin(k, s, slices), length = slice_begin(k, s + 1, slices) - begin;
+    const int64_t piece = length > kBlock ? kRows : m;
+    auto* c = static_cast<float*>(call.operands[2 + s]);
+    const Job job{static_cast<const float*>(call.operands[0]) + begin * m,
+                  static_cast<const float*>(call.operands[1]) + begin * kPanel, m, length, storage.sums};
+    for (int64_t row = first; row < last; row += piece)
+      rows_of_panel<false>(job, row, row + piece < last ? row + piece : last, n, Stored{c});
+    clear_the_rest(c + first * kPanel, last - first, n);
+  }
+}
+
 void matmul_bias(const Call& call) {
   const int64_t m = call.args[0], n = call.args[2];
   const auto* bias = static_cast<const float*>(call.operands[2]);

@@ -123,6 +123,15 @@ def is_turned(product: Value | None) -> bool:
     return product is not None and bool(product.attrs["transpose_b"])
 
 
+def slices(product: Value) -> int:
+    """Into how many sums, added in order, the chains of a product are cut: several where a layer is long and narrow, so that
+    threads can share it. It depends on the layer alone: a row's result is the same in every batch."""
+    if product.attrs["transpose_a"] or product.attrs["transpose_b"] or product.shape[1] > PANEL:
+        return 1
+    inner = product.operands[0].shape[1]
+    return next((n for n in (8, 4, 2) if inner >= 192 * n), 1)
+
+
 def _is(x: Value, name: str) -> bool:
     return x.operation is not None and x.operation.name == name
 

@@ -132,7 +132,7 @@ class Lowering:
             return self._gather(base, layout, shape)
         if id(base) not in self.layouts:
             assert base.operation is not None
-            MATERIALIZE.get(base.operation.name, Lowering._map)(self, base)
+            MATERIALIZE.get(base.operation.name, Lowering.map)(self, base)
             return self.buffer(value, layout, shape)
         if layout == PLAIN:
             return self._plain(base, key)
@@ -199,7 +199,7 @@ class Lowering:
             if fusion.is_elementwise(value):
                 if self._comes_from_data(value):
                     continue  # made when it is asked for: a program over rows may take it in
-                self._map(value)
+                self.map(value)
             elif value.operation.name in RULES:
                 RULES[value.operation.name](self, value)
 
@@ -313,7 +313,7 @@ class Lowering:
             return program.read(by_rows.PANELED_MATRIX, dtype, self.buffer(base, PANELED, cluster.shape))
         return program.read(by_rows.PLAIN_MATRIX, dtype, self.buffer(base))
 
-    def _map(self, root: Value) -> None:
+    def map(self, root: Value) -> None:
         """A register program for ``root`` and everything inlined into it."""
         nodes = self._program_nodes(root)
         self.done |= {id(n) for n in nodes}
@@ -328,13 +328,13 @@ class Lowering:
         registers: dict[int, tuple[str, int]] = {}
         for node in nodes:
             if node is product:
-                registers[id(node)] = program.read(Access(fusion.PRODUCT), "float32", None)
+                registers[id(node)] = self._read_product(program, node)
                 continue
             registers[id(node)] = self._instruction(program, node, registers, layout, shape)
         program.result = registers[id(root)]
         label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
         kernel, args, operands, turned = "map", program.args(root.dtype), program.buffers, False
-        if product is not None:
+        if product is not None and fusion.slices(product) == 1:
             factors, sizes, what, turned = self.product(product)
             kernel, more = program.last_of_product(bool(sizes[3]), turned) or ("matmul_map", args)
             args, operands, label = [*sizes, *more], [*factors, *operands], f"{what} {label}"
@@ -342,6 +342,19 @@ class Lowering:
         self.plan.steps.append(
             Step(kernel, [*operands, number], args, label, turned=turned and root.shape[0] == self.plan.rows)
         )
+
+    def _read_product(self, program: RegisterProgram, y: Value) -> tuple[str, int]:
+        """A register with a product: as it is made, or the sum of its slices."""
+        count = fusion.slices(y)
+        if count == 1:
+            return program.read(Access(fusion.PRODUCT), "float32", None)
+        factors, sizes, what, _ = self.product(y)
+        parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
+        self.plan.steps.append(Step("matmul_slices", [*factors, *parts], [*sizes, count], what, count))
+        total = program.read(DENSE, "float32", parts[0])
+        for part in parts[1:]:
+            total = program.add("add_float32", [total, program.read(DENSE, "float32", part)])
+        return total
 
     def product(self, y: Value) -> tuple[list[int], list[int], str, bool]:
         """Operands, integers and description of a product, and whether its transpose is made.

@@ -14,6 +14,8 @@ from nacre.ir import PANEL, TensorType, Value, panels
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
 _WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 100
 
+_MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
+
 ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 
@@ -71,6 +73,8 @@ class Step:
         if self.kernel == "map":
             rows = a[1] // PANEL if a[2] == 0 else batch
             return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
+        if self.kernel == "matmul_slices" or (self.kernel == "gather" and a[3]):
+            return BY_ROWS if batch >= _MANY_ROWS else FREE
         at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
         return BY_ROWS if at is not None and a[at] == batch else FREE
 
@@ -84,6 +88,8 @@ class Step:
             kinds = [self.args[start + 7 + 4 * n] for n in range(self.args[start + 3])]
             inputs = [kind == 1 or kind == (3 if self.turned else 2) for kind in kinds if kind < 4]  # scalars and rows
             inputs = [self.turned, not self.turned, *inputs] if start else inputs
+        elif self.kernel == "matmul_slices":
+            inputs = [False, True]
         elif self.kernel in ("matmul", "matmul_bias", "matmul_masked"):
             bias = [self.kernel == "matmul_bias"] * (self.kernel != "matmul")
             inputs = [self.turned, not self.turned, *bias]

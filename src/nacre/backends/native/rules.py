@@ -122,6 +122,8 @@ def _argmax(lowering: Lowering, y: Value) -> None:
 
 
 def _matmul(lowering: Lowering, y: Value) -> None:
+    if fusion.slices(y) > 1:
+        return lowering.map(y)
     operands, args, what, turned = lowering.product(y)
     step = lowering.step("matmul", y, operands, args, what, TURNED if turned else PANELED)
     step.turned = turned and y.shape[0] == lowering.plan.rows
