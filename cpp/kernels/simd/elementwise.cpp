@@ -1,9 +1,8 @@
 // `map` on vectors: a register program is interpreted once per block of lanes, so that its registers stay in the first
 // cache.
-#include <cmath>
-
 #include "base/threefry.h"
 #include "kernels/map.h"
+#include "kernels/simd/functions.h"
 #include "kernels/simd/program.h"
 #include "kernels/simd/vector.h"
 
@@ -35,16 +34,6 @@ NACRE_INLINE void each(const Operands& o, Function function) {
       return expression;                                                          \
     });                                                                           \
   }
-// Rarely used functions go through the C library in double: what one library rounds differently from another is then
-// lost in the rounding to float, but for a few cases in a billion.
-#define NACRE_SCALAR(name, expression)                                     \
-  void name(const Operands& o) {                                           \
-    for (int64_t i = 0; i < o.lanes; ++i) {                                \
-      const double a = static_cast<const float*>(o.a)[i];                  \
-      [[maybe_unused]] const double b = static_cast<const float*>(o.b)[i]; \
-      static_cast<float*>(o.result)[i] = static_cast<float>(expression);   \
-    }                                                                      \
-  }
 
 NACRE_FLOATS(neg_float32, -a)
 NACRE_INTEGERS(neg_int32, -a)
@@ -54,15 +43,15 @@ NACRE_FLOATS(sign_float32, choose(a != a, a, to_float((a < 0.0f) - (a > 0.0f))))
 NACRE_INTEGERS(sign_int32, (a < 0) - (a > 0))
 NACRE_FLOATS(floor_float32, floor(a))
 NACRE_FLOATS(exp_float32, exp(a))
-NACRE_SCALAR(expm1_float32, ::expm1(a))
+NACRE_FLOATS(expm1_float32, expm1(a))
 NACRE_FLOATS(log_float32, log(a))
-NACRE_SCALAR(log1p_float32, ::log1p(a))
+NACRE_FLOATS(log1p_float32, log1p(a))
 NACRE_FLOATS(sqrt_float32, sqrt(a))
-NACRE_SCALAR(sin_float32, ::sin(a))
-NACRE_SCALAR(cos_float32, ::cos(a))
+NACRE_FLOATS(sin_float32, sin(a))
+NACRE_FLOATS(cos_float32, cos(a))
 NACRE_FLOATS(tanh_float32, tanh(a))
 NACRE_FLOATS(sigmoid_float32, sigmoid(a))
-NACRE_SCALAR(erf_float32, ::erf(a))
+NACRE_FLOATS(erf_float32, erf(a))
 NACRE_FLOATS(relu_float32, larger(a, all(0.0f)))
 NACRE_INTEGERS(relu_int32, choose(a > 0, a, all(0)))
 NACRE_INTEGERS(logical_not_bool, ~a)
@@ -80,7 +69,7 @@ NACRE_INTEGERS(subtract_int32, a - b)
 NACRE_FLOATS(multiply_float32, a* b)
 NACRE_INTEGERS(multiply_int32, a* b)
 NACRE_FLOATS(divide_float32, a / b)
-NACRE_SCALAR(power_float32, ::pow(a, b))
+NACRE_FLOATS(power_float32, power(a, b))
 NACRE_FLOATS(maximum_float32, larger(a, b))
 NACRE_INTEGERS(maximum_int32, choose(a > b, a, b))
 NACRE_FLOATS(minimum_float32, smaller(a, b))
