@@ -73,7 +73,7 @@ class Step:
         if self.kernel == "map":
             rows = a[1] // PANEL if a[2] == 0 else batch
             return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
-        if self.kernel == "matmul_slices" or (self.kernel == "gather" and a[3]):
+        if self.kernel == "matmul_slices" or (self.kernel == "gather" and a[-1]):
             return BY_ROWS if batch >= _MANY_ROWS else FREE
         at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
         return BY_ROWS if at is not None and a[at] == batch else FREE
