@@ -13,7 +13,8 @@ namespace nacre {
 
 namespace {
 
-constexpr int kSpins = 4000;  // about 40 microseconds: longer than most waits, shorter than a time slice
+// 10 to 40 microseconds, as long as processors pause: longer than most waits, much shorter than a time slice.
+constexpr int kSpins = 700;
 constexpr int kMaxThreads = 256;
 
 void pause() {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre import __version__, losses, metrics, optimizers
-from nacre.backends.base import State
+from nacre.backends.base import PlannedStep, State
 from nacre.configured import Configured, resolve, serialize
 from nacre.data import Dataset
 from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UnknownName, UsageError, find
@@ -171,6 +171,11 @@ class Model(Configured):
                 "The model has not been compiled.", hint='call model.compile(optimizer="sgd", loss=...) first'
             )
         return self._settings
+
+    @property
+    def targets(self) -> str | None:
+        """What the loss compares outputs with: "labels", "probabilities" or "numbers"; None if the model was not compiled."""
+        return None if self._settings is None else str(self._settings["loss"].targets)
 
     def _training(self, target: TensorType) -> Trainer:
         """The trainer for targets of this type."""
@@ -359,6 +364,27 @@ class Model(Configured):
         size = sum(w.type.nbytes for w in self.weights)
         tail = f"Total {total:,} ({_bytes(size)}), trainable {trainable:,}, not trainable {total - trainable:,}"
         print_fn("\n".join([f"Model {self.name!r}", rule, lines[0], rule, *lines[1:], rule, tail]))
+
+    def plan(
+        self, x: Any, y: Any = None, batch_size: int = 32, seconds: float = 0
+    ) -> tuple[list[PlannedStep], list[float]]:
+        """What the engine runs for a full batch of these rows, kernel by kernel: of training if there is y, else of prediction.
+
+        With ``seconds``, the time of each step is measured for about so long, in seconds; the list of times is empty without.
+        The model stays as it is. Raises `Limitation` where the backend runs no plan.
+
+        >>> import numpy as np
+        >>> import nacre
+        >>> model = nacre.Sequential([nacre.Input((64,)), nacre.layers.Dense(10, activation="relu")])
+        >>> steps, _ = model.plan(np.zeros((32, 64)))
+        >>> [step.kernel for step in steps]
+        ['gather', 'matmul_bias']
+        """
+        size = _positive("batch_size", batch_size)
+        data = Dataset(x) if y is None else self._dataset(x, y)
+        self._build_for(data)
+        trainer = self._predicting() if data.y is None else self._training(TensorType(data.y.shape))
+        return trainer.plan(data, size, seconds)
 
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         """Each layer with the shape of its output."""

@@ -445,6 +445,27 @@ def test_summary_shows_layers_and_training_settings(model: str) -> None:
     assert found["training"]["optimizer"]["config"]["learning_rate"] == 0.1
 
 
+def test_plan_shows_what_runs_and_how_long_it_takes(model: str) -> None:
+    text = invoke("plan", model, "--time").stdout
+    assert "matmul_update" in text
+    assert "the loss is known" in text
+    found = document("plan", model, "--batch-size", "16", "--time", "--json")
+    update = next(s for s in found["steps"] if s["kernel"] == "matmul_update")
+    width = {
+        name: rows.shape
+        for name, rows in zip("wb", nacre.models.load_model("run/model.safetensors").get_weights(), strict=False)
+    }["w"]
+    assert update["flops"] == width[0] * width[1] * (2 * 16 + 2)
+    assert all(step["seconds"] > 0 for step in found["steps"])
+
+
+def test_plan_of_a_prediction_takes_no_gradient(model: str) -> None:
+    before = Path("run/model.safetensors").read_bytes()
+    found = document("plan", model, "--predict", "--batch-size", "1", "--json")
+    assert not any(step["updates"] or "seconds" in step for step in found["steps"])
+    assert Path("run/model.safetensors").read_bytes() == before
+
+
 def test_summary_of_a_model_that_was_not_compiled() -> None:
     nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)]).save("plain.model")
     assert "Not compiled" in invoke("summary", "plain.model").stdout

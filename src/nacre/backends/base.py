@@ -79,6 +79,20 @@ class Block:
     columns: Sequence[Array]
 
 
+@dataclass(frozen=True)
+class PlannedStep:
+    """One kernel call of a plan. ``nbytes`` counts all operands once; a multiply-add is two ``flops``."""
+
+    kernel: str
+    results: tuple[str, ...]
+    operands: tuple[str, ...]
+    what: str
+    shared: str  # "", "by rows" or "freely"
+    updates: bool  # runs when the loss is known
+    flops: int
+    nbytes: int
+
+
 class Executable(Protocol):
     """A program made ready to run."""
 

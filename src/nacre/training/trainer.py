@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.backends import native, reference
-from nacre.backends.base import Block, Executable, Feed, Program, State, check_order
+from nacre.backends.base import Block, Executable, Feed, PlannedStep, Program, State, check_order
 from nacre.data import Dataset
-from nacre.errors import NonFiniteLossError, find
+from nacre.errors import Limitation, NonFiniteLossError, find
 from nacre.ops import next_seed
 from nacre.training.callbacks import Callbacks, Logs
 from nacre.training.history import History
@@ -133,7 +134,45 @@ class Trainer:
         callbacks.call("on_predict_end", {})
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
+    def plan(self, data: Dataset, batch_size: int, seconds: float = 0) -> tuple[list[PlannedStep], list[float]]:
+        """The steps of the plan for full batches of ``data``, of training if there is a goal, else of prediction; and the time of
+        each in seconds, measured for about ``seconds``, none if that is 0. Weights and optimizer are left as they were."""
+        kind = "train" if self.goal is not None and data.y is not None else "predict"
+        x, y = _row_types(data)
+        executable = self.executable(kind, (min(batch_size, len(data)),), x, y if kind == "train" else None)
+        if not isinstance(executable, native.NativeExecutable):
+            raise Limitation("Only the native backend runs plans.", hint='compile with backend="native"')
+        steps = executable.plans[executable.program.rows].described()
+        if not seconds:
+            return steps, []
+        kept = {name: memory.read().copy() for name, memory in self.state.items()}
+        rows = np.arange(len(data) // executable.program.rows * executable.program.rows)
+        block = Block([c for c in ([data.x, data.y] if kind == "train" else [data.x]) if c is not None])
+        count, begin, executable.seconds = 0, time.perf_counter(), np.zeros(len(steps))
+        try:
+            while time.perf_counter() - begin < seconds:
+                feed = Feed(executable.program, len(rows))
+                executable.run(self.state, block, rows, self._schedule(kind, len(feed.batches)), feed)
+                count += len(feed.batches)
+            return steps, (executable.seconds / count).tolist()
+        finally:
+            executable.seconds = None
+            for name, array in kept.items():
+                self.state[name].write(array)
+
     # -------------------------------------------------------------- running
+
+    def _schedule(self, kind: str, steps: int) -> dict[str, Array]:
+        """The numbers of the next steps."""
+        if kind != "train":
+            return {}
+        assert self.goal is not None
+        optimizer = self.goal.optimizer
+        return {
+            "learning_rate": optimizer.rates(steps),
+            "seed": np.full(steps, self.seed, dtype=np.uint32),
+            "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
+        }
 
     def _sweep(
         self,
@@ -175,18 +214,9 @@ class Trainer:
     ) -> tuple[dict[str, Array], bool]:
         feed = Feed(executable.program, len(order))
         steps = len(feed.batches)
-        schedule: dict[str, Array] = {}
-        if kind == "train":
-            assert self.goal is not None
-            optimizer = self.goal.optimizer
-            schedule = {
-                "learning_rate": optimizer.rates(steps),
-                "seed": np.full(steps, self.seed, dtype=np.uint32),
-                "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
-            }
         try:
             with callbacks.watching(feed, lambda: tally.figures(feed)):
-                emits = executable.run(self.state, block, check_order(order), schedule, feed)
+                emits = executable.run(self.state, block, check_order(order), self._schedule(kind, steps), feed)
         finally:
             if kind == "train":
                 assert self.goal is not None

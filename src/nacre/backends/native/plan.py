@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nacre.backends.base import PlannedStep
 from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
@@ -56,6 +57,21 @@ class Step:
         if self.kernel == "copy":
             return math.prod(a[6::3])
         return math.prod(a) // 4
+
+    @property
+    def flops(self) -> int:
+        """Operations on numbers, a multiply-add counting as two; those that only move numbers are none."""
+        a = self.args
+        if self.kernel.startswith("matmul"):
+            size, rest = a[0] * a[2], a[4:]
+            after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 1}.get(self.kernel, 0)
+            return size * (2 * a[1] + (rest[4] if self.kernel == "matmul_map" else after))
+        if self.kernel == "map":
+            return a[0] * a[1] * a[4]
+        if self.kernel == "rows":
+            kinds = a[7 + 3 * a[2] : 7 + 3 * a[2] + 6 * a[3] : 6]
+            return sum(a[0] * (1 if kind == 1 else a[1]) for kind in kinds if kind < 6)
+        return math.prod(a) if self.kernel.startswith("reduce") else 0
 
     def sharing(self, batch: int) -> int:
         """How threads share the step, of a batch of so many rows."""
@@ -127,15 +143,26 @@ class Plan:
             batch_bytes=self.batch_bytes,
         )
 
+    def described(self) -> list[PlannedStep]:
+        """The steps, for people and programs to look at."""
+        found = []
+        for number, step in enumerate(self.steps):
+            labels = tuple(self.buffers[o].label for o in step.operands)
+            nbytes = sum(self.buffers[o].nbytes for o in dict.fromkeys(step.operands))
+            shared = ("", "by rows", "by rows", "freely")[step.sharing(self.rows)]
+            inputs, results = labels[: -step.results], labels[-step.results :]
+            updates = number >= self.first_update
+            found.append(PlannedStep(step.kernel, results, inputs, step.label, shared, updates, step.flops, nbytes))
+        return found
+
     def __str__(self) -> str:
         lines = [f"plan: {self.rows} rows, {self.arena_bytes:,} bytes of arena, {len(self.constants):,} of constants"]
-        for number, step in enumerate(self.steps):
+        for number, step in enumerate(self.described()):
             if number == self.first_update:
                 lines.append("  -- update --")
-            labels = [self.buffers[o].label for o in step.operands]
-            inputs, result = labels[: -step.results], ", ".join(labels[-step.results :])
-            mark = " ==~"[step.sharing(self.rows)]
-            lines.append(f"  {number:3}{mark}{step.kernel:<12} {result} <- {', '.join(inputs)}   {step.label}".rstrip())
+            mark = {"": " ", "by rows": "=", "freely": "~"}[step.shared]
+            names = f"{', '.join(step.results)} <- {', '.join(step.operands)}"
+            lines.append(f"  {number:3}{mark}{step.kernel:<12} {names}   {step.what}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
 
 
