@@ -33,6 +33,7 @@ from nacre.layers.layer import Shape, numbers
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
+from nacre.training.checkpoint import HISTORY_PREFIX
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
 from nacre.training.trainer import EVALUATION_ROWS
@@ -629,7 +630,7 @@ class Sequential(Model):
 
 
 def load_model(path: str | Path) -> Sequential:
-    """The model that `Model.save` wrote, compiled as it was, ready to go on.
+    """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
 
     Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
     is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
@@ -641,7 +642,7 @@ def load_model(path: str | Path) -> Sequential:
         described = json.loads(metadata["nacre"])
         if described["format"] != _FORMAT:
             raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
-        return _restore(described, tensors)
+        return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(HISTORY_PREFIX)})
     except ModelFileError:
         raise
     except (NacreError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -56,6 +56,7 @@ class Stream:
         self.steps = len(batches) if steps is None and isinstance(batches, Sized) else steps
         self.drawn = 0  # batches handed out since the iterable began; one more may be ready
         self._iterator: Iterator[Any] | None = None
+        self._used = False  # for a pass; otherwise the iterator stands where the next pass begins
         self._ready: Dataset | None = None
         self.first: Dataset | None = None
         if not self.begin():
@@ -63,12 +64,14 @@ class Stream:
 
     def begin(self) -> bool:
         """Get ready for a pass. Whether there is a batch for it."""
-        if self._ready is None and (self._iterator is None or not self._goes_on):
-            self._iterator, self.drawn = self._items(), 0
+        if self._iterator is None or (self._used and not self._goes_on):
+            self._iterator, self._ready, self.drawn = self._items(), None, 0
+        self._used = False
         return self._look()
 
     def batches(self, done: int = 0) -> Iterator[Dataset]:
         """The batches of a pass of which ``done`` are done already. Warns when there are fewer than ``steps``."""
+        self._used = True
         while done != self.steps and (batch := self._take()) is not None:
             done += 1
             yield batch

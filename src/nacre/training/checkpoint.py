@@ -21,7 +21,8 @@ KEPT = 2  # the newest, and the one before in case the newest is damaged
 REST = 10.0  # seconds at least between two checkpoints that are paced by the clock
 SHARE = 0.01  # of the time that they may take
 
-_PLACE = "nacre.place"  # beside "nacre", where any model file has its description
+HISTORY_PREFIX = "checkpoint/history/"  # of tensors; weights are called layer/weight, with one slash
+_PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file has its description
 
 
 class Checkpoints(Callback):
@@ -32,6 +33,7 @@ class Checkpoints(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.begun_at: int | None = None  # the step from which the training went on
         self._terms: dict[str, Any] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -46,14 +48,16 @@ class Checkpoints(Callback):
                 tensors, metadata = safetensors.read(path)
             except ModelFileError as error:
                 reason = str(error).splitlines()[0]
-                warnings.warn(f"A checkpoint is damaged and the one before is used. {reason}", stacklevel=2)
+                warnings.warn(f"A checkpoint is damaged; going on from the one before. {reason}", stacklevel=2)
                 continue
             self._go_on_from(path, tensors, metadata)
-            return
+            break
+        self.begun_at = self.model.optimizer.iterations
 
     def save(self) -> None:
         """Write a checkpoint of this moment, then remove those before the last."""
         described, tensors = self.model.snapshot()
+        tensors |= {HISTORY_PREFIX + name: array for name, array in self.position.history.columns().items()}
         place = json.dumps(self.position.state() | {"terms": self._terms})
         path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
         safetensors.write(path, tensors, {"nacre": json.dumps(described), _PLACE: place})
@@ -86,7 +90,10 @@ class Checkpoints(Callback):
                     other,
                     "go on with the same model, settings and data; or begin in another folder",
                 )
-            self.position.move(place)
+            past = {
+                n.removeprefix(HISTORY_PREFIX): tensors.pop(n) for n in list(tensors) if n.startswith(HISTORY_PREFIX)
+            }
+            self.position.move(place, past)
             self.model.revert(described, tensors)
         except NacreError:
             raise
@@ -127,7 +134,7 @@ class BackupAndRestore(Checkpoints):
             raise UsageError(f"save_freq is 'epoch' or a number of batches from 1 on, got {save_freq!r}.")
         super().__init__(Path(backup_dir))
         self.backup_dir, self.save_freq, self.delete_checkpoint = backup_dir, save_freq, delete_checkpoint
-        self._saved = 0  # the step of the last checkpoint
+        self._saved = 0  # at which step
 
     def stride(self, kind: str) -> int | None:
         """The batches that are left until the next checkpoint."""

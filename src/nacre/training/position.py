@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,11 +63,10 @@ class Tally:
         sums = {name: array.tolist() for name, array in self.sums.items()}
         return {"steps": self.steps, "rows": self.rows, "loss": self.loss, "sums": sums}
 
-    def restored(self, state: Mapping[str, Any]) -> Self:
-        """These sums set to what `state` gave."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` gave."""
         self.steps, self.rows, self.loss = int(state["steps"]), int(state["rows"]), float(state["loss"])
         self.sums = {name: np.asarray(state["sums"][name], np.float64) for name in self.metrics if self.steps}
-        return self
 
 
 @dataclass
@@ -93,18 +92,18 @@ class Position:
         return {"batch_size": self.batch_size, "shuffle": self.shuffle, "data": data, "validation_data": validation}
 
     def state(self) -> dict[str, Any]:
-        """The place, as JSON can hold it."""
+        """The place, as JSON can hold it, without the history."""
         passed = self.data.place(self.tally.steps) if isinstance(self.data, Stream) else 0
-        past = {"epoch": self.history.epoch, "history": self.history.history}
-        return {"epoch": self.epoch, "passed": passed, "tally": self.tally.state(), "history": past}
+        return {"epoch": self.epoch, "passed": passed, "tally": self.tally.state()}
 
-    def move(self, state: Mapping[str, Any]) -> None:
-        """Go to the place that `state` gave. Raises `DataError` for a stream that does not reach so far."""
-        epoch, past = int(state["epoch"]), state["history"]
-        epochs = [int(n) for n in past["epoch"]]
-        figures = {str(name): [float(n) for n in values] for name, values in past["history"].items()}
-        self.tally.restored(state["tally"])
-        self.epoch, self.history.epoch, self.history.history = epoch, epochs, figures
+    def move(self, state: Mapping[str, Any], past: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go to the place that `state` gave, with the history that `History.columns` gave.
+
+        Raises `DataError` for a stream that does not reach so far.
+        """
+        self.epoch = int(state["epoch"])
+        self.tally.restore(state["tally"])
+        self.history.restore(past)
         if isinstance(self.data, Stream):
             self.data.skip(int(state["passed"]))
 

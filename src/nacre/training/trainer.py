@@ -89,8 +89,8 @@ class Trainer:
         callbacks.follow(position)
         callbacks.call("on_train_begin", {})
         for epoch in range(position.epoch, epochs.stop):
-            if isinstance(data, Stream) and not data.begin():
-                break
+            if isinstance(data, Stream) and not position.tally.steps and not data.begin():
+                break  # it ran out
             callbacks.call("on_epoch_begin", epoch, {})
             logs = self.epoch(data, batch_size, shuffle, callbacks, position.tally, epoch)
             if validation is not None:
