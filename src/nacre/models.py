@@ -242,7 +242,7 @@ class Model(Configured):
     def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
         """Demand that the targets fit the outputs: the loss says so, on types alone."""
         assert data.y is not None
-        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), str(data.y.dtype)))
+        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), data.columns[1].dtype))
         loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in self.output_shape[1:])))))
 
     def _build_for(self, data: Dataset) -> Dataset:

@@ -209,9 +209,10 @@ def _fit(
         model.fit(data.x, data.y, settings.batch_size, settings.epochs, verbose, [checkpoints], validation_data=pair)
         seconds = time.perf_counter() - begun
     except KeyboardInterrupt:
-        steps = f"{model.optimizer.iterations:,} steps"
-        go_on = f"To go on: nacre resume {shlex.quote(str(run.folder))}"
-        raise KeyboardInterrupt(f"Stopped after {steps}. The model as it is now: {run.model}\n{go_on}") from None
+        steps, folder = f"{model.optimizer.iterations:,} steps", shlex.quote(str(run.folder))
+        raise KeyboardInterrupt(
+            f"Stopped after {steps}. To go on: nacre resume {folder}\nThe model as it is now: {run.model}"
+        ) from None
     finally:
         if checkpoints.begun_at is not None and model.history is not None:
             model.save(run.model)

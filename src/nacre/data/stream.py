@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import array
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 from nacre.data.dataset import Dataset, described
 from nacre.errors import DataError, DTypeError, NacreError, ShapeError
 
 # Iterables that are one array or one mistake, but no batches.
-_NO_STREAMS = (tuple, str, bytes, bytearray, memoryview, range, array.array, Mapping, Set)
+_NO_STREAMS = (Sequence, Mapping, Set)
 _ARRAYS = ("__array__", "__array_interface__", "to_numpy")
 
 
@@ -150,10 +149,9 @@ class Stream:
         """The batch, if its rows are of the types of those of the first."""
         self.first = self.first or batch
         for column, first in zip(batch.columns, self.first.columns, strict=True):
-            found, expected = column.array, first.array
-            facts = {"found": described(found), "expected": described(expected[:0]).replace("[0", "[rows")}
-            if found.shape[1:] != expected.shape[1:]:
+            facts = {"found": described(column.array), "expected": described(first.array[:0]).replace("[0", "[rows")}
+            if column.array.shape[1:] != first.array.shape[1:]:
                 raise ShapeError(f"Its rows of {column.name} have another shape than those of the first.", facts)
-            if found.dtype != expected.dtype:
+            if column.dtype != first.dtype:
                 raise DTypeError(f"Its {column.name} has another dtype than that of the first.", facts)
         return batch

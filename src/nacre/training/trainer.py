@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Executable, Feed, Program, State, check_order
-from nacre.data import Dataset, Stream
+from nacre.data import Column, Dataset, Stream
 from nacre.errors import NonFiniteLossError, find
 from nacre.ops import next_seed
 from nacre.training.callbacks import Callbacks
@@ -33,6 +33,7 @@ Array = npt.NDArray[Any]
 BACKENDS: dict[str, Callable[[Program], Executable]] = {"native": native.compile, "reference": reference.compile}
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
+_TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
 EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing but the speed
 
 
@@ -152,24 +153,27 @@ class Trainer:
         if isinstance(data, Stream):
             data.begin()
             for batch in data.batches(tally.steps):
-                yield self._block(tally.kind, batch, (len(batch),)), np.arange(len(batch))
+                executable = self._executable_for(tally.kind, batch, len(batch))
+                yield executable, Block([c.array for c in _columns(tally.kind, batch)]), np.arange(len(batch))
             return
+        executable, columns = self._executable_for(tally.kind, data, batch_size), _columns(tally.kind, data)
         order = self._order(len(data), shuffle, tally.steps)[tally.steps * batch_size :]
-        if len(order) or not tally.steps:
-            yield self._block(tally.kind, data, _sizes(len(data), batch_size) or (1,)), order
+        if not all(column.ready for column in columns):
+            for rows in _gathered(order, columns, batch_size):
+                yield executable, Block([column.take(rows) for column in columns]), np.arange(len(rows))
+        elif len(order) or not tally.steps:
+            yield executable, Block([column.array for column in columns]), order
 
-    def _block(self, kind: str, data: Dataset, sizes: tuple[int, ...]) -> tuple[Executable, Block]:
-        x, y = _row_types(data)
-        columns = data.columns[:1] if kind == "predict" else data.columns
-        executable = self.executable(kind, sizes, x, None if kind == "predict" else y)
-        return executable, Block([column.array for column in columns])
+    def _executable_for(self, kind: str, data: Dataset, batch_size: int) -> Executable:
+        x, *y = (RowType(column.array.shape[1:], column.dtype) for column in _columns(kind, data))
+        return self.executable(kind, _sizes(len(data), batch_size) or (1,), x, y[0] if y else None)
 
     def _sweep(
         self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
     ) -> Logs:
         """Run over blocks, each in one piece, or in shorter ones when a callback wants to be called in between."""
         kind = tally.kind
-        for (executable, block), order in blocks:
+        for executable, block, order in blocks:
             while True:
                 stride = callbacks.stride(kind)
                 piece = order if stride is None else order[: stride * executable.program.rows]
@@ -224,7 +228,7 @@ class Trainer:
         return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64))).permutation(rows)
 
 
-_Block = tuple[tuple[Executable, Block], npt.NDArray[np.int64]]  # what runs, over what, in which order
+_Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 
 
 def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
@@ -233,8 +237,15 @@ def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
     return tuple(n for n in (full, rest) if n)
 
 
-def _row_types(data: Dataset) -> tuple[RowType, RowType | None]:
-    def row(column: Array) -> RowType:
-        return RowType(column.shape[1:], str(column.dtype))
+def _columns(kind: str, data: Dataset) -> tuple[Column, ...]:
+    """The columns that a program of a kind takes."""
+    return data.columns[:1] if kind == "predict" else data.columns
 
-    return row(data.x), row(data.y) if data.y is not None else None
+
+def _gathered(
+    order: npt.NDArray[np.int64], columns: tuple[Column, ...], batch_size: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """``order`` in parts of whole batches, each of about `_TAKEN` elements."""
+    widest = max(math.prod(column.array.shape[1:]) for column in columns)
+    rows = batch_size * max(1, _TAKEN // max(1, batch_size * widest))
+    return (order[first : first + rows] for first in range(0, len(order), rows))
