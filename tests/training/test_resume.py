@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,19 +159,16 @@ def test_a_process_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path
 
 
 def test_checkpoints_change_no_bit_and_draw_no_random_number(tmp_path: Path) -> None:
+    def next_model() -> Sequential:
+        return Sequential([Input((4,)), layers.Dense(3)])
+
     straight = make()
-    expected = fit(straight)
-    after = np.random.default_rng(0), make(seed=3)
+    expected, after = fit(straight), digest(next_model())
     saved = make()
-    found = fit(saved, BackupAndRestore(tmp_path, save_freq=1))
-    another = Sequential([Input((4,)), layers.Dense(3)])  # its weights are the next that are drawn
-    del after
-    again = make()
-    fit(again)
-    other = Sequential([Input((4,)), layers.Dense(3)])
+    found, after_saving = fit(saved, BackupAndRestore(tmp_path, save_freq=1)), digest(next_model())
     assert digest(saved) == digest(straight)
     assert found.history == expected.history
-    assert digest(another) == digest(other)
+    assert after_saving == after
 
 
 def test_sums_do_not_depend_on_the_pieces() -> None:
@@ -212,6 +210,26 @@ def test_the_same_model_goes_on_after_ctrl_c(tmp_path: Path) -> None:
         fit(model, BackupAndRestore(tmp_path, 2), Stop())
     fit(model, BackupAndRestore(tmp_path, 2))
     assert digest(model) == digest(straight)
+
+
+@pytest.mark.parametrize("piece", [None, 1, 4])
+def test_a_pass_is_watched_as_a_whole_however_it_is_cut(tmp_path: Path, piece: int | None) -> None:
+    class Watches(Callback):
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        @contextmanager
+        def watching(self, look: Callable[[], Tally]) -> Iterator[None]:
+            before = look()
+            yield
+            after = look()
+            self.seen.append((after.kind, before.rows, after.rows, after.total, after.figures()))
+
+    watches = Watches()
+    backup = [] if piece is None else [BackupAndRestore(tmp_path, piece)]
+    history = fit(make(), watches, *backup, epochs=1, validation_split=0.1).history
+    trained, tested = ({"loss": history[f"{p}loss"][0], "accuracy": history[f"{p}accuracy"][0]} for p in ("", "val_"))
+    assert watches.seen == [("train", 0, 38, 38, trained), ("test", 0, 5, 5, tested)]
 
 
 # ------------------------------------------------------------------ files

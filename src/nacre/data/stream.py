@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
-from nacre.data.dataset import Dataset, described
+from nacre.data.dataset import Column, Dataset, described
 from nacre.errors import DataError, DTypeError, NacreError, ShapeError
 
 # Iterables that are one array or one mistake, but no batches.
@@ -149,9 +149,14 @@ class Stream:
         """The batch, if its rows are of the types of those of the first."""
         self.first = self.first or batch
         for column, first in zip(batch.columns, self.first.columns, strict=True):
-            facts = {"found": described(column.array), "expected": described(first.array[:0]).replace("[0", "[rows")}
             if column.array.shape[1:] != first.array.shape[1:]:
-                raise ShapeError(f"Its rows of {column.name} have another shape than those of the first.", facts)
+                raise ShapeError(
+                    f"Its rows of {column.name} have another shape than those of the first.", _both(column, first)
+                )
             if column.dtype != first.dtype:
-                raise DTypeError(f"Its {column.name} has another dtype than that of the first.", facts)
+                raise DTypeError(f"Its {column.name} has another dtype than that of the first.", _both(column, first))
         return batch
+
+
+def _both(column: Column, first: Column) -> dict[str, str]:
+    return {"found": described(column.array), "expected": described(first.array[:0]).replace("[0", "[rows")}

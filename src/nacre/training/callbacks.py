@@ -87,7 +87,7 @@ class Callback:
         return 1 if any(getattr(type(self), h) is not getattr(Callback, h) for h in _BATCH_HOOKS[kind]) else None
 
     def watching(self, look: Callable[[], Tally]) -> AbstractContextManager[None]:
-        """A context around each native call; meanwhile ``look()`` tells what the pass over the data has come to."""
+        """A context around each pass over data; meanwhile ``look()`` tells, to any thread, what it has come to."""
         return nullcontext()
 
 

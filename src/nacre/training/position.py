@@ -30,9 +30,11 @@ class Tally:
         self.steps = self.rows = 0
         self.loss = 0.0
         self.sums: dict[str, npt.NDArray[np.float64]] = {}
+        self.growing: Feed | None = None  # what is running at the moment
 
     def add(self, feed: Feed, steps: int) -> None:
         """The first ``steps`` steps of a feed, one after the other, so that it does not matter how a pass is cut into feeds."""
+        self.growing = None
         if not steps:
             return
         batches = np.asarray(feed.batches[:steps], dtype=np.float64)
@@ -45,11 +47,12 @@ class Tally:
         self.steps += steps
         self.rows += int(batches.sum())
 
-    def now(self, feed: Feed) -> Tally:
-        """The sums with those of a feed that is still growing."""
+    def now(self) -> Tally:
+        """The sums with those of the steps that are done of what is running; others may ask for it meanwhile."""
         tally = copy(self)
         tally.sums = dict(self.sums)
-        tally.add(feed, int(feed.done[0]))
+        if tally.growing is not None:
+            tally.add(tally.growing, int(tally.growing.done[0]))
         return tally
 
     def figures(self) -> Logs:

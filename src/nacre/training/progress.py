@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nacre.errors import UsageError
@@ -45,19 +45,22 @@ class ProgressBar(Callback):
     @contextmanager
     def watching(self, look: Callable[[], Tally]) -> Iterator[None]:
         """A bar that follows the counters from a thread of its own; the run is not asked."""
+        before = look().rows
+        with self._followed(look) if self.bar and self.title else nullcontext():
+            yield
+        after = look()
+        self.rows += after.rows - before if after.kind == "train" else 0
+
+    @contextmanager
+    def _followed(self, look: Callable[[], Tally]) -> Iterator[None]:
         over = threading.Event()
         thread = threading.Thread(target=self._follow, args=(over, look), daemon=True)
-        before = look().rows
-        if self.bar and self.title:
-            thread.start()
+        thread.start()
         try:
             yield
         finally:
             over.set()
-            if thread.is_alive():
-                thread.join()
-            tally = look()
-            self.rows += tally.rows - before if tally.kind == "train" else 0
+            thread.join()
 
     def _follow(self, over: threading.Event, look: Callable[[], Tally]) -> None:
         """Draw until it is over; what is over at the first look is not drawn at all."""

@@ -172,21 +172,21 @@ class Trainer:
         self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
     ) -> Logs:
         """Run over blocks, each in one piece, or in shorter ones when a callback wants to be called in between."""
-        kind = tally.kind
-        for executable, block, order in blocks:
-            while True:
-                stride = callbacks.stride(kind)
-                piece = order if stride is None else order[: stride * executable.program.rows]
-                callbacks.call(f"on_{kind}_batch_begin", tally.steps, {})
-                emits, whole = self._run(executable, block, piece, callbacks, tally)
-                if outputs is not None:
-                    outputs.append(emits["output"])
-                callbacks.call(f"on_{kind}_batch_end", tally.steps - 1, tally.figures())
-                if not whole or (kind == "train" and callbacks.stopped):
-                    return tally.figures()
-                order = order[len(piece) :]
-                if not len(order):
-                    break
+        with callbacks.watching(tally.now):
+            for executable, block, order in blocks:
+                while True:
+                    stride = callbacks.stride(tally.kind)
+                    piece = order if stride is None else order[: stride * executable.program.rows]
+                    callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
+                    emits, whole = self._run(executable, block, piece, tally)
+                    if outputs is not None:
+                        outputs.append(emits["output"])
+                    callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
+                    if not whole or (tally.kind == "train" and callbacks.stopped):
+                        return tally.figures()
+                    order = order[len(piece) :]
+                    if not len(order):
+                        break
         return tally.figures()
 
     def _run(
@@ -194,7 +194,6 @@ class Trainer:
         executable: Executable,
         block: Block,
         order: npt.NDArray[np.int64],
-        callbacks: Callbacks,
         tally: Tally,
     ) -> tuple[dict[str, Array], bool]:
         feed = Feed(executable.program, len(order))
@@ -208,9 +207,9 @@ class Trainer:
                 "seed": np.full(steps, self.seed, dtype=np.uint32),
                 "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
             }
+        tally.growing = feed
         try:
-            with callbacks.watching(lambda: tally.now(feed)):
-                emits = executable.run(self.state, block, check_order(order), schedule, feed)
+            emits = executable.run(self.state, block, check_order(order), schedule, feed)
         finally:
             if tally.kind == "train":
                 assert self.goal is not None
