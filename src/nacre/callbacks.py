@@ -1,6 +1,7 @@
 """Callbacks, where Keras has them."""
 
 from nacre.training.callbacks import Callback
+from nacre.training.checkpoint import BackupAndRestore
 from nacre.training.history import History
 
-__all__ = ["Callback", "History"]
+__all__ = ["BackupAndRestore", "Callback", "History"]

@@ -14,8 +14,17 @@ import numpy.typing as npt
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
 from nacre.configured import Configured, resolve, serialize
-from nacre.data import Dataset
-from nacre.errors import ModelFileError, NacreError, NotBuiltError, ShapeError, UnknownName, UsageError, find
+from nacre.data import Dataset, Stream, is_stream
+from nacre.errors import (
+    Limitation,
+    ModelFileError,
+    NacreError,
+    NotBuiltError,
+    ShapeError,
+    UnknownName,
+    UsageError,
+    find,
+)
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Value
@@ -24,6 +33,7 @@ from nacre.layers.layer import Shape, numbers
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
+from nacre.training.checkpoint import HISTORY_PREFIX
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
 from nacre.training.trainer import EVALUATION_ROWS
@@ -209,8 +219,22 @@ class Model(Configured):
     def _dataset(self, x: Any, y: Any) -> Dataset:
         """Checked data for training or evaluation."""
         if y is None:
-            raise UsageError("Targets are missing.", hint="pass y")
-        data = Dataset(x, y)
+            raise UsageError("Targets are missing.", hint="pass y; or batches (x, y) as x, from a list or a generator")
+        return self._fitting(Dataset(x, y))
+
+    def _source(self, x: Any, y: Any, steps: int | None, targets: bool = True) -> Dataset | Stream:
+        """Checked arrays, or batches that are checked as they come; ``steps`` of them make a pass."""
+        if y is None and is_stream(x):
+            return Stream(x, self._fitting if targets else self._build_for, steps, targets)
+        if steps is not None:
+            raise Limitation(
+                "A number of steps was given, but arrays are always gone through as a whole.",
+                hint="leave it out; or pass batches (x, y) as x, from a list or a generator",
+            )
+        return self._dataset(x, y) if targets else self._build_for(Dataset(x, allow_empty=True))
+
+    def _fitting(self, data: Dataset) -> Dataset:
+        """The data, checked against inputs, outputs and loss."""
         self._build_for(data)
         loss: losses.Loss = self._compiled["loss"]
         if loss.targets == "labels":
@@ -223,14 +247,16 @@ class Model(Configured):
     def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
         """Demand that the targets fit the outputs: the loss says so, on types alone."""
         assert data.y is not None
-        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), str(data.y.dtype)))
+        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), data.columns[1].dtype))
         loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in self.output_shape[1:])))))
 
-    def _build_for(self, data: Dataset) -> None:
+    def _build_for(self, data: Dataset) -> Dataset:
+        """The data, which the model can take; if it has no weights yet, they are made for it."""
         if not self.built:
             self.build((None, *data.x.shape[1:]))
         first = (self.layers or self._stack)[0]
         data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
+        return data
 
     # -------------------------------------------------------------- fit, evaluate, predict
 
@@ -243,40 +269,65 @@ class Model(Configured):
         verbose: str | int = "auto",
         callbacks: Iterable[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
     ) -> History:
         """Train on x (n, ...) and y for ``epochs`` passes in batches of ``batch_size`` (32), shuffled anew for each pass.
 
         ``validation_split`` takes the last fraction of the rows, before shuffling. Ctrl-C raises `KeyboardInterrupt` and leaves
         the model after a whole number of steps. Returns the `History`. Raises `DataError`, `ShapeError` or `DTypeError` for data
         that does not fit, before anything changes, and `NonFiniteLossError` if training diverges.
+
+        x may also be an iterable of batches (x, y): a generator, a list of pairs, or an object with ``__iter__``. Each batch is
+        checked as it comes, and is one step, in the order in which it comes. A pass takes ``steps_per_epoch`` batches, and the
+        next goes on from there; left out, a pass takes all batches, so a generator, which can be gone through once, is good for
+        one pass, and one that never ends needs ``steps_per_epoch``. ``validation_data`` is (x, y) or such an iterable. Training
+        ends early, with a warning, when a generator runs out.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> batches = ((np.ones((8, 3)), np.zeros(8)) for _ in range(100))
+        >>> history = model.fit(batches, epochs=2, steps_per_epoch=20, verbose=0)
+        >>> history.epoch, model.optimizer.iterations
+        ([0, 1], 40)
         """
         size = _positive("batch_size", 32 if batch_size is None else batch_size)
         _positive("epochs", epochs)
         if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or initial_epoch < 0:
             raise UsageError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}.")
-        data = self._dataset(x, y)
-        validation: Dataset | None = None
-        if validation_data is not None:
+        steps = None if steps_per_epoch is None else _positive("steps_per_epoch", steps_per_epoch)
+        passes = epochs - initial_epoch
+        data = self._source(x, y, steps)
+        validation: Dataset | Stream | None = None
+        if isinstance(data, Stream):
+            _check_passes(
+                data, "x", passes, "give steps_per_epoch; or pass a list, or an object that can be iterated anew"
+            )
+            if batch_size is not None or validation_split:
+                raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
+        if is_stream(validation_data):
+            validation = self._source(validation_data, None, None)
+            _check_passes(validation, "validation_data", passes, "pass a list, or an object that can be iterated anew")
+        elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise UsageError("validation_data is a pair (x, y).", {"found": type(validation_data).__name__})
             validation = self._dataset(*validation_data)
         elif not isinstance(validation_split, int | float):
             _refuse("validation_split", validation_split)
         elif validation_split:
+            assert isinstance(data, Dataset)
             data, validation = data.split(validation_split)
-        assert data.y is not None
-        trainer = self._training(TensorType(data.y.shape))
-        steps = -(-len(data) // size)
+        trainer = self._training(_target(data))
         called = Callbacks(
             [*reporter(verbose), *_listed(callbacks)],
             self,
             epochs=epochs,
-            steps=steps,
-            batch_size=size,
-            samples=len(data),
+            steps=-(-len(data) // size) if isinstance(data, Dataset) else data.steps,
+            batch_size=size if isinstance(data, Dataset) else None,
+            samples=_rows(data),
             verbose=verbose,
         )
         history = self.history = History()
@@ -298,17 +349,21 @@ class Model(Configured):
         y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Loss and metrics on x and y: a list [loss, ...], one number when there are no metrics, or a dictionary."""
+        """Loss and metrics on x and y: a list [loss, ...], one number when there are no metrics, or a dictionary.
+
+        x may be an iterable of batches (x, y), as in `fit`; ``steps`` says how many of them to take, else all.
+        """
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
-        data = self._dataset(x, y)
-        assert data.y is not None
-        trainer = self._training(TensorType(data.y.shape))
-        logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=len(data)))
+        data = self._source(x, y, None if steps is None else _positive("steps", steps))
+        trainer = self._training(_target(data))
+        logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=_rows(data)))
         if verbose:
-            print(f"{len(data):,} samples  {describe(logs)}", file=sys.stderr)
+            what = f"{len(data):,} samples" if isinstance(data, Dataset) else f"{data.drawn:,} batches"
+            print(f"{what}  {describe(logs)}", file=sys.stderr)
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
     def predict(
@@ -316,26 +371,24 @@ class Model(Configured):
         x: Any,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
     ) -> Array:
         """Outputs for the rows of x, float32 (n, ...). A row's output does not depend on the rows beside it.
 
+        x may be an iterable of batches, each x or a tuple that begins with x; ``steps`` says how many of them to take, else all.
         While another thread is in `fit`, this waits until its epoch is over: predictions come from whole steps only.
         """
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
-        data = Dataset(x, allow_empty=True)
-        self._build_for(data)
+        data = self._source(x, None, None if steps is None else _positive("steps", steps), targets=False)
         return self._predicting().predict(
-            data, size, Callbacks(_listed(callbacks), self, samples=len(data), verbose=verbose)
+            data, size, Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
         )
 
     def train_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
         """One step on one batch; returns loss and metrics of it, before the step, as `evaluate` does."""
         data = self._dataset(x, y)
-        assert data.y is not None
-        logs = self._training(TensorType(data.y.shape)).epoch(
-            data, len(data), np.arange(len(data)), Callbacks([], self)
-        )
+        logs = self._training(_target(data)).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
     def predict_on_batch(self, x: Any) -> Array:
@@ -404,6 +457,11 @@ class Model(Configured):
         """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
         self._need_built()
         self._check_restorable()
+        return self.snapshot()
+
+    def snapshot(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a model file holds: a description, and weights and slots by name, which are not to be written to."""
+        self._need_built()
         tensors = {name: memory.read() for name, memory in self._memory().items()}
         described: dict[str, Any] = {
             "format": _FORMAT,
@@ -425,6 +483,23 @@ class Model(Configured):
             names = [name for name in slot_types(self.optimizer, self.weights) if name in slots]
             tensors |= {f"optimizer/{name}": slots[name].read() for name in names}
         return described, tensors
+
+    def revert(self, described: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        """Go back to the weights, the state of the optimizer and the seed of a `snapshot` of this model, in place.
+
+        For a model in training. Raises `ModelFileError` if the tensors are not those of the model; then nothing changes.
+        """
+        assert self._trainer is not None
+        state, training = self._trainer.state, described["training"]
+        slots = slot_types(self.optimizer, self.weights)
+        expected = {w.name: w.type for w in self.weights} | {f"optimizer/{name}": t for name, t in slots.items()}
+        _check_tensors(tensors, expected)
+        seed, iterations = _natural(described["seed"], 2**32), _natural(training["iterations"], 2**53)
+        self.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
+        self.optimizer.iterations = iterations
+        self._seed = self._trainer.seed = seed
+        for name, array in tensors.items():
+            state[name.removeprefix("optimizer/")].write(array)
 
     def _check_restorable(self) -> None:
         """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
@@ -581,7 +656,7 @@ class Sequential(Model):
 
 
 def load_model(path: str | Path) -> Sequential:
-    """The model that `Model.save` wrote, compiled as it was, ready to go on.
+    """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
 
     Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
     is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
@@ -593,7 +668,7 @@ def load_model(path: str | Path) -> Sequential:
         described = json.loads(metadata["nacre"])
         if described["format"] != _FORMAT:
             raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
-        return _restore(described, tensors)
+        return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(HISTORY_PREFIX)})
     except ModelFileError:
         raise
     except (NacreError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -619,6 +694,18 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
         slots = slot_types(model.optimizer, model.weights)
         if any(name.startswith("optimizer/") for name in tensors):
             expected |= {f"optimizer/{name}": t for name, t in slots.items()}
+    _check_tensors(tensors, expected)
+    model._seed = _natural(described["seed"], 2**32)
+    for weight in model.weights:
+        weight.assign(tensors[weight.name])
+    for name, array in tensors.items():
+        if name.startswith("optimizer/"):
+            slot = model._restored[name.removeprefix("optimizer/")] = Memory(expected[name])
+            slot.write(array)
+    return model
+
+
+def _check_tensors(tensors: Mapping[str, Array], expected: Mapping[str, TensorType]) -> None:
     found = {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
     if found != expected:
         wrong = next(n for n in [*expected, *found] if found.get(n) != expected.get(n))
@@ -626,14 +713,6 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
             f"The tensor {wrong!r} does not fit the model.",
             {"found": found.get(wrong, "nothing"), "expected": expected.get(wrong, "nothing")},
         )
-    model._seed = _natural(described["seed"], 2**32)
-    for weight in model.weights:
-        weight.assign(tensors[weight.name])
-    for name, type_ in found.items():
-        if name.startswith("optimizer/"):
-            slot = model._restored[name.removeprefix("optimizer/")] = Memory(type_)
-            slot.write(tensors[name])
-    return model
 
 
 def _restored_metric(described: Any) -> Any:
@@ -649,6 +728,25 @@ def _positive(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise UsageError(f"{name} is a whole number from 1 on, got {number!r}.")
     return int(number)
+
+
+def _check_passes(data: Dataset | Stream, name: str, passes: int, hint: str) -> None:
+    """Demand of an iterator, which can be gone through once, that it is known where one pass ends and the next begins."""
+    if isinstance(data, Stream) and data.once and data.steps is None and passes > 1:
+        raise UsageError(f"{name} can be gone through only once, but there are {passes} epochs.", hint=hint)
+
+
+def _target(data: Dataset | Stream) -> TensorType:
+    """The type of the targets of some batch."""
+    batch = data.first if isinstance(data, Stream) else data
+    assert batch is not None
+    assert batch.y is not None
+    return TensorType(batch.y.shape)
+
+
+def _rows(data: Dataset | Stream) -> int | None:
+    """How many rows there are, if it is known in advance."""
+    return len(data) if isinstance(data, Dataset) else None
 
 
 def _listed(callbacks: Any) -> list[Callback]:

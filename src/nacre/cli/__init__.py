@@ -8,11 +8,12 @@ from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
+from nacre.cli.resume import resume
 from nacre.cli.shell import Shell
 from nacre.cli.summary import summary
 from nacre.cli.train import train
 
-COMMANDS: tuple[click.Command, ...] = (demo, train, evaluate, predict, summary, plan, completion)
+COMMANDS: tuple[click.Command, ...] = (demo, train, resume, evaluate, predict, summary, plan, completion)
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nacre.cli.options import JSON, QUIET, plain, show
 from nacre.cli.pictures import Picture, gallery, style_for
 from nacre.cli.sources import open_data
-from nacre.cli.train import Outcome, Settings, carry_out, describe
+from nacre.cli.train import Outcome, Settings, begin, carry_out, describe
 from nacre.data import Dataset, digits
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ def demo(out: Path | None, as_json: bool, quiet: bool) -> None:
     source = open_data(SETTINGS.data)
     if not quiet:
         click.echo(f"Training on {len(source.train):,} handwritten digits of 8 x 8 pixels.", err=True)
-    outcome = carry_out(SETTINGS, source, out, quiet, kind="demo")
+    outcome = carry_out(SETTINGS, source, lambda: begin(SETTINGS, out, "demo"), quiet)
     said = outcome.model.predict(source.last.x, verbose=0).argmax(axis=1)
     figures = {name: plain(value) for name, value in outcome.figures.items()}
     show(as_json, {"run": str(outcome.run.folder), **figures}, "" if as_json else _story(outcome, source.last, said))

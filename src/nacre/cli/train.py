@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,10 @@ from nacre.cli.options import DATA, JSON, QUIET, plain, show, table
 from nacre.cli.sources import Source, count_classes, open_data, scale_of
 from nacre.data import DATASETS, Dataset
 from nacre.layers import Dense, Dropout, Flatten, Input, Layer, Rescaling
-from nacre.models import Sequential
+from nacre.models import Sequential, load_model
 from nacre.ops import set_random_seed
 from nacre.optimizers import SGD
+from nacre.training.checkpoint import PacedCheckpoints
 from nacre.training.run import Run
 
 EPOCHS = {"mnist": 5, "digits": 30}  # enough for 97 % of the test set
@@ -118,7 +119,8 @@ def train(
     DATA is digits, mnist, an .npz file (x and y, or x_train, y_train, x_test and y_test), or a folder of idx files named as
     MNIST's. Bytes are scaled to 0..1, other numbers are taken as they are.
 
-    The model, its history and all that is needed to repeat the run go to a new folder.
+    The model, its history and all that is needed to repeat the run go to a new folder. Should the run be killed, "nacre resume"
+    goes on from its last checkpoint.
 
     \b
     Examples:
@@ -130,23 +132,38 @@ def train(
     source = open_data(data)
     epochs = EPOCHS.get(source.name, OTHER_EPOCHS) if epochs is None else epochs
     settings = Settings(source.name, epochs=epochs, seed=secrets.randbits(32) if seed is None else seed, **options)
-    outcome = carry_out(settings, source, out, quiet)
-    show(as_json, _document(settings, outcome), describe(outcome))
+    outcome = carry_out(settings, source, lambda: begin(settings, out), quiet)
+    show(as_json, document(settings, outcome), describe(outcome))
 
 
-def carry_out(settings: Settings, source: Source, out: Path | None, quiet: bool, kind: str = "train") -> Outcome:
-    """Train as ``settings`` say, and keep everything in a run folder, whatever comes in between."""
+def begin(settings: Settings, out: Path | None, kind: str = "train") -> Run:
+    """A run in a folder of its own, with what is needed to repeat it or to go on with it."""
+    run = Run.create(out, kind)
+    run.note(_notes(settings))
+    return run
+
+
+def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], quiet: bool) -> Outcome:
+    """Train as ``settings`` say, and keep everything in the run's folder, whatever comes in between.
+
+    The run is opened once it is known that the data fits. One that was broken off goes on, one that is over is only judged.
+    """
     data, validation = _divided(source.train, settings.validation_split)
     classes = count_classes(source.train)
     name, judge = _judge(source, data, validation, classes)
     set_random_seed(settings.seed)
     model = network(data, classes, settings, _scale(source, data))
     model.compile(SGD(settings.learning_rate, settings.momentum), "sparse_categorical_crossentropy", ["accuracy"])
-    run = Run.create(out, kind)
-    run.note(_notes(settings))
-    seconds = _fit(model, data, validation, settings, run, quiet)
+    run = open_run()
+    checkpoints = PacedCheckpoints(run.checkpoints)
+    rows, seconds = 0, 0.0
+    if run.epochs == settings.epochs and run.model.exists():
+        model = load_model(run.model)
+    else:
+        rows, seconds = _fit(model, data, validation, settings, run, checkpoints, quiet)
+    checkpoints.clear()  # only now: model and history are there
     figures = model.evaluate(judge.x, judge.y, verbose=0, return_dict=True)
-    return Outcome(model, run, name, figures, settings.epochs * len(data), seconds)
+    return Outcome(model, run, name, figures, rows, seconds)
 
 
 def network(data: Dataset, classes: int, settings: Settings, scale: int | None) -> Sequential:
@@ -177,21 +194,31 @@ def _judge(source: Source, data: Dataset, validation: Dataset | None, classes: i
 
 
 def _fit(
-    model: Sequential, data: Dataset, validation: Dataset | None, settings: Settings, run: Run, quiet: bool
-) -> float:
-    """Train; the seconds it took. Model and history are kept even if it ends early."""
+    model: Sequential,
+    data: Dataset,
+    validation: Dataset | None,
+    settings: Settings,
+    run: Run,
+    checkpoints: PacedCheckpoints,
+    quiet: bool,
+) -> tuple[int, float]:
+    """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
     pair = None if validation is None else (validation.x, validation.y)
     verbose, begun = 0 if quiet else 1, time.perf_counter()
     try:
-        model.fit(data.x, data.y, settings.batch_size, settings.epochs, verbose, validation_data=pair)
-        return time.perf_counter() - begun
+        model.fit(data.x, data.y, settings.batch_size, settings.epochs, verbose, [checkpoints], validation_data=pair)
+        seconds = time.perf_counter() - begun
     except KeyboardInterrupt:
-        steps = f"{model.optimizer.iterations:,} steps"
-        raise KeyboardInterrupt(f"Stopped after {steps}. The model as it is now: {run.model}") from None
+        steps, folder = f"{model.optimizer.iterations:,} steps", shlex.quote(str(run.folder))
+        raise KeyboardInterrupt(
+            f"Stopped after {steps}. To go on: nacre resume {folder}\nThe model as it is now: {run.model}"
+        ) from None
     finally:
-        model.save(run.model)
-        if model.history is not None:
+        if checkpoints.begun_at is not None and model.history is not None:
+            model.save(run.model)
             run.record(model.history)
+    share = 1 - (checkpoints.begun_at or 0) / model.optimizer.iterations
+    return round(share * settings.epochs * len(data)), seconds
 
 
 def _notes(settings: Settings) -> dict[str, Any]:
@@ -205,7 +232,8 @@ def _notes(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _document(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+def document(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+    """The outcome for programs."""
     return {
         "command": settings.command,
         "run": str(outcome.run.folder),

@@ -1,7 +1,8 @@
-"""From arrays and files to checked, typed columns: `Dataset`, the readers, and the data sets that come with nacre."""
+"""From arrays and files to checked, typed columns: `Dataset`, `Stream`, the readers, and the data sets that come with nacre."""
 
 from nacre.data.catalog import DATASETS, Catalogued, digits, mnist
 from nacre.data.dataset import Column, Dataset, numeric
 from nacre.data.readers import read
+from nacre.data.stream import Stream, is_stream
 
-__all__ = ["DATASETS", "Catalogued", "Column", "Dataset", "digits", "mnist", "numeric", "read"]
+__all__ = ["DATASETS", "Catalogued", "Column", "Dataset", "Stream", "digits", "is_stream", "mnist", "numeric", "read"]

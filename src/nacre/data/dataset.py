@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,26 +17,46 @@ Array = npt.NDArray[Any]
 
 DTYPES = ("uint8", "int32", "float32")  # what a column holds; bool is stored as uint8
 _BLOCK = 1 << 18  # elements looked at in one go: 1 MiB of float32 stays in the cache between convert and check
+_SAMPLED = 1 << 22  # elements of a column that a fingerprint looks at
+_MAPPED = 1 << 26  # bytes; a mapped file that is larger is not converted as a whole
 _INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A named array (n, ...) that the runtime can read as it is: C-contiguous, aligned, native, one of `DTYPES`.
+    """A named array (n, ...) of numbers, which the runtime reads as ``dtype``, one of `DTYPES`.
 
-    >>> Column("x", numeric("x", [[1.5, 2.0]])).array.dtype
-    dtype('float32')
+    It is ``ready`` when the runtime can read it as it is: C-contiguous, aligned, native, and of that dtype. Only a large mapped
+    file may not be; then `take` makes some of its rows ready.
+
+    >>> Column("x", numeric("x", [[1.5, 2.0]])).dtype
+    'float32'
     """
 
     name: str
     array: Array
 
     def __post_init__(self) -> None:
-        flags = self.array.flags
-        assert flags.c_contiguous, self.name
-        assert flags.aligned, self.name
-        assert self.array.dtype.isnative, self.name
-        assert self.array.dtype.name in DTYPES, self.array.dtype
+        assert self.ready or isinstance(self.array, np.memmap), (self.name, self.array.dtype)
+
+    @property
+    def dtype(self) -> str:
+        """What the runtime reads."""
+        kind = self.array.dtype.kind
+        return "uint8" if kind == "b" or self.array.dtype == np.uint8 else "int32" if kind in "iu" else "float32"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the runtime can read the array as it is."""
+        return self.array.dtype == self.dtype and self.array.flags.c_contiguous and self.array.flags.aligned
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Array:
+        """Some rows, ready.
+
+        >>> Column("x", numeric("x", [1, 2, 3])).take(np.array([2, 0]))
+        array([3, 1], dtype=int32)
+        """
+        return _plain(self.array[rows], self.dtype)
 
 
 class Dataset:
@@ -51,12 +72,12 @@ class Dataset:
     def __init__(
         self, x: object, y: object = None, *, name_x: str = "x", name_y: str = "y", allow_empty: bool = False
     ) -> None:
-        self._x = Column(name_x, numeric(name_x, x, allow_empty=allow_empty))
-        self._y = None if y is None else Column(name_y, numeric(name_y, y, allow_empty=allow_empty))
+        self._x = _column(name_x, x, allow_empty)
+        self._y = None if y is None else _column(name_y, y, allow_empty)
         if self._y is not None and len(self._y.array) != len(self):
             raise DataError(
                 f"{name_x} has {len(self):,} rows, but {name_y} has {len(self._y.array):,}.",
-                {name_x: _described(self.x), name_y: _described(self._y.array)},
+                {name_x: described(self.x), name_y: described(self._y.array)},
                 "give one target to each row",
             )
 
@@ -79,7 +100,20 @@ class Dataset:
         return len(self._x.array)
 
     def __repr__(self) -> str:
-        return f"Dataset({', '.join(f'{c.name}={_described(c.array)}' for c in self.columns)})"
+        return f"Dataset({', '.join(f'{c.name}={described(c.array)}' for c in self.columns)})"
+
+    def fingerprint(self) -> str:
+        """Types, and a checksum that tells this data from other data. Of large data only some rows, from all over, are read.
+
+        >>> Dataset([1.0, 2.0]).fingerprint() == Dataset([1.0, 2.5]).fingerprint()
+        False
+        """
+        crc = 0
+        for array in (column.array for column in self.columns):
+            count = min(len(array), max(1, _SAMPLED // max(1, math.prod(array.shape[1:]))))
+            chosen = np.linspace(0, len(array) - 1, count).astype(np.int64)
+            crc = zlib.crc32(array[chosen].tobytes(), crc)
+        return f"{', '.join(described(column.array) for column in self.columns)}, checksum {crc:08x}"
 
     def rows(self, start: int, stop: int) -> Dataset:
         """Rows ``start`` to ``stop`` (exclusive), as a view. Raises `UsageError` when they are not all there.
@@ -129,12 +163,12 @@ class Dataset:
         if y.size != len(y):
             raise ShapeError(
                 f"{self._y.name} should hold one label per row, got {_sizes(y.shape[1:])}.",
-                {self._y.name: _described(y)},
+                {self._y.name: described(y)},
                 "turn one-hot rows into labels with argmax(-1), or use categorical_crossentropy",
             )
         _check_whole(y.reshape(-1))
         _check_range(y.reshape(-1), classes)
-        return self._with(self._x, replace(self._y, array=y.astype(np.int32) if y.dtype == np.float32 else y))
+        return self._with(self._x, replace(self._y, array=y.astype(np.int32) if y.dtype.kind == "f" else y))
 
     def check_probabilities(self) -> None:
         """Demand that all targets lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
@@ -180,6 +214,17 @@ class Dataset:
         dataset = cls.__new__(cls)
         dataset._x, dataset._y = x, y
         return dataset
+
+
+def _column(name: str, value: object, allow_empty: bool) -> Column:
+    """A checked column; a large mapped file that would have to be converted stays as it is."""
+    if isinstance(value, np.memmap) and value.nbytes > _MAPPED and value.dtype.kind in "biuf":
+        if value.dtype.kind == "f":
+            _check_float32(name, value)
+        elif value.dtype.itemsize > 1 or value.dtype.kind == "i":
+            _check_int32(name, value)
+        return Column(name, value)
+    return Column(name, numeric(name, value, allow_empty=allow_empty))
 
 
 def numeric(name: str, value: object, *, allow_empty: bool = False) -> Array:
@@ -261,6 +306,11 @@ def _plain(array: Array, dtype: npt.DTypeLike) -> Array:
 
 
 def _int32(name: str, array: Array) -> Array:
+    _check_int32(name, array)
+    return _plain(array, np.int32)
+
+
+def _check_int32(name: str, array: Array) -> None:
     if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
         at = _first((array < _INT32.min) | (array > _INT32.max))
         raise DataError(
@@ -268,19 +318,27 @@ def _int32(name: str, array: Array) -> Array:
             {"range": f"{_INT32.min} to {_INT32.max}"},
             "pass it as float32 if it is a quantity; leave it out if it is an identifier",
         )
-    return _plain(array, np.int32)
 
 
 def _float32(name: str, array: Array) -> Array:
-    """Convert and check block by block, so that nothing of the size of the data is allocated beside the result."""
-    ready = _plain(array, np.float32) if array.dtype == np.float32 else np.empty(array.shape, np.float32)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # the check below says it better than a warning
-        for block in _blocks(array):
-            if array.dtype != np.float32:
-                ready[block] = array[block]
-            if not _finite(ready[block]):
-                raise _not_finite(name, array)
+    if array.dtype == np.float32:
+        ready = _plain(array, np.float32)
+        _check_float32(name, ready)
+        return ready
+    ready = np.empty(array.shape, np.float32)
+    _check_float32(name, array, ready)
     return ready
+
+
+def _check_float32(name: str, array: Array, into: Array | None = None) -> None:
+    """Check, and convert, block by block, so that nothing of the size of the data is allocated beside the result."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # the check below says it better than a warning
+        for rows in _blocks(array):
+            if into is not None:
+                into[rows] = array[rows]
+            block = array[rows] if into is None else into[rows]
+            if not _finite(block.astype(np.float32, copy=False)):
+                raise _not_finite(name, array)
 
 
 def _finite(block: Array) -> bool:
@@ -333,7 +391,7 @@ def _first(mask: Array) -> tuple[int, ...]:
 
 def _check_whole(labels: Array) -> None:
     """labels (n,)"""
-    broken = labels != np.floor(labels) if labels.dtype == np.float32 else np.zeros(0, bool)
+    broken = labels != np.floor(labels) if labels.dtype.kind == "f" else np.zeros(0, bool)
     if broken.any():
         (row,) = _first(broken)
         raise DataError(
@@ -386,7 +444,12 @@ def _batch(shape: tuple[int, ...]) -> str:
     return f"({', '.join(['batch', *map(str, shape)])})" if shape else "(batch,)"
 
 
-def _described(array: Array) -> str:
+def described(array: Array) -> str:
+    """Type of an array in short.
+
+    >>> described(np.zeros((2, 3), "float32"))
+    'float32[2,3]'
+    """
     return f"{array.dtype}[{','.join(map(str, array.shape))}]"
 
 

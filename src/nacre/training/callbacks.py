@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from nacre.backends.base import Feed
 from nacre.errors import UsageError
-
-Logs = dict[str, float]
+from nacre.training.position import Logs, Position, Tally
 
 
 class Callback:
     """Base of callbacks. Override the hooks you need; ``self.model`` is the model, ``self.params`` the settings of the run.
 
     Training enters Python only at the ends of epochs, unless a callback overrides a batch hook: then it stops at each batch,
-    for all callbacks.
+    for all callbacks. See `stride` for less.
     """
 
     model: Any = None
     params: dict[str, Any]
+    position: Position  # of the training, while there is one
 
     def set_model(self, model: Any) -> None:
         """Called once, before anything else."""
@@ -80,8 +79,15 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of prediction."""
 
-    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> AbstractContextManager[None]:
-        """A context around each native call; meanwhile ``feed.done`` counts steps, and ``figures()`` tells how they went."""
+    def stride(self, kind: str) -> int | None:
+        """After how many more batches of "train", "test" or "predict" the batch hooks want to be called; None: after all.
+
+        It is asked before each native call, which runs over so many batches: 1 if a batch hook is overridden.
+        """
+        return 1 if any(getattr(type(self), h) is not getattr(Callback, h) for h in _BATCH_HOOKS[kind]) else None
+
+    def watching(self, look: Callable[[], Tally]) -> AbstractContextManager[None]:
+        """A context around each pass over data; meanwhile ``look()`` tells, to any thread, what it has come to."""
         return nullcontext()
 
 
@@ -117,16 +123,19 @@ class Callbacks:
         self._stopped = self._stopped or self._model.stop_training
         return self._stopped
 
-    def wants_batches(self, kind: str) -> bool:
-        """Whether any of them overrides a batch hook of "train", "test" or "predict"."""
-        return any(
-            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in _BATCH_HOOKS[kind]
-        )
+    def follow(self, position: Position) -> None:
+        """Let all know where the training is."""
+        for callback in self.callbacks:
+            callback.position = position
+
+    def stride(self, kind: str) -> int | None:
+        """After how many batches the first of them wants its batch hooks called; None: not before the data is through."""
+        return min((n for callback in self.callbacks if (n := callback.stride(kind)) is not None), default=None)
 
     @contextmanager
-    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> Iterator[None]:
+    def watching(self, look: Callable[[], Tally]) -> Iterator[None]:
         """The contexts of all."""
         with ExitStack() as stack:
             for callback in self.callbacks:
-                stack.enter_context(callback.watching(feed, figures))
+                stack.enter_context(callback.watching(look))
             yield

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from nacre.files import write_whole
 
@@ -26,6 +31,16 @@ class History:
         self.epoch.append(epoch)
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Epochs and figures as arrays, which `restore` takes back."""
+        figures = {name: np.array(values, np.float64) for name, values in self.history.items()}
+        return {"epoch": np.array(self.epoch, np.int64), **figures}
+
+    def restore(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `columns` gave."""
+        self.epoch = columns["epoch"].tolist()
+        self.history = {name: array.tolist() for name, array in columns.items() if name != "epoch"}
 
     def lines(self) -> list[str]:
         """One JSON object per epoch."""

@@ -6,12 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from nacre.backends.base import Feed
 from nacre.errors import UsageError
-from nacre.training.callbacks import Callback, Logs
+from nacre.training.callbacks import Callback
+from nacre.training.position import Logs, Tally
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,29 +26,35 @@ class ProgressBar(Callback):
     def __init__(self, bar: bool) -> None:
         self.bar = bar
         self.started = 0.0
+        self.rows = 0  # trained on in this epoch
         self.title = ""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock."""
         epochs = self.params["epochs"]
         self.title = f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}"
-        self.started = time.perf_counter()
+        self.started, self.rows = time.perf_counter(), 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Print the line that stays."""
         seconds = time.perf_counter() - self.started
         full = f" {'━' * _WIDTH}" if self.bar else ""
-        rate = f"{self.params['samples'] / max(seconds, 1e-9):,.0f}/s"
+        rate = f"{self.rows / max(seconds, 1e-9):,.0f}/s"
         print(f"{self.title}{full} {seconds:6.2f} s {rate:>11}  {describe(logs or {})}", file=sys.stderr, flush=True)
 
     @contextmanager
-    def watching(self, feed: Feed, figures: Callable[[], Logs]) -> Iterator[None]:
+    def watching(self, look: Callable[[], Tally]) -> Iterator[None]:
         """A bar that follows the counters from a thread of its own; the run is not asked."""
-        if not self.bar or not self.title:
+        before = look().rows
+        with self._followed(look) if self.bar and self.title else nullcontext():
             yield
-            return
+        after = look()
+        self.rows += after.rows - before if after.kind == "train" else 0
+
+    @contextmanager
+    def _followed(self, look: Callable[[], Tally]) -> Iterator[None]:
         over = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(over, feed, figures), daemon=True)
+        thread = threading.Thread(target=self._follow, args=(over, look), daemon=True)
         thread.start()
         try:
             yield
@@ -56,15 +62,16 @@ class ProgressBar(Callback):
             over.set()
             thread.join()
 
-    def _follow(self, over: threading.Event, feed: Feed, figures: Callable[[], Logs]) -> None:
+    def _follow(self, over: threading.Event, look: Callable[[], Tally]) -> None:
         """Draw until it is over; what is over at the first look is not drawn at all."""
         if over.wait(_REFRESH):
             return
         with _bar() as progress:
-            task = progress.add_task(self.title, total=sum(feed.batches), figures="")
+            begun = look()
+            task = progress.add_task(self.title, completed=begun.rows, total=begun.total, figures="", begun=begun.rows)
             while True:
-                done = sum(feed.batches[: int(feed.done[0])])
-                progress.update(task, completed=done, figures=describe(figures()), refresh=True)
+                tally = look()
+                progress.update(task, completed=tally.rows, figures=describe(tally.figures()), refresh=True)
                 if over.wait(_REFRESH):
                     return
 
@@ -87,7 +94,7 @@ def _bar() -> Progress:
 
     class Speed(ProgressColumn):
         def render(self, task: Any) -> Text:
-            speed = task.completed / task.elapsed if task.elapsed else 0
+            speed = (task.completed - task.fields["begun"]) / task.elapsed if task.elapsed else 0
             return Text(f"{speed:,.0f}/s", style="progress.data.speed", no_wrap=True)
 
     return Progress(

@@ -1,7 +1,11 @@
-"""A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors)."""
+"""A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors).
+
+Until it is over, there are also checkpoints/ to go on from.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +18,7 @@ from nacre.errors import UsageError
 from nacre.files import write_whole
 from nacre.training.history import History
 
-SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
+SETTINGS, HISTORY, MODEL, CHECKPOINTS = "run.toml", "history.jsonl", "model.safetensors", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,42 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder)
 
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run that is in ``folder``. Raises `UsageError` if there is none."""
+        if not Path(folder, SETTINGS).is_file():
+            raise UsageError(
+                f"There is no run in {folder}.", {"expected": SETTINGS}, "nacre train says where its run is"
+            )
+        return cls(Path(folder))
+
     @property
     def model(self) -> Path:
         """Where the model belongs."""
         return self.folder / MODEL
 
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for what a run goes on from."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs `record` has written down."""
+        path = self.folder / HISTORY
+        return len(path.read_bytes().splitlines()) if path.exists() else 0
+
     def note(self, settings: Mapping[str, Any]) -> None:
         """Write down what is needed to repeat the run: tables, lists, text, numbers, dates."""
         write_whole(self.folder / SETTINGS, [tomli_w.dumps(settings).encode()])
+
+    def settings(self) -> dict[str, Any]:
+        """What `note` wrote down. Raises `UsageError` if that is no TOML any more."""
+        path = self.folder / SETTINGS
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path} cannot be read: {error}.") from error
 
     def record(self, history: History) -> None:
         """Write down how it went, one line per epoch."""

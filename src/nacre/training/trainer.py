@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Executable, Feed, PlannedStep, Program, State, check_order
-from nacre.data import Dataset
+from nacre.data import Column, Dataset, Stream
 from nacre.errors import Limitation, NonFiniteLossError, find
 from nacre.ops import next_seed
-from nacre.training.callbacks import Callbacks, Logs
+from nacre.training.callbacks import Callbacks
 from nacre.training.history import History
+from nacre.training.position import Logs, Position, Tally
 from nacre.training.program import (
     Goal,
     Network,
@@ -33,6 +34,7 @@ Array = npt.NDArray[Any]
 BACKENDS: dict[str, Callable[[Program], Executable]] = {"native": native.compile, "reference": reference.compile}
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
+_TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
 EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing but the speed
 
 
@@ -74,8 +76,8 @@ class Trainer:
 
     def fit(
         self,
-        data: Dataset,
-        validation: Dataset | None,
+        data: Dataset | Stream,
+        validation: Dataset | Stream | None,
         *,
         epochs: range,
         batch_size: int,
@@ -84,27 +86,38 @@ class Trainer:
         history: History,
     ) -> None:
         """Train for the epochs of ``epochs``; figures go to ``history`` as they come."""
+        size, shuffled = (batch_size, shuffle) if isinstance(data, Dataset) else (None, False)
+        position = Position(epochs.start, self._tally("train", data), history, data, validation, size, shuffled)
+        callbacks.follow(position)
         callbacks.call("on_train_begin", {})
-        for epoch in epochs:
+        for epoch in range(position.epoch, epochs.stop):
+            if isinstance(data, Stream) and not position.tally.steps and not data.begin():
+                break  # it ran out
             callbacks.call("on_epoch_begin", epoch, {})
-            logs = self.epoch(data, batch_size, self._order(len(data), shuffle), callbacks, epoch)
+            logs = self.epoch(data, batch_size, shuffle, callbacks, position.tally, epoch)
             if validation is not None:
                 logs |= {
                     f"val_{name}": value for name, value in self.evaluate(validation, batch_size, callbacks).items()
                 }
             history.append(epoch, logs)
+            position.epoch, position.tally = epoch + 1, self._tally("train", data)
             callbacks.call("on_epoch_end", epoch, logs)
             if callbacks.stopped:
                 break
         callbacks.call("on_train_end", {})
 
     def epoch(
-        self, data: Dataset, batch_size: int, order: npt.NDArray[np.int64], callbacks: Callbacks, epoch: int = 0
+        self,
+        data: Dataset | Stream,
+        batch_size: int,
+        shuffle: bool,
+        callbacks: Callbacks,
+        tally: Tally | None = None,
+        epoch: int = 0,
     ) -> Logs:
-        """One pass over the rows in ``order``: a single native call, or one per batch if a callback asks for batches."""
-        sizes = _sizes(len(order), batch_size)
-        executable = self.executable("train", sizes, *_row_types(data))
-        logs = self._sweep("train", executable, data, sizes, order, callbacks)
+        """What is left of a pass after the steps in ``tally``: a single native call, or several if a callback asks for them."""
+        tally = tally or self._tally("train", data)
+        logs = self._sweep(self._blocks(data, batch_size, tally, shuffle), callbacks, tally)
         if not math.isfinite(logs["loss"]):
             assert self.goal is not None
             raise NonFiniteLossError(
@@ -114,23 +127,20 @@ class Trainer:
             )
         return logs
 
-    def evaluate(self, data: Dataset, batch_size: int, callbacks: Callbacks) -> Logs:
+    def evaluate(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> Logs:
         """Loss and metrics over all rows."""
-        sizes = _sizes(len(data), batch_size)
-        executable = self.executable("test", sizes, *_row_types(data))
+        tally = self._tally("test", data)
         callbacks.call("on_test_begin", {})
-        logs = self._sweep("test", executable, data, sizes, np.arange(len(data)), callbacks)
+        logs = self._sweep(self._blocks(data, batch_size, tally), callbacks, tally)
         callbacks.call("on_test_end", logs)
         return logs
 
-    def predict(self, data: Dataset, batch_size: int, callbacks: Callbacks) -> Array:
+    def predict(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> Array:
         """Outputs for all rows. A row's output does not depend on its batch."""
-        x, _ = _row_types(data)
-        sizes = _sizes(len(data), batch_size)
-        executable = self.executable("predict", sizes or (1,), x)
+        tally = self._tally("predict", data)
         callbacks.call("on_predict_begin", {})
         outputs: list[Array] = []
-        self._sweep("predict", executable, data, sizes, np.arange(len(data)), callbacks, outputs)
+        self._sweep(self._blocks(data, batch_size, tally), callbacks, tally, outputs)
         callbacks.call("on_predict_end", {})
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
@@ -138,8 +148,7 @@ class Trainer:
         """The steps of the plan for full batches of ``data``, of training if there is a goal, else of prediction; and the time of
         each in seconds, measured for about ``seconds``, none if that is 0. Weights and optimizer are left as they were."""
         kind = "train" if self.goal is not None and data.y is not None else "predict"
-        x, y = _row_types(data)
-        executable = self.executable(kind, (min(batch_size, len(data)),), x, y if kind == "train" else None)
+        executable = self._executable_for(kind, data, min(batch_size, len(data)))
         if not isinstance(executable, native.NativeExecutable):
             raise Limitation("Only the native backend runs plans.", hint='compile with backend="native"')
         steps = executable.plans[executable.program.rows].described()
@@ -147,7 +156,7 @@ class Trainer:
             return steps, []
         kept = {name: memory.read().copy() for name, memory in self.state.items()}
         rows = np.arange(len(data) // executable.program.rows * executable.program.rows)
-        block = Block([c for c in ([data.x, data.y] if kind == "train" else [data.x]) if c is not None])
+        block = Block([column.array for column in _columns(kind, data)])
         count, begin, executable.seconds = 0, time.perf_counter(), np.zeros(len(steps))
         try:
             while time.perf_counter() - begin < seconds:
@@ -174,98 +183,80 @@ class Trainer:
             "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
         }
 
+    def _tally(self, kind: str, data: Dataset | Stream) -> Tally:
+        return Tally(self.goal, kind, len(data) if isinstance(data, Dataset) else None)
+
+    def _blocks(self, data: Dataset | Stream, batch_size: int, tally: Tally, shuffle: bool = False) -> Iterator[_Block]:
+        """The rows of a pass that are not in ``tally`` yet, and what runs over them: all at once, or batches as they come."""
+        if isinstance(data, Stream):
+            data.begin()
+            for batch in data.batches(tally.steps):
+                executable = self._executable_for(tally.kind, batch, len(batch))
+                yield executable, Block([c.array for c in _columns(tally.kind, batch)]), np.arange(len(batch))
+            return
+        executable, columns = self._executable_for(tally.kind, data, batch_size), _columns(tally.kind, data)
+        order = self._order(len(data), shuffle, tally.steps)[tally.steps * batch_size :]
+        if not all(column.ready for column in columns):
+            for rows in _gathered(order, columns, batch_size):
+                yield executable, Block([column.take(rows) for column in columns]), np.arange(len(rows))
+        elif len(order) or not tally.steps:
+            yield executable, Block([column.array for column in columns]), order
+
+    def _executable_for(self, kind: str, data: Dataset, batch_size: int) -> Executable:
+        x, *y = (RowType(column.array.shape[1:], column.dtype) for column in _columns(kind, data))
+        return self.executable(kind, _sizes(len(data), batch_size) or (1,), x, y[0] if y else None)
+
     def _sweep(
-        self,
-        kind: str,
-        executable: Executable,
-        data: Dataset,
-        sizes: tuple[int, ...],
-        order: npt.NDArray[np.int64],
-        callbacks: Callbacks,
-        outputs: list[Array] | None = None,
+        self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
     ) -> Logs:
-        """Run over ``order`` in one piece, or in one per batch when a callback watches batches."""
-        columns = [data.x] if kind == "predict" else [data.x, data.y]
-        block = Block([c for c in columns if c is not None])
-        in_batches = callbacks.wants_batches(kind)
-        pieces = range(0, len(order), max(sizes)) if in_batches and len(order) else [0]
-        tally = Tally(self.goal, kind)
-        for batch, first in enumerate(pieces):
-            rows = order[first : first + max(sizes)] if in_batches else order
-            if in_batches:
-                callbacks.call(f"on_{kind}_batch_begin", batch, {})
-            emits, whole = self._run(kind, executable, block, rows, callbacks, tally)
-            if outputs is not None:
-                outputs.append(emits["output"])
-            if in_batches:
-                callbacks.call(f"on_{kind}_batch_end", batch, tally.figures())
-            if not whole or (kind == "train" and in_batches and callbacks.stopped):
-                break
+        """Run over blocks, each in one piece, or in shorter ones when a callback wants to be called in between."""
+        with callbacks.watching(tally.now):
+            for executable, block, order in blocks:
+                while True:
+                    stride = callbacks.stride(tally.kind)
+                    piece = order if stride is None else order[: stride * executable.program.rows]
+                    callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
+                    emits, whole = self._run(executable, block, piece, tally)
+                    if outputs is not None:
+                        outputs.append(emits["output"])
+                    callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
+                    if not whole or (tally.kind == "train" and callbacks.stopped):
+                        return tally.figures()
+                    order = order[len(piece) :]
+                    if not len(order):
+                        break
         return tally.figures()
 
     def _run(
         self,
-        kind: str,
         executable: Executable,
         block: Block,
         order: npt.NDArray[np.int64],
-        callbacks: Callbacks,
         tally: Tally,
     ) -> tuple[dict[str, Array], bool]:
         feed = Feed(executable.program, len(order))
         steps = len(feed.batches)
+        tally.growing = feed
         try:
-            with callbacks.watching(feed, lambda: tally.figures(feed)):
-                emits = executable.run(self.state, block, check_order(order), self._schedule(kind, steps), feed)
+            emits = executable.run(self.state, block, check_order(order), self._schedule(tally.kind, steps), feed)
         finally:
-            if kind == "train":
+            if tally.kind == "train":
                 assert self.goal is not None
                 self.goal.optimizer.iterations += int(feed.done[0])
         whole = int(feed.done[0]) == steps
         tally.add(feed, int(feed.done[0]) if whole else int(feed.done[0]) + 1)
         return emits, whole
 
-    def _order(self, rows: int, shuffle: bool) -> npt.NDArray[np.int64]:
-        """The order of an epoch, a function of the seed and the steps taken so far."""
+    def _order(self, rows: int, shuffle: bool, done: int) -> npt.NDArray[np.int64]:
+        """The order of an epoch, a function of the seed and the steps taken before it; ``done`` were taken in it."""
         if not shuffle:
             return np.arange(rows)
         assert self.goal is not None
-        key = [self.seed, self.goal.optimizer.iterations]
+        key = [self.seed, self.goal.optimizer.iterations - done]
         return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64))).permutation(rows)
 
 
-class Tally:
-    """Sums over steps, from which the figures of an epoch are made."""
-
-    def __init__(self, goal: Goal | None, kind: str) -> None:
-        self.metrics = {m.name: m for m in goal.metrics} if goal is not None and kind != "predict" else {}
-        self.counts = goal is not None and kind != "predict"
-        self.rows = 0
-        self.loss = 0.0
-        self.sums: dict[str, npt.NDArray[np.float64]] = {}
-
-    def add(self, feed: Feed, steps: int) -> None:
-        """The first ``steps`` steps of a feed."""
-        if not self.counts:
-            return
-        batches = np.asarray(feed.batches[:steps], dtype=np.float64)
-        with np.errstate(all="ignore"):
-            self.loss += float(batches @ feed.emits["loss"][:steps].astype(np.float64))
-            for name in self.metrics:
-                self.sums[name] = self.sums.get(name, 0.0) + feed.emits[name][:steps].sum(axis=0, dtype=np.float64)
-        self.rows += int(batches.sum())
-
-    def figures(self, feed: Feed | None = None) -> Logs:
-        """Loss and metrics so far; those of a feed that is still growing are counted in."""
-        if feed is not None:
-            also = Tally(None, "")
-            also.metrics, also.counts = self.metrics, self.counts
-            also.rows, also.loss, also.sums = self.rows, self.loss, dict(self.sums)
-            also.add(feed, int(feed.done[0]))
-            return also.figures()
-        if not self.rows:
-            return {}
-        return {"loss": self.loss / self.rows} | {name: m.result(self.sums[name]) for name, m in self.metrics.items()}
+_Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 
 
 def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
@@ -274,8 +265,15 @@ def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
     return tuple(n for n in (full, rest) if n)
 
 
-def _row_types(data: Dataset) -> tuple[RowType, RowType | None]:
-    def row(column: Array) -> RowType:
-        return RowType(column.shape[1:], str(column.dtype))
+def _columns(kind: str, data: Dataset) -> tuple[Column, ...]:
+    """The columns that a program of a kind takes."""
+    return data.columns[:1] if kind == "predict" else data.columns
 
-    return row(data.x), row(data.y) if data.y is not None else None
+
+def _gathered(
+    order: npt.NDArray[np.int64], columns: tuple[Column, ...], batch_size: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """``order`` in parts of whole batches, each of about `_TAKEN` elements."""
+    widest = max(math.prod(column.array.shape[1:]) for column in columns)
+    rows = batch_size * max(1, _TAKEN // max(1, batch_size * widest))
+    return (order[first : first + rows] for first in range(0, len(order), rows))

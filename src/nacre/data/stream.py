@@ -1,0 +1,162 @@
+"""Data that comes batch by batch: from a generator, a list of batches, a loader that reads as it goes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
+from typing import Any
+
+from nacre.data.dataset import Column, Dataset, described
+from nacre.errors import DataError, DTypeError, NacreError, ShapeError
+
+# Iterables that are one array or one mistake, but no batches.
+_NO_STREAMS = (Sequence, Mapping, Set)
+_ARRAYS = ("__array__", "__array_interface__", "to_numpy")
+
+
+def is_stream(x: object) -> bool:
+    """Whether x yields batches: an iterator, a list of tuples of arrays, or anything else that iterates and is no array.
+
+    >>> is_stream(batch for batch in []), is_stream([[1, 2], [3, 4]])
+    (True, False)
+    """
+    if isinstance(x, list):
+        return bool(x) and isinstance(x[0], tuple) and all(_is_array(part) for part in x[0])
+    return isinstance(x, Iterable) and not isinstance(x, _NO_STREAMS) and not _is_array(x)
+
+
+def _is_array(x: object) -> bool:
+    return any(hasattr(x, name) for name in _ARRAYS)
+
+
+class Stream:
+    """Batches from an iterable, each checked by `Dataset` and ``check`` as it comes; all must look like the first.
+
+    With ``targets``, a batch is a pair (x, y); else it is x, or a tuple that begins with x. A pass takes ``steps`` batches and
+    the next one goes on from there, beginning anew where the iterable can; without ``steps`` a pass takes all there are. An
+    iterator can be gone through once, which ``once`` tells. Raises `DataError` when there is no batch at all.
+
+    >>> stream = Stream([([[1.0, 2.0]], [0]), ([[3.0, 4.0], [5.0, 6.0]], [1, 1])])
+    >>> [len(batch) for batch in stream.batches()]
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Any],
+        check: Callable[[Dataset], Dataset] = lambda data: data,
+        steps: int | None = None,
+        targets: bool = True,
+    ) -> None:
+        self._batches, self._check, self._targets = batches, check, targets
+        self.once = isinstance(batches, Iterator)
+        self._goes_on = self.once or steps is not None  # from pass to pass
+        self._promised = steps
+        self.steps = len(batches) if steps is None and isinstance(batches, Sized) else steps
+        self.drawn = 0  # batches handed out since the iterable began; one more may be ready
+        self._iterator: Iterator[Any] | None = None
+        self._used = False  # for a pass; otherwise the iterator stands where the next pass begins
+        self._ready: Dataset | None = None
+        self.first: Dataset | None = None
+        if not self.begin():
+            raise DataError("x has no batches.", {"found": type(batches).__name__}, "yield at least one pair (x, y)")
+
+    def begin(self) -> bool:
+        """Get ready for a pass. Whether there is a batch for it."""
+        if self._iterator is None or (self._used and not self._goes_on):
+            self._iterator, self._ready, self.drawn = self._items(), None, 0
+        self._used = False
+        return self._look()
+
+    def batches(self, done: int = 0) -> Iterator[Dataset]:
+        """The batches of a pass of which ``done`` are done already. Warns when there are fewer than ``steps``."""
+        self._used = True
+        while done != self.steps and (batch := self._take()) is not None:
+            done += 1
+            yield batch
+        if self._promised is not None and done < self._promised:
+            warnings.warn(
+                f"The data ran out after {done} of {self._promised} steps: this is the last pass over it.", stacklevel=2
+            )
+
+    def place(self, done: int) -> int:
+        """How many batches to `skip`, in a stream that has just begun, to get where this one is, ``done`` batches into a pass."""
+        return self.drawn if self._goes_on else done
+
+    def skip(self, count: int) -> None:
+        """Pass over batches. Raises `DataError` when there are not so many."""
+        found = 0
+        while found < count and self._take() is not None:
+            found += 1
+        if found < count:
+            raise DataError(
+                f"The training was {count} batches into its data, but now there are only {found}.",
+                hint="give it the same batches again, from the first on",
+            )
+
+    def fingerprint(self) -> str:
+        """What is known of the data in advance: the types of its rows."""
+        assert self.first is not None
+        return ", ".join(described(column.array[:0]) for column in self.first.columns)
+
+    def _items(self) -> Iterator[Any]:
+        """What the iterable yields, again and again if passes go on from each other and it can begin anew."""
+        while True:
+            some = False
+            for item in self._batches:
+                some = True
+                yield item
+            if self.once or not self._goes_on or not some:
+                return
+
+    def _look(self) -> bool:
+        """Have the next batch ready, if there is one."""
+        assert self._iterator is not None
+        if self._ready is None:
+            for item in self._iterator:
+                self._ready = self._checked(item)
+                break
+        return self._ready is not None
+
+    def _take(self) -> Dataset | None:
+        """The next batch, if there is one."""
+        if not self._look():
+            return None
+        batch, self._ready = self._ready, None
+        self.drawn += 1
+        return batch
+
+    def _checked(self, item: Any) -> Dataset:
+        try:
+            batch = self._alike(self._parted(item))
+            return self._check(batch)
+        except NacreError as error:
+            raise type(error)(f"Batch {self.drawn} of the data, counted from 0: {error}") from None
+
+    def _parted(self, item: Any) -> Dataset:
+        if not self._targets:
+            return Dataset(item[0] if isinstance(item, tuple) and item else item)
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            many = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+            raise DataError(
+                "It is no pair (x, y).",
+                {"found": f"{type(item).__name__}{many}", "expected": "a tuple of x and y"},
+                "yield (x, y); or pass arrays as x and y",
+            )
+        return Dataset(*item)
+
+    def _alike(self, batch: Dataset) -> Dataset:
+        """The batch, if its rows are of the types of those of the first."""
+        self.first = self.first or batch
+        for column, first in zip(batch.columns, self.first.columns, strict=True):
+            if column.array.shape[1:] != first.array.shape[1:]:
+                raise ShapeError(
+                    f"Its rows of {column.name} have another shape than those of the first.", _both(column, first)
+                )
+            if column.dtype != first.dtype:
+                raise DTypeError(f"Its {column.name} has another dtype than that of the first.", _both(column, first))
+        return batch
+
+
+def _both(column: Column, first: Column) -> dict[str, str]:
+    return {"found": described(column.array), "expected": described(first.array[:0]).replace("[0", "[rows")}

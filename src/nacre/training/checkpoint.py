@@ -1,0 +1,229 @@
+"""Checkpoints: a training that was killed goes on from the last one, and ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nacre.errors import ModelFileError, NacreError, UsageError
+from nacre.interop import safetensors
+from nacre.training.callbacks import Callback
+from nacre.training.position import Logs
+
+KEPT = 2  # the newest, and the one before in case the newest is damaged
+REST = 10.0  # seconds at least between two checkpoints that are paced by the clock
+SHARE = 0.01  # of the time that they may take
+
+HISTORY_PREFIX = "checkpoint/history/"  # of tensors; weights are called layer/weight, with one slash
+_PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file has its description
+
+
+class Checkpoints(Callback):
+    """Writes checkpoints to a folder, and goes on from the newest that is whole. Subclasses say when to write.
+
+    A checkpoint is a model file that also knows its place in the training. The newest two are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.begun_at: int | None = None  # the step from which the training went on
+        self._terms: dict[str, Any] = {}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go on from the newest checkpoint, if there is one; with a warning from the one before, if the newest is damaged.
+
+        Raises `UsageError` when it is of another model, other settings or other data.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._terms = self.position.terms()
+        for path in reversed(self.paths()):
+            try:
+                tensors, metadata = safetensors.read(path)
+            except ModelFileError as error:
+                reason = str(error).splitlines()[0]
+                warnings.warn(f"A checkpoint is damaged; going on from the one before. {reason}", stacklevel=2)
+                continue
+            self._go_on_from(path, tensors, metadata)
+            break
+        self.begun_at = self.model.optimizer.iterations
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, then remove those before the last."""
+        described, tensors = self.model.snapshot()
+        tensors |= {HISTORY_PREFIX + name: array for name, array in self.position.history.columns().items()}
+        place = json.dumps(self.position.state() | {"terms": self._terms})
+        path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
+        safetensors.write(path, tensors, {"nacre": json.dumps(described), _PLACE: place})
+        # What is further on than this was damaged, or it would have been gone on from.
+        kept = [other for other in self.paths() if other <= path][-KEPT:]
+        self._remove(kept)
+
+    def paths(self) -> list[Path]:
+        """The checkpoints there are, the newest last."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def clear(self) -> None:
+        """Remove all checkpoints, and the folder if there is nothing else in it."""
+        self._remove(kept=[])
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _remove(self, kept: list[Path]) -> None:
+        for path in self.paths():
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _go_on_from(self, path: Path, tensors: dict[str, Any], metadata: Mapping[str, str]) -> None:
+        try:
+            described, place = json.loads(metadata["nacre"]), json.loads(metadata[_PLACE])
+            here = _identity(json.loads(json.dumps(self.model.snapshot()[0])), self._terms)
+            if other := _difference(_identity(described, place["terms"]), here):
+                raise UsageError(
+                    f"The checkpoint {path} is of another training.",
+                    other,
+                    "go on with the same model, settings and data; or begin in another folder",
+                )
+            past = {
+                n.removeprefix(HISTORY_PREFIX): tensors.pop(n) for n in list(tensors) if n.startswith(HISTORY_PREFIX)
+            }
+            self.position.move(place, past)
+            self.model.revert(described, tensors)
+        except NacreError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            reason = {"reason": f"{type(error).__name__}: {error}"}
+            raise ModelFileError(f"{path} is no checkpoint.", reason, "remove it to begin anew") from error
+
+
+class BackupAndRestore(Checkpoints):
+    """Keeps checkpoints of a training in ``backup_dir``; the same `fit`, started again after a crash, goes on from there.
+
+    The weights, the history and everything else then end with the same bits as without the crash. ``save_freq`` is "epoch", or
+    after how many batches a checkpoint is written. When the training is over they are removed, unless ``delete_checkpoint`` is
+    False. What other callbacks remember is not kept, except for the learning rate; put this one behind those that set it. An
+    iterable of batches must yield the same batches again, from the first on.
+
+    `fit` raises `UsageError` if the checkpoint is of another model, of other settings or of other data, and warns when the newest
+    checkpoint is damaged and it goes on from the one before.
+
+    >>> import nacre, tempfile
+    >>> nacre.utils.set_random_seed(0)
+    >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     backup = BackupAndRestore(folder, save_freq=3, delete_checkpoint=False)
+    ...     history = model.fit([[1, 2], [3, 4]], [0, 1], batch_size=1, epochs=4, verbose=0, callbacks=[backup])
+    ...     [path.name for path in backup.paths()]
+    ['step-000000000003.safetensors', 'step-000000000006.safetensors']
+    """
+
+    def __init__(
+        self, backup_dir: str | os.PathLike[str], save_freq: str | int = "epoch", delete_checkpoint: bool = True
+    ) -> None:
+        if not isinstance(backup_dir, str | os.PathLike) or not os.fspath(backup_dir):
+            raise UsageError(f"backup_dir is the name of a folder, got {backup_dir!r}.")
+        number = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
+        if not number and save_freq != "epoch":
+            raise UsageError(f"save_freq is 'epoch' or a number of batches from 1 on, got {save_freq!r}.")
+        super().__init__(Path(backup_dir))
+        self.backup_dir, self.save_freq, self.delete_checkpoint = backup_dir, save_freq, delete_checkpoint
+        self._saved = 0  # at which step
+
+    def stride(self, kind: str) -> int | None:
+        """The batches that are left until the next checkpoint."""
+        return self._left() if kind == "train" and self.save_freq != "epoch" else None
+
+    def _left(self) -> int:
+        return self._saved + int(self.save_freq) - int(self.model.optimizer.iterations)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        super().on_train_begin(logs)
+        self._saved = self.model.optimizer.iterations
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Write a checkpoint if it is time."""
+        if self.save_freq != "epoch" and self._left() <= 0:
+            self.save()
+            self._saved = self.model.optimizer.iterations
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write a checkpoint if it is time."""
+        if self.save_freq == "epoch":
+            self.save()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """The training is over: what was kept for going on is not needed any more."""
+        if self.delete_checkpoint:
+            self.clear()
+
+
+class PacedCheckpoints(Checkpoints):
+    """Writes a checkpoint every `REST` seconds, or less often where writing would take more than `SHARE` of the time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._due = 0.0  # when the next is written
+        self._speed = 0.0  # batches per second, at last
+        self._begun = (0.0, 0)  # time and step at the beginning of a native call
+
+    def stride(self, kind: str) -> int | None:
+        """As many batches as will take until the next checkpoint, going by the last ones; first a single one, to find out."""
+        return max(1, int(self._speed * (self._due - time.monotonic()))) if kind == "train" else None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        super().on_train_begin(logs)
+        self._due = time.monotonic() + REST
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Look at the clock."""
+        self._begun = (time.monotonic(), self.model.optimizer.iterations)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Write a checkpoint if it is time. (A loss that is not finite ends the training.)"""
+        now = time.monotonic()
+        self._speed = (self.model.optimizer.iterations - self._begun[1]) / max(now - self._begun[0], 1e-9)
+        if now >= self._due and math.isfinite((logs or {}).get("loss", math.nan)):
+            self.save()
+            written = time.monotonic()
+            self._due = written + max(REST, (written - now) / SHARE)
+
+
+def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
+    """All that makes this training this one. The learning rate is no part of it: it may change on the way."""
+    training = described["training"]
+    rule = {name: value for name, value in training["optimizer"]["config"].items() if name != "learning_rate"}
+    return {
+        "model": described["architecture"],
+        "input_shape": described["input_shape"],
+        "optimizer": {"class_name": training["optimizer"]["class_name"], "config": rule},
+        **{name: training[name] for name in ("loss", "metrics", "backend")},
+        **terms,
+    }
+
+
+def _difference(there: Any, here: Any, name: str = "") -> dict[str, str]:
+    """Where two descriptions differ first, and how; nothing if they do not.
+
+    >>> _difference({"a": [1, {"units": 5}]}, {"a": [1, {"units": 6}]})
+    {'a.1.units': '5 in the checkpoint, 6 here'}
+    """
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        there, here = (dict(enumerate(items)) for items in (there, here))
+    if isinstance(there, dict) and isinstance(here, dict) and set(there) == set(here):
+        found = (_difference(there[key], here[key], f"{name}.{key}".lstrip(".")) for key in there)
+        return next((one for one in found if one), {})
+    return {} if there == here else {name: f"{_short(there)} in the checkpoint, {_short(here)} here"}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
