@@ -40,6 +40,8 @@ struct RowBlock {
     const auto dtype = static_cast<DType>(input.dtype);
     if (input.kind == RowsData::vector) return widen(storage.vectors[input.reg], data, dtype, first, count);
     uint32_t* lanes = storage.matrices[input.reg];
+    if (side_by_side && input.kind == RowsData::panels && item_bytes(dtype) == 4)
+      return turn_from(lanes, static_cast<const uint32_t*>(data) + first * kPanel);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
         uint32_t wide[kPanel];
@@ -59,6 +61,8 @@ struct RowBlock {
     const auto dtype = static_cast<DType>(output.dtype);
     if (output.kind == RowsData::vector) return narrow(data, dtype, first, storage.vectors[output.reg], count);
     const uint32_t* lanes = storage.matrices[output.reg];
+    if (side_by_side && output.kind == RowsData::panels && item_bytes(dtype) == 4)
+      return turn_to(static_cast<uint32_t*>(data) + first * kPanel, lanes);
     const int64_t step = side_by_side ? kSide : 1;
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
@@ -69,6 +73,34 @@ struct RowBlock {
           narrow(data, dtype, place(output.kind, r, c), row, kPanel);
         else
           narrow(data, dtype, place(output.kind, r, c), row, width(c));
+      }
+  }
+
+  // Between a panel, row after row, and a register with rows side by side.
+  void turn_from(uint32_t* lanes, const uint32_t* panel) const {
+    for (int64_t r = 0; r < kSide; r += kLanes)
+      for (int64_t c = 0; c < program.columns; c += kLanes) {
+        F block[kLanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) block[i] = r + i < count ? load<F>(panel + (r + i) * kPanel + c) : F{};
+        transpose<kLanes / 2>(block);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i)
+          if (c + i < program.columns) store(lanes + (c + i) * kSide + r, block[i]);
+      }
+  }
+
+  void turn_to(uint32_t* panel, const uint32_t* lanes) const {
+    for (int64_t r = 0; r < kSide; r += kLanes)
+      for (int64_t c = 0; c < kPanel; c += kLanes) {
+        F block[kLanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i)
+          block[i] = c + i < program.columns ? load<F>(lanes + (c + i) * kSide + r) : F{};
+        transpose<kLanes / 2>(block);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i)
+          if (r + i < count) store(panel + (r + i) * kPanel + c, block[i]);
       }
   }
 

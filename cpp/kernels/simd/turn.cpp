@@ -14,27 +14,6 @@ NACRE_INLINE F lanes_at(const uint8_t* from) { return (F) __builtin_convertvecto
 NACRE_INLINE void put(float* to, F lanes) { store(to, lanes); }
 NACRE_INLINE void put(uint8_t* to, F lanes) { store(to, __builtin_convertvector((U)lanes, Bytes)); }
 
-// Lanes of a vector and of the one `Step` further change places where they lie on the wrong side of the diagonal.
-template <int Step>
-NACRE_INLINE void exchange(F& a, F& b) {
-  I first = {}, second = {};
-  for (int l = 0; l < kLanes; ++l) {
-    first[l] = l & Step ? kLanes + l - Step : l;
-    second[l] = l & Step ? kLanes + l : l + Step;
-  }
-  const F x = __builtin_shuffle(a, b, first), y = __builtin_shuffle(a, b, second);
-  a = x;
-  b = y;
-}
-
-template <int Step>
-NACRE_INLINE void transpose(F (&rows)[kLanes]) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i)
-    if (!(i & Step)) exchange<Step>(rows[i], rows[i + Step]);
-  if constexpr (Step > 1) transpose<Step / 2>(rows);
-}
-
 // `height` rows of `width` numbers of a 32 x 32 block into its transpose, filled up with zeros.
 template <typename Item>
 NACRE_INLINE void turn_block(const Item* from, Item* to, int64_t height, int64_t width) {

@@ -168,4 +168,25 @@ NACRE_INLINE F floor(F x) {
   return choose(abs(x) < 8388608.0f, signed_down, x);
 }
 
+// Lanes of a vector and of the one `Step` further change places where they lie on the wrong side of the diagonal.
+template <int Step>
+NACRE_INLINE void exchange(F& a, F& b) {
+  I first = {}, second = {};
+  for (int l = 0; l < kLanes; ++l) {
+    first[l] = l & Step ? kLanes + l - Step : l;
+    second[l] = l & Step ? kLanes + l : l + Step;
+  }
+  const F x = __builtin_shuffle(a, b, first), y = __builtin_shuffle(a, b, second);
+  a = x;
+  b = y;
+}
+
+template <int Step>
+NACRE_INLINE void transpose(F (&rows)[kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    if (!(i & Step)) exchange<Step>(rows[i], rows[i + Step]);
+  if constexpr (Step > 1) transpose<Step / 2>(rows);
+}
+
 }  // namespace nacre::NACRE_ISA_NAMESPACE
