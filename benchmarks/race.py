@@ -1,0 +1,228 @@
+"""Measures several entrants in turn, round by round, so that whatever disturbs the machine disturbs all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.peers import AT_HOME, PEERS
+from benchmarks.workloads import Job, to_json
+
+ROOT = Path(__file__).parents[1]
+BUSY = 0.1  # from this share of the processors on, others disturb
+_THREADS = ("NACRE_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def environment(peer: str) -> dict[str, str]:
+    """That of a peer's process."""
+    return dict(os.environ) | PEERS[peer].environment
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured."""
+
+    rounds: int = 5
+    seconds: float = 0.5  # of one entrant in one round, at least one epoch
+    steps: int = 10**9  # at most so many in an epoch
+    predicted: int = 100_000
+    grown_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    starts: int = 5
+
+
+QUICK = Effort(rounds=2, seconds=0.02, steps=20, predicted=2_000, grown_rows=(1_000, 4_000), starts=2)
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A peer, with a job and some threads. ``key`` names it within its race."""
+
+    key: str
+    peer: str
+    job: Job
+    threads: int
+
+
+@dataclass
+class Outcome:
+    """What became of an entrant."""
+
+    entrant: Entrant
+    first: dict[str, Any] = field(default_factory=dict)  # the answers to "warm up"
+    rounds: list[float] = field(default_factory=list)  # seconds for one step, row or call
+    imported: int = 0  # memory after importing, before there is any data
+    memory: int = 0  # the most there was
+    failure: str = ""
+
+    @property
+    def best(self) -> float:
+        return min(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """How much slower the median round was than the best."""
+        return statistics.median(self.rounds) / self.best
+
+
+class Failed(Exception):
+    """A peer cannot do it; the text is the reason."""
+
+
+class Process:
+    """A peer's process."""
+
+    def __init__(self, peer: str, threads: int, python: str) -> None:
+        self._stderr = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.worker", peer, str(threads)],
+            cwd=ROOT,
+            env=environment(peer) | dict.fromkeys(_THREADS, str(threads)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us: we end it
+        )
+        try:
+            self.about = self._read()
+        except BaseException:
+            self.end()
+            raise
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Raises `Failed`."""
+        assert self._process.stdin
+        try:
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise Failed(self._last_words()) from None
+        return self._read()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._stderr.close()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed(self._last_words())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        status = self._process.wait()
+        self._stderr.seek(0)
+        lines = self._stderr.read().split("\n")
+        return next((line for line in reversed(lines) if line.strip()), f"its process ended with status {status}")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is measured: requests to a peer, and for what ``seconds`` are counted."""
+
+    request: Callable[[int], dict[str, Any]]  # for a number of repetitions
+    units: Callable[[Entrant, int], int]  # how many steps, rows or calls that is
+    trial: int = 1  # repetitions to find out how long they take
+    warm_up: bool = False
+
+
+TRAIN = Contest(lambda n: {"do": "train", "epochs": n}, lambda e, n: n * e.job.steps, warm_up=True)
+PREDICT_ROWS = Contest(lambda n: {"do": "predict rows", "calls": n}, lambda _, n: n, trial=20)
+PREDICT = Contest(lambda _: {"do": "predict"}, lambda e, _: e.job.rows)
+
+
+class Track:
+    """Where races are held."""
+
+    def __init__(self, effort: Effort, python: str, peak: machine.Peak, say: Callable[[str], None]) -> None:
+        self.effort, self.peak, self.say = effort, peak, say
+        self._python = python
+        self.skipped: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        self.busy: list[float] = []  # what others used of the processors, before each race
+        self.failures: list[str] = []
+
+    def python(self, peer: str) -> str:
+        return sys.executable if peer in AT_HOME else self._python
+
+    def race(
+        self,
+        title: str,
+        entrants: list[Entrant],
+        contest: Contest,
+        outcomes: dict[str, Outcome],
+        rounds: int | None = None,
+    ) -> None:
+        """Fills ``outcomes``, so that those there are survive a Ctrl-C. Entrants that fail are told and left out."""
+        rounds = rounds or self.effort.rounds
+        with ExitStack() as running:
+            ready: list[tuple[Outcome, Process, int]] = []
+            for entrant in entrants:
+                self.say(f"{title}: preparing {PEERS[entrant.peer].label}")
+                outcome = Outcome(entrant)
+                prepared = self._prepare(running, outcome, contest)
+                if prepared:
+                    ready.append((outcome, *prepared))
+            self.say(f"{title}: listening whether the machine is quiet")
+            share = machine.use_by_others(0.5)
+            if share is not None:
+                self.busy.append(round(share, 3))
+            for number in range(rounds):
+                for threads in sorted({o.entrant.threads for o, _, _ in ready}):
+                    self.peak.measure(threads)
+                for outcome, process, n in list(ready):
+                    entrant = outcome.entrant
+                    self.say(f"{title}: round {number + 1} of {rounds}, {PEERS[entrant.peer].label}")
+                    try:
+                        answer = process.ask(**contest.request(n))
+                    except Failed as failed:
+                        ready.remove((outcome, process, n))
+                        outcomes.pop(entrant.key, None)
+                        self._fail(entrant, failed)
+                        continue
+                    outcome.rounds.append(answer["seconds"] / contest.units(entrant, n))
+                    outcome.memory = answer["peak_bytes"]
+                    outcomes[entrant.key] = outcome
+
+    def _prepare(self, running: ExitStack, outcome: Outcome, contest: Contest) -> tuple[Process, int] | None:
+        """A process that has built its network, and the repetitions that fill a round."""
+        entrant = outcome.entrant
+        if entrant.peer in self.skipped:
+            return None
+        try:
+            process = Process(entrant.peer, entrant.threads, self.python(entrant.peer))
+        except (Failed, OSError) as failed:
+            self.skipped[entrant.peer] = str(failed)
+            self.say(f"without {PEERS[entrant.peer].label}: {failed}")
+            return None
+        running.callback(process.end)
+        self.versions |= process.about["versions"]
+        outcome.imported = process.about["imported_bytes"]
+        try:
+            job = {"job": to_json(entrant.job)}
+            if contest.warm_up:
+                outcome.first = process.ask(do="warm up", **job)
+                job = {}
+            spent = process.ask(**contest.request(contest.trial), **job)["seconds"]
+        except Failed as failed:
+            self._fail(entrant, failed)
+            return None
+        return process, max(1, round(self.effort.seconds * contest.trial / spent))
+
+    def _fail(self, entrant: Entrant, failed: Failed) -> None:
+        self.failures.append(f"{PEERS[entrant.peer].label}, {entrant.job}: {failed}")
+        self.say(f"failed: {self.failures[-1]}")
