@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks import machine, report
 from benchmarks.machine import Peak
@@ -68,11 +69,17 @@ def main(
     """
     out, err = Console(), Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder, err.status("starting") as status:
+        last = ""
 
-        def say(words: str) -> None:
-            status.update(words)
-            if not err.is_terminal or words.startswith(("without", "failed")):
-                err.print(words, markup=False, highlight=False)
+        def say(what: str, detail: str) -> None:
+            """The status line; where there is no terminal, a line for each race."""
+            nonlocal last
+            status.update(escape(f"{what}: {detail}"))
+            if what in ("without", "failed") or (not err.is_terminal and what != last):
+                err.print(
+                    f"{what}: {detail}" if err.is_terminal or what in ("without", "failed") else what, markup=False
+                )
+            last = what
 
         peak = Peak(Path(folder))
         track = Track(QUICK if quick else Effort(), python, peak, say)

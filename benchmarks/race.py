@@ -74,7 +74,7 @@ class Outcome:
         return statistics.median(self.rounds) / self.best
 
 
-class Failed(Exception):
+class PeerError(Exception):
     """A peer cannot do it; the text is the reason."""
 
 
@@ -82,7 +82,7 @@ class Process:
     """A peer's process."""
 
     def __init__(self, peer: str, threads: int, python: str) -> None:
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `end` closes it
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", peer, str(threads)],
             cwd=ROOT,
@@ -100,12 +100,12 @@ class Process:
             raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Raises `Failed`."""
+        """Raises `PeerError`."""
         assert self._process.stdin
         try:
             print(json.dumps(request), file=self._process.stdin, flush=True)
         except BrokenPipeError:
-            raise Failed(self._last_words()) from None
+            raise PeerError(self._last_words()) from None
         return self._read()
 
     def end(self) -> None:
@@ -117,10 +117,10 @@ class Process:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise Failed(self._last_words())
+            raise PeerError(self._last_words())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise Failed(answer["error"])
+            raise PeerError(answer["error"])
         return answer
 
     def _last_words(self) -> str:
@@ -148,7 +148,7 @@ PREDICT = Contest(lambda _: {"do": "predict"}, lambda e, _: e.job.rows)
 class Track:
     """Where races are held."""
 
-    def __init__(self, effort: Effort, python: str, peak: machine.Peak, say: Callable[[str], None]) -> None:
+    def __init__(self, effort: Effort, python: str, peak: machine.Peak, say: Callable[[str, str], None]) -> None:
         self.effort, self.peak, self.say = effort, peak, say
         self._python = python
         self.skipped: dict[str, str] = {}
@@ -172,12 +172,12 @@ class Track:
         with ExitStack() as running:
             ready: list[tuple[Outcome, Process, int]] = []
             for entrant in entrants:
-                self.say(f"{title}: preparing {PEERS[entrant.peer].label}")
+                self.say(title, f"preparing {entrant.key}")
                 outcome = Outcome(entrant)
                 prepared = self._prepare(running, outcome, contest)
                 if prepared:
                     ready.append((outcome, *prepared))
-            self.say(f"{title}: listening whether the machine is quiet")
+            self.say(title, "listening whether the machine is quiet")
             share = machine.use_by_others(0.5)
             if share is not None:
                 self.busy.append(round(share, 3))
@@ -186,10 +186,10 @@ class Track:
                     self.peak.measure(threads)
                 for outcome, process, n in list(ready):
                     entrant = outcome.entrant
-                    self.say(f"{title}: round {number + 1} of {rounds}, {PEERS[entrant.peer].label}")
+                    self.say(title, f"round {number + 1} of {rounds}, {entrant.key}")
                     try:
                         answer = process.ask(**contest.request(n))
-                    except Failed as failed:
+                    except PeerError as failed:
                         ready.remove((outcome, process, n))
                         outcomes.pop(entrant.key, None)
                         self._fail(entrant, failed)
@@ -205,9 +205,9 @@ class Track:
             return None
         try:
             process = Process(entrant.peer, entrant.threads, self.python(entrant.peer))
-        except (Failed, OSError) as failed:
+        except (PeerError, OSError) as failed:
             self.skipped[entrant.peer] = str(failed)
-            self.say(f"without {PEERS[entrant.peer].label}: {failed}")
+            self.say("without", f"{PEERS[entrant.peer].label}: {failed}")
             return None
         running.callback(process.end)
         self.versions |= process.about["versions"]
@@ -218,11 +218,11 @@ class Track:
                 outcome.first = process.ask(do="warm up", **job)
                 job = {}
             spent = process.ask(**contest.request(contest.trial), **job)["seconds"]
-        except Failed as failed:
+        except PeerError as failed:
             self._fail(entrant, failed)
             return None
         return process, max(1, round(self.effort.seconds * contest.trial / spent))
 
-    def _fail(self, entrant: Entrant, failed: Failed) -> None:
+    def _fail(self, entrant: Entrant, failed: PeerError) -> None:
         self.failures.append(f"{PEERS[entrant.peer].label}, {entrant.job}: {failed}")
-        self.say(f"failed: {self.failures[-1]}")
+        self.say("failed", self.failures[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ Record = dict[str, Any]
 
 @dataclass
 class Report:
-    """Records by table, and what must be known to read them. A record with ``flops_per_s`` and ``threads`` gets a fraction of peak."""
+    """Records by table, and what must be known to read them."""
 
     peak: machine.Peak
     quick: bool
@@ -70,9 +71,8 @@ class Report:
 # ---------------------------------------------------------------- tables
 
 # Column of a record: heading, and how to write the value.
-COLUMNS = {
-    "workload": ("workload", str),
-    "case": ("case", str),
+COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "case": ("", str),
     "label": ("", str),
     "threads": ("threads", str),
     "step_s": ("a step", lambda s: seconds(s)),
@@ -91,13 +91,13 @@ COLUMNS = {
 }
 
 
-def table(report: Report, title: str, records: list[Record]) -> Table:
-    """One row a record, with the columns that the records have."""
+def table(report: Report, title: str, columns: str, records: list[Record]) -> Table:
+    """One row a record, with those of the columns that the records have."""
     records = [report.complete(r) for r in records]
-    keys = [key for key in COLUMNS if any(r.get(key) is not None for r in records)]
+    keys = [key for key in columns.split() if any(r.get(key) is not None for r in records)]
     made = Table(title=title, title_justify="left", title_style="bold")
     for key in keys:
-        words = key in ("label", "workload", "case")
+        words = key in ("label", "case")
         made.add_column(COLUMNS[key][0], justify="left" if words else "right", no_wrap=True)
     for record in records:
         # A figure that is missing, because there is nothing to compare with, stays empty.
@@ -106,17 +106,21 @@ def table(report: Report, title: str, records: list[Record]) -> Table:
 
 
 def summary(report: Report) -> Table:
-    """Workloads against peers: time of a step as a multiple of nacre's."""
+    """Peers against workloads: time of a step as a multiple of nacre's, and for nacre its fraction of the peak."""
     records = report.tables.get("training", [])
-    peers = [p for p in PEERS if any(r["peer"] == p for r in records)]
+    names = list(dict.fromkeys(r["workload"] for r in records))
     made = Table(title="Time of a step, as a multiple of nacre's", title_justify="left", title_style="bold")
     made.add_column("", no_wrap=True)
-    for peer in peers:
-        made.add_column("nacre, of peak" if peer == "nacre" else PEERS[peer].label, justify="right")
-    for name in dict.fromkeys(r["workload"] for r in records):
-        mine = {r["peer"]: r for r in records if r["workload"] == name}
-        cells = [_cell(report, mine.get(peer)) for peer in peers]
-        made.add_row(f"{name} {next(iter(mine.values()))['network']}", *cells)
+    for name in names:
+        made.add_column(name, justify="right", no_wrap=True)
+    for peer in [p for p in PEERS if any(r["peer"] == p for r in records)]:
+        mine = {r["workload"]: r for r in records if r["peer"] == peer}
+        fractions = peer == "nacre" and bool(report.peak.operations)
+        cells = [
+            _cell(mine[name], report.of_peak(mine[name]) if fractions else None) if name in mine else ""
+            for name in names
+        ]
+        made.add_row("nacre, of peak" if fractions else peer, *cells)
     return made
 
 
@@ -136,13 +140,8 @@ def remarks(report: Report, track: Track) -> list[str]:
     return lines
 
 
-def _cell(report: Report, record: Record | None) -> str:
-    if record is None:
-        return ""
-    if record["peer"] == "nacre":
-        fraction = report.of_peak(record)
-        return seconds(record["step_s"]) + (f", {fraction:.0%}" if fraction else "")
-    return f"{record['ratio']:.1f}" if record["ratio"] else seconds(record["step_s"])
+def _cell(record: Record, fraction: float | None) -> str:
+    return f"{fraction:.0%}" if fraction is not None else f"{record['ratio']:.1f}" if record["ratio"] else ""
 
 
 def seconds(s: float) -> str:
@@ -190,14 +189,14 @@ def figure(results: dict[str, Any]) -> str:
 
     out = [_text(24, 28, "Time of a training step, as a multiple of nacre's", "bold", size=16)]
     for n, peer in enumerate(peers):
-        x, y = 24 + 200 * (n % 4), 50 + 20 * (n // 4)
-        out += [_dot(x + 5, y - 4, _COLORS[peer]), _text(x + 16, y, PEERS[peer].label)]
+        left, down = 24 + 200 * (n % 4), 50 + 20 * (n // 4)
+        out += [_dot(left + 5, down - 4, _COLORS[peer]), _text(left + 16, down, PEERS[peer].label)]
     for power in range(low, high + 1):
         x = across(2.0**power)
         out.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 8}" y2="{bottom}" class="{"one" if power == 0 else "grid"}"/>'
         )
-        label = "nacre" if power == 0 else f"{2**power}×" if power > 0 else f"1/{2**-power}"
+        label = "nacre" if power == 0 else f"{2**power}x" if power > 0 else f"1/{2**-power}"
         out.append(_text(x, bottom + 18, label, anchor="middle"))
     for n, name in enumerate(names):
         y = _TOP + _ROW * n + _ROW / 2

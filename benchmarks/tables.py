@@ -37,6 +37,7 @@ class Bench:
         title: str,
         entrants: list[Entrant],
         contest: Contest,
+        columns: str,
         describe: Callable[[Outcome, dict[str, Outcome]], Record],
         rounds: int | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class Bench:
             records = [describe(o, outcomes) for o in outcomes.values()]
             self.report.add(name, records)
             if records:
-                self.show(table(self.report, title, records))
+                self.show(table(self.report, title, columns, records))
 
 
 def _record(outcome: Outcome, unit: str, flops: int) -> Record:
@@ -85,7 +86,14 @@ def training(bench: Bench) -> None:
         def describe(o: Outcome, others: dict[str, Outcome], name: str = name) -> Record:
             return {"workload": name} | _trained(o) | {"ratio": _ratio(o, others.get("nacre"))}
 
-        bench.race("training", f"{name}: {job}", entrants, TRAIN, describe)
+        bench.race(
+            "training",
+            f"{name}: {job}",
+            entrants,
+            TRAIN,
+            "label step_s ratio peak_fraction spread peak_bytes",
+            describe,
+        )
         records = [r for r in bench.report.tables["training"] if r["workload"] == name]
         limit = bench.report.limit(records[0]) if records else None
         if limit:
@@ -118,7 +126,14 @@ def threads(bench: Bench) -> None:
             one = others.get("1")
             return {"workload": name} | _trained(o) | {"speedup": one.best / o.best if one else None}
 
-        bench.race("threads", f"Threads, {name}: {job}", entrants, TRAIN, describe)
+        bench.race(
+            "threads",
+            f"Threads, {name}: {job}",
+            entrants,
+            TRAIN,
+            "threads step_s speedup peak_fraction spread",
+            describe,
+        )
 
 
 def predict(bench: Bench) -> None:
@@ -135,10 +150,12 @@ def predict(bench: Bench) -> None:
     # A jitted epoch predicts as a jitted step does, and so does a compiled step as an eager one.
     peers = [p for p in bench.peers if p not in ("jax-scan", "torch-compile")]
     rows = [Entrant(p, p, one, processors()) for p in peers]
-    bench.race("predict_row", "predict, one row of 784-128-10", rows, PREDICT_ROWS, describe_call)
+    bench.race(
+        "predict_row", "predict, one row of 784-128-10", rows, PREDICT_ROWS, "label call_s ratio spread", describe_call
+    )
     whole = [Entrant(p, p, many, processors()) for p in peers]
     title = f"predict, {many.rows:,} rows of 784-512-512-10"
-    bench.race("predict_rows", title, whole, PREDICT, describe_row)
+    bench.race("predict_rows", title, whole, PREDICT, "label row_s ratio peak_fraction spread peak_bytes", describe_row)
 
 
 def extras(bench: Bench) -> None:
@@ -158,7 +175,7 @@ def extras(bench: Bench) -> None:
             record = {"workload": name, "case": o.entrant.job.extra or "plain SGD"} | _trained(o)
             return record | {"to_plain": _ratio(o, others.get(""))}
 
-        bench.race("extras", f"Extras, {name}: {job}", entrants, TRAIN, describe)
+        bench.race("extras", f"Extras, {name}: {job}", entrants, TRAIN, "case step_s to_plain spread", describe)
 
 
 def growth(bench: Bench) -> None:
@@ -179,7 +196,14 @@ def growth(bench: Bench) -> None:
             record = {"kind": kind, "case": o.entrant.key} | _trained(o)
             return record | {"first_epoch_s": o.first["seconds"]}
 
-        bench.race("growth", f"Growth with {kind}, nacre", entrants, TRAIN, describe)
+        bench.race(
+            "growth",
+            f"Growth with {kind}, nacre",
+            entrants,
+            TRAIN,
+            "case step_s peak_fraction spread first_epoch_s peak_bytes",
+            describe,
+        )
 
 
 def memory(bench: Bench) -> None:
@@ -192,7 +216,15 @@ def memory(bench: Bench) -> None:
         beyond = o.memory - o.imported
         return {"peer": o.entrant.peer, "label": label, "peak_bytes": o.memory, "training_bytes": beyond}
 
-    bench.race("memory", f"Memory of training on {job.rows:,} x 784 bytes", entrants, TRAIN, describe, rounds=1)
+    bench.race(
+        "memory",
+        f"Memory of training on {job.rows:,} x 784 bytes",
+        entrants,
+        TRAIN,
+        "label peak_bytes training_bytes",
+        describe,
+        rounds=1,
+    )
 
 
 def footprint(bench: Bench) -> None:
@@ -203,7 +235,7 @@ def footprint(bench: Bench) -> None:
             peer = PEERS[name]
             if name in bench.track.skipped or any(r["imports"] == (peer.imports, peer.distributions) for r in records):
                 continue
-            bench.track.say(f"importing {peer.label}")
+            bench.track.say("Import and installation", peer.label)
             python = bench.track.python(name)
             starts = str(bench.track.effort.starts)
             command = [python, "-m", "benchmarks.footprint", starts, peer.imports, *peer.distributions]
@@ -217,7 +249,7 @@ def footprint(bench: Bench) -> None:
     finally:
         bench.report.add("footprint", records)
         if records:
-            bench.show(table(bench.report, "Import and installation", records))
+            bench.show(table(bench.report, "Import and installation", "label import_s installed_bytes", records))
 
 
 TABLES: dict[str, Callable[[Bench], None]] = {

@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from benchmarks.workloads import crossentropy, data, first_weights, from_json
 CHECKED = 1000  # rows whose loss is compared between peers
 
 
-def answers(name: str, threads: int) -> Iterator[Any]:
-    """A generator that is sent requests."""
+def answers(name: str, threads: int) -> Generator[dict[str, Any], dict[str, Any]]:
+    """The answers to the requests that are sent in; the first tells what the library is."""
     peer = PEERS[name]
     module = importlib.import_module(f"benchmarks.peers.{peer.module}")
     imported = peak_memory()
-    learner: Learner | None = None
-    answer: Any = {
+    learner: Learner
+    answer: dict[str, Any] = {
         "versions": {d: metadata.version(d) for d in peer.distributions},
         "imported_bytes": imported,
     }
@@ -35,26 +35,22 @@ def answers(name: str, threads: int) -> Iterator[Any]:
             job = from_json(request["job"])
             x, y = data(job)
             learner = module.Learner(job, x, y, first_weights(job), threads)
-            answer = {}
-        assert learner is not None
+        answer = {}
+        begin = time.perf_counter()
         match request["do"]:
             case "warm up":  # a first epoch in order, so that all peers must come to the same loss
-                seconds = learner.train(1, shuffle=False)
-                loss = crossentropy(learner.predict(x[:CHECKED]), y[:CHECKED])
-                answer = {"seconds": seconds, "loss": loss}
+                answer["seconds"] = learner.train(1, shuffle=False)
+                answer["loss"] = crossentropy(learner.predict(x[:CHECKED]), y[:CHECKED])
             case "train":
-                answer = {"seconds": learner.train(request["epochs"], shuffle=True)}
+                answer["seconds"] = learner.train(request["epochs"], shuffle=True)
             case "predict rows":  # one at a time
-                learner.predict(x[:1])
-                begin = time.perf_counter()
                 for n in range(request["calls"]):
                     row = n % len(x)
                     learner.predict(x[row : row + 1])
-                answer = {"seconds": time.perf_counter() - begin}
+                answer["seconds"] = time.perf_counter() - begin
             case "predict":
-                begin = time.perf_counter()
                 learner.predict(x)
-                answer = {"seconds": time.perf_counter() - begin}
+                answer["seconds"] = time.perf_counter() - begin
         answer["peak_bytes"] = peak_memory()
 
 

@@ -9,6 +9,9 @@ import nacre
 from benchmarks.workloads import LEARNING_RATE, Array, Job
 from nacre import layers, optimizers
 
+# Layers that an extra puts after each hidden layer, and how they are made.
+BETWEEN: dict[str, tuple[float, ...]] = {"Dropout": (0.2,), "BatchNormalization": ()}
+
 
 class Clock(nacre.callbacks.Callback):
     """Notes when epochs end."""
@@ -31,8 +34,8 @@ class Learner:
             dense = layers.Dense(units, activation="softmax" if n == last else job.activation)
             self.model.add(dense)
             dense.set_weights(weights[2 * n : 2 * n + 2])
-            if n < last and job.extra in ("Dropout", "BatchNormalization"):
-                self.model.add(layers.Dropout(0.2) if job.extra == "Dropout" else layers.BatchNormalization())
+            if n < last and job.extra in BETWEEN:
+                self.model.add(getattr(layers, job.extra)(*BETWEEN[job.extra]))
         self.model.compile(_optimizer(job), loss="sparse_categorical_crossentropy")
 
     def train(self, epochs: int, shuffle: bool) -> float:
@@ -57,5 +60,5 @@ class Learner:
 
 def _optimizer(job: Job) -> Any:
     if job.extra == "Adam":
-        return optimizers.Adam(0.001)
+        return getattr(optimizers, job.extra)(0.001)
     return optimizers.SGD(LEARNING_RATE, momentum=0.9 if job.extra == "momentum" else 0.0)

@@ -1,4 +1,4 @@
-"""PyTorch with `torch.compile`: forward, backward and update as one compiled function, which was faster than compiling the model only."""
+"""PyTorch with `torch.compile`: forward, backward and update as one function, which is faster than compiling the model alone."""
 
 from __future__ import annotations
 
