@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -34,13 +35,15 @@ class Effort:
 
     rounds: int = 5
     seconds: float = 0.5  # of one entrant in one round, at least one epoch
+    patience: float = 12.0  # an entrant that took so long sits out the further rounds, but for the second
     steps: int = 10**9  # at most so many in an epoch
     predicted: int = 100_000
     grown_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     starts: int = 5
+    listening: float = 0.5  # seconds, to find out whether others use the machine
 
 
-QUICK = Effort(rounds=2, seconds=0.02, steps=20, predicted=2_000, grown_rows=(1_000, 4_000), starts=2)
+QUICK = Effort(rounds=2, seconds=0.02, steps=20, predicted=2_000, grown_rows=(1_000, 4_000), starts=2, listening=0.1)
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,25 @@ PREDICT_ROWS = Contest(lambda n: {"do": "predict rows", "calls": n}, lambda _, n
 PREDICT = Contest(lambda _: {"do": "predict"}, lambda e, _: e.job.rows)
 
 
+@dataclass
+class _Runner:
+    """An entrant that is ready."""
+
+    outcome: Outcome
+    process: Process
+    repetitions: int  # in a round
+    spent: float = 0.0  # seconds so far, in all rounds
+
+    def run(self, contest: Contest) -> None:
+        """One round. Raises `PeerError`."""
+        begin = time.monotonic()
+        answer = self.process.ask(**contest.request(self.repetitions))
+        self.spent += time.monotonic() - begin
+        outcome = self.outcome
+        outcome.rounds.append(answer["seconds"] / contest.units(outcome.entrant, self.repetitions))
+        outcome.memory = answer["peak_bytes"]
+
+
 class Track:
     """Where races are held."""
 
@@ -170,48 +192,43 @@ class Track:
         """Fills ``outcomes``, so that those there are survive a Ctrl-C. Entrants that fail are told and left out."""
         rounds = rounds or self.effort.rounds
         with ExitStack() as running:
-            ready: list[tuple[Outcome, Process, int]] = []
+            ready: list[_Runner] = []
             for entrant in entrants:
                 self.say(title, f"preparing {entrant.key}")
-                outcome = Outcome(entrant)
-                prepared = self._prepare(running, outcome, contest)
-                if prepared:
-                    ready.append((outcome, *prepared))
+                ready += self._prepare(running, entrant, contest)
             self.say(title, "listening whether the machine is quiet")
-            share = machine.use_by_others(0.5)
+            share = machine.use_by_others(self.effort.listening)
             if share is not None:
                 self.busy.append(round(share, 3))
             for number in range(rounds):
-                for threads in sorted({o.entrant.threads for o, _, _ in ready}):
+                for threads in sorted({runner.outcome.entrant.threads for runner in ready}):
                     self.peak.measure(threads)
-                for outcome, process, n in list(ready):
-                    entrant = outcome.entrant
-                    self.say(title, f"round {number + 1} of {rounds}, {entrant.key}")
-                    try:
-                        answer = process.ask(**contest.request(n))
-                    except PeerError as failed:
-                        ready.remove((outcome, process, n))
-                        outcomes.pop(entrant.key, None)
-                        self._fail(entrant, failed)
+                for runner in list(ready):
+                    if number > 1 and runner.spent > self.effort.patience:
                         continue
-                    outcome.rounds.append(answer["seconds"] / contest.units(entrant, n))
-                    outcome.memory = answer["peak_bytes"]
-                    outcomes[entrant.key] = outcome
+                    key = runner.outcome.entrant.key
+                    self.say(title, f"round {number + 1} of {rounds}, {key}")
+                    try:
+                        runner.run(contest)
+                        outcomes[key] = runner.outcome
+                    except PeerError as failed:
+                        ready.remove(runner)
+                        outcomes.pop(key, None)
+                        self._fail(runner.outcome.entrant, failed)
 
-    def _prepare(self, running: ExitStack, outcome: Outcome, contest: Contest) -> tuple[Process, int] | None:
-        """A process that has built its network, and the repetitions that fill a round."""
-        entrant = outcome.entrant
+    def _prepare(self, running: ExitStack, entrant: Entrant, contest: Contest) -> list[_Runner]:
+        """A process that has built its network, and knows how many repetitions fill a round; none if it cannot."""
         if entrant.peer in self.skipped:
-            return None
+            return []
         try:
             process = Process(entrant.peer, entrant.threads, self.python(entrant.peer))
         except (PeerError, OSError) as failed:
             self.skipped[entrant.peer] = str(failed)
             self.say("without", f"{PEERS[entrant.peer].label}: {failed}")
-            return None
+            return []
         running.callback(process.end)
         self.versions |= process.about["versions"]
-        outcome.imported = process.about["imported_bytes"]
+        outcome = Outcome(entrant, imported=process.about["imported_bytes"])
         try:
             job = {"job": to_json(entrant.job)}
             if contest.warm_up:
@@ -220,8 +237,8 @@ class Track:
             spent = process.ask(**contest.request(contest.trial), **job)["seconds"]
         except PeerError as failed:
             self._fail(entrant, failed)
-            return None
-        return process, max(1, round(self.effort.seconds * contest.trial / spent))
+            return []
+        return [_Runner(outcome, process, max(1, round(self.effort.seconds * contest.trial / spent)))]
 
     def _fail(self, entrant: Entrant, failed: PeerError) -> None:
         self.failures.append(f"{PEERS[entrant.peer].label}, {entrant.job}: {failed}")

@@ -62,10 +62,10 @@ def from_json(fields: dict[str, Any]) -> Job:
     return Job(**{**fields, "units": tuple(fields["units"])})
 
 
-# Steps are chosen so that the rows (60,000 as in MNIST, where nothing speaks against it) are larger than the caches, and an
-# epoch of the slowest peer takes a second or two.
+# Steps are chosen so that the rows are larger than the caches, though no more than MNIST's 60,000 where there are 784 columns, and
+# so that an epoch of the slowest peer takes a second or two.
 WORKLOADS: dict[str, Job] = {
-    "W1": Job((784, 30, 10), "sigmoid", 10, 6000),
+    "W1": Job((784, 30, 10), "sigmoid", 10, 2000),
     "W2": Job((784, 128, 10), "relu", 32, 1875),
     "W3": Job((784, 1000, 10), "relu", 32, 1875),
     "W4": Job((784, 512, 512, 10), "relu", 128, 468),

@@ -34,7 +34,8 @@ class Learner:
             n_iter_no_change=10**9,
         )
         if job.units[-1] > 2:  # for two classes it has a single output, and other weights
-            self.model.partial_fit(self.x[: job.batch], self.y[: job.batch], classes=np.arange(job.units[-1]))
+            every = np.resize(np.unique(self.y, return_index=True)[1], max(job.batch, job.units[-1]))
+            self.model.partial_fit(self.x[every], self.y[every], classes=np.arange(job.units[-1]))
             self.model.coefs_ = [w.copy() for w in weights[::2]]
             self.model.intercepts_ = [b.copy() for b in weights[1::2]]
 
