@@ -205,15 +205,19 @@ def figure(results: dict[str, Any]) -> str:
         out.append(f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y}" y2="{y}" class="grid"/>')
         out += [_dot(across(mine[peer]["ratio"]), y, _COLORS[peer]) for peer in peers if peer in mine]
     about = results["machine"]
-    foot = f"{about['processor']}, {about['processors']} processors, {results['date'][:10]}; " + ", ".join(
-        f"{name} {version}" for name, version in results["versions"].items() if name != "jaxlib"
+    shown = {name for peer in ("nacre", *peers) for name in PEERS[peer].distributions} - {"jaxlib"}
+    out.append(
+        _text(
+            24, bottom + 44, f"{about['processor']}, {about['processors']} processors, {results['date'][:10]}", size=11
+        )
     )
-    out.append(_text(24, bottom + 44, foot, size=11))
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name in shown)
+    out.append(_text(24, bottom + 60, versions, size=11))
     style = (
         "text{font-family:system-ui,sans-serif;fill:#222}.bold{font-weight:600}"
         ".grid{stroke:#ddd}.one{stroke:#222;stroke-width:2}"
     )
-    height = bottom + 60
+    height = bottom + 76
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 840 {height}" width="840" height="{height}" role="img">'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class Job:
         return self.batch * self.units[0] * (1 if self.uint8 else 4)
 
     def __str__(self) -> str:
-        widths = "-".join(map(str, self.units))
+        runs = [(width, len(list(same))) for width, same in groupby(self.units)]
+        widths = "-".join(f"{n}x{width}" if n > 2 else "-".join([str(width)] * n) for width, n in runs)
         return f"{widths} {self.activation} [{self.batch}]" if len(self.units) > 2 else f"{widths} [{self.batch}]"
 
 
