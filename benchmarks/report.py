@@ -83,7 +83,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "to_plain": ("to plain SGD", lambda r: f"{r:.2f}"),
     "speedup": ("speedup", lambda r: f"{r:.2f}"),
     "peak_fraction": ("of peak", lambda r: f"{r:.1%}"),
-    "spread": ("median/best", lambda r: f"{r:.2f}"),
+    "spread": ("med/best", lambda r: f"{r:.2f}"),
     "first_epoch_s": ("first epoch", lambda s: seconds(s)),
     "peak_bytes": ("memory", lambda b: size(b)),
     "training_bytes": ("beyond import", lambda b: size(b)),

@@ -186,8 +186,8 @@ def growth(bench: Bench) -> None:
     depths = [Job((784, *[128] * n, 10), "relu", 128, 50) for n in (10, 50, 200)]
     cases = {
         "rows": {f"{job.rows:,} rows": job for job in rows},
-        "width": {f"2 hidden layers of {job.units[1]}": shorter(job, effort.steps) for job in widths},
-        "depth": {f"{len(job.units) - 2} hidden layers of 128": shorter(job, effort.steps) for job in depths},
+        "width": {f"2 layers of {job.units[1]}": shorter(job, effort.steps) for job in widths},
+        "depth": {f"{len(job.units) - 2} layers of 128": shorter(job, effort.steps) for job in depths},
     }
     for kind, jobs in cases.items():
         entrants = [Entrant(case, "nacre", job, processors()) for case, job in jobs.items()]
