@@ -17,7 +17,7 @@ check: $(V)/.dev
 	@$(BIN)/ruff check -q
 	@$(BIN)/ruff format --check -q
 	@$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.h' -o -name '*.cpp')
-	@$(BIN)/codespell src cpp docs *.md
+	@$(BIN)/codespell src cpp docs benchmarks *.md
 	@$(BIN)/lint-imports --no-cache > $(V)/walls.txt || { cat $(V)/walls.txt; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@echo "check: format, lint, spelling, walls and types are in order"

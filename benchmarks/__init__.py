@@ -1,0 +1,1 @@
+"""Measures nacre beside its peers: `python -m benchmarks`. See README.md here."""

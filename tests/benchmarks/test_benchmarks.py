@@ -1,0 +1,113 @@
+"""The benchmarks run and say what they measured. How fast anything is, is not asserted."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from benchmarks.workloads import Job
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "benchmarks", "--quick"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("benchmarks")
+    chosen = ["--workloads", "W4", "--peers", "nacre,numpy", "--python", "/nowhere/python"]
+    files = ["--json", str(folder / "all.json"), "--figure", str(folder / "all.svg")]
+    run = subprocess.run([*COMMAND, *chosen, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    results: dict[str, Any] = json.loads((folder / "all.json").read_text())
+    return results | {"printed": run.stdout, "svg": (folder / "all.svg").read_text()}
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def test_every_table_is_there_and_every_figure_is_finite(measured: dict[str, Any]) -> None:
+    expected = {"training", "predict_row", "predict_rows", "extras", "growth", "memory", "footprint"}
+    assert expected <= set(measured["tables"])
+    assert (measured["finished"], measured["quick"], measured["failed"]) == (True, True, [])
+    assert all(math.isfinite(n) and n >= 0 for n in _numbers(measured["tables"]))
+
+
+def test_machine_and_versions_are_told(measured: dict[str, Any]) -> None:
+    assert measured["machine"]["processors"] >= 1
+    assert measured["versions"]["numpy"] == np.__version__
+    assert measured["date"][:2] == "20"
+    assert all(0 <= share <= 1 for share in measured["used_by_others"])
+
+
+def test_training_has_a_record_for_each_workload_and_peer(measured: dict[str, Any]) -> None:
+    records = measured["tables"]["training"]
+    assert [(r["workload"], r["peer"]) for r in records] == [(w, p) for w in ["W4"] for p in ("nacre", "numpy")]
+    for record in records:
+        assert record["step_s"] == min(record["rounds_s"])
+        assert record["flops_per_s"] == pytest.approx(record["flops"] / record["step_s"])
+        assert record["peak_bytes"] > 0
+    assert [r["ratio"] for r in records if r["peer"] == "nacre"] == [1.0]
+
+
+def test_peers_that_train_in_the_same_order_come_to_the_same_loss(measured: dict[str, Any]) -> None:
+    nacre, numpy = (r["loss"] for r in measured["tables"]["training"] if r["workload"] == "W4")
+    assert nacre == pytest.approx(numpy, rel=1e-5)
+    assert measured["notes"] == []
+
+
+def test_what_was_printed_has_the_same_rows(measured: dict[str, Any]) -> None:
+    for words in ("W4: 784-512-512-10 relu [128]", "NumPy by hand", "momentum", "installed", "A quick look"):
+        assert words in measured["printed"]
+
+
+def test_the_figure_has_a_dot_for_each_peer_in_each_workload_and_in_the_legend(measured: dict[str, Any]) -> None:
+    dots = ElementTree.fromstring(measured["svg"]).findall("{*}circle")
+    assert len(dots) == 1 + 1
+
+
+def test_a_peer_that_cannot_be_had_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    options = ["--workloads", "W1", "--peers", "numpy,torch", "--tables", "training", "--python", "/nowhere/python"]
+    file = tmp_path / "all.json"
+    run = subprocess.run(
+        [*COMMAND, *options, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "/nowhere/python" in json.loads(file.read_text())["skipped"]["torch"]
+    assert "Not measured: PyTorch eager" in run.stdout
+
+
+def test_stopping_leaves_what_was_measured(tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    options = ["--workloads", "W1,W2", "--peers", "numpy", "--json", str(file)]
+    run = subprocess.Popen([*COMMAND, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout
+    while "At least" not in (line := run.stdout.readline()) and "NumPy" not in line:
+        assert line, run.communicate()
+    run.send_signal(signal.SIGINT)
+    run.communicate()
+    assert run.returncode == 130
+    results = json.loads(file.read_text())
+    assert results["finished"] is False
+    assert [r["workload"] for r in results["tables"]["training"]][:1] == ["W1"]
+
+
+def test_flops_of_a_step_are_counted_by_hand() -> None:
+    job = Job((3, 5, 2), "relu", batch=4, steps=1)
+    # forward 15 and 10 multiply-adds a sample, to the weights as many, to the hidden layer's output 10 more
+    assert job.step_flops == 2 * 4 * (15 + 10 + 15 + 10 + 10)
+    assert job.row_flops == 2 * 25
+    assert job.step_bytes == 4 * 3 * 4
