@@ -16,10 +16,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
 
-// Whether the floats of a step's rows are finite; this member's share of them. Whoever gathers them next finds them in
-// the cache.
+// Whether the floats of a step's rows, which are in the cache, are finite; this member's share of them. An exponent of
+// all ones carries over into the highest bit.
 bool all_finite(const Column& column, const int64_t* order, int64_t rows, const Team& team) {
-  constexpr uint32_t kExponent = 0x7f800000;
+  constexpr uint32_t kExponent = 0x7f800000, kOne = 0x00800000;
   const int64_t floats = column.row_bytes / 4;
   uint32_t found = 0;
   for (int64_t i = rows * team.part / team.parts; i < rows * (team.part + 1) / team.parts; ++i) {
@@ -27,10 +27,10 @@ bool all_finite(const Column& column, const int64_t* order, int64_t rows, const 
     for (int64_t n = 0; n < floats; ++n) {
       uint32_t bits;
       std::memcpy(&bits, row + 4 * n, sizeof bits);
-      found |= (bits & kExponent) == kExponent;
+      found |= (bits & kExponent) + kOne;
     }
   }
-  return !found;
+  return found <= kExponent;
 }
 
 // How a step is really shared among so many members.
@@ -264,9 +264,9 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     for (; run.rows - row >= plan.rows; row += plan.rows, ++number) {
       for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
       for (Rows& column : bound.columns) column.order = run.order + row;
+      if (!walk(bound, 0, plan.first_update, true, seconds)) return;
       for (const Column& column : run.columns)
         if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);
-      if (!walk(bound, 0, plan.first_update, true, seconds)) return;
       if (way.meet_to_report) team.wait();
       if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
       walk(bound, plan.first_update, steps, false, seconds);

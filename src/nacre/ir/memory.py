@@ -86,10 +86,10 @@ class Memory:
             self._paneled_is_stale = True
         if self._paneled_is_stale:
             plain = self.read()
+            self._paneled_is_stale = False  # before it is read: another thread may write meanwhile
             padded = np.zeros((rows, panels(columns) * PANEL), dtype=np.float32)
             padded[:, :columns] = plain
             self._paneled.reshape(-1, rows, PANEL)[...] = padded.reshape(rows, -1, PANEL).swapaxes(0, 1)
-            self._paneled_is_stale = False
         return self._paneled
 
     def paneled_was_written(self) -> None:
