@@ -221,7 +221,7 @@ def test_a_prediction_knows_the_weights_of_this_moment(tmp_path):
     after = model.predict(asked, verbose=0)
     assert not np.array_equal(before, after)
     model.save(tmp_path / "model")
-    assert np.array_equal(nacre.load_model(tmp_path / "model").predict(asked, verbose=0), after)
+    assert np.array_equal(nacre.models.load_model(tmp_path / "model").predict(asked, verbose=0), after)
 
 
 def test_models_that_share_a_layer_share_what_it_learns():
