@@ -278,7 +278,6 @@ def test_evaluate_and_predict_call_their_hooks(make: Make, data: Data) -> None:
     assert asked.seen == ["test", "predict", 0, 1, 2]
     assert watched.tobytes() == model.predict(data[0]).tobytes()
     assert model.predict(data[0][:0], callbacks=[asked], verbose=0).shape == (0, 3)
-    assert asked.seen == ["test", "predict", 0, 1, 2, "predict"]
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
