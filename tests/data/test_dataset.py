@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.data import Dataset, numeric
+from nacre.data import Column, Dataset, numeric
 from nacre.errors import DataError, DTypeError, ShapeError, UsageError
 
 Array = npt.NDArray[Any]
@@ -238,13 +238,18 @@ def test_x_and_y_must_be_equally_long() -> None:
         Dataset([1, 2, 3], np.zeros(1000), name_y="price")
 
 
+def test_a_column_of_another_kind_is_our_own_mistake() -> None:
+    with pytest.raises(AssertionError):
+        Column("x", np.zeros(3, "float64"))
+
+
 def test_rows_are_a_view() -> None:
     data = Dataset(np.arange(10), np.arange(10, dtype="uint8"))
     part = data.rows(2, 5)
     assert part.x.tolist() == [2, 3, 4]
     assert part.y is not None
     assert np.shares_memory(part.x, data.x)
-    assert (part.name_x, part.name_y) == ("x", "y")
+    assert [column.name for column in part.columns] == ["x", "y"]
     assert len(data.rows(3, 3)) == 0
 
 
