@@ -9,6 +9,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <numeric>
+
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/pool.h"
@@ -21,19 +23,26 @@ using namespace nacre;
 
 namespace {
 
-using Bytes = nb::ndarray<uint8_t, nb::c_contig, nb::device::cpu>;
+using Numbers = nb::ndarray<nb::c_contig, nb::device::cpu>;  // of any type
+using ConstNumbers = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using ConstBytes = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
 using Int64s = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstInt64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-Array array_of(const Bytes& bytes) { return {bytes.data(), static_cast<int64_t>(bytes.size())}; }
-
-std::vector<Array> arrays_of(const std::vector<Bytes>& all) {
+std::vector<Array> arrays_of(const std::vector<Numbers>& all) {
   std::vector<Array> result;
-  for (const Bytes& bytes : all) result.push_back(array_of(bytes));
+  for (const Numbers& numbers : all)
+    result.push_back({static_cast<uint8_t*>(numbers.data()), static_cast<int64_t>(numbers.nbytes())});
   return result;
 }
+
+// Arrays that many runs use, kept alive, their addresses taken once.
+struct Arrays {
+  explicit Arrays(std::vector<Numbers> all) : held(std::move(all)), addresses(arrays_of(held)) {}
+  std::vector<Numbers> held;
+  std::vector<Array> addresses;
+};
 
 using Buffers = std::vector<std::vector<int64_t>>;  // { place, at, bytes } each
 // kernel, sharing, number of results, operands, which of them are read whole, integers
@@ -64,38 +73,41 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   return plan;
 }
 
-bool run(Executor& executor, const std::vector<Bytes>& state, const std::vector<ConstBytes>& columns,
-         const std::vector<int64_t>& column_rows, ConstInt64s order, const std::vector<Bytes>& schedule,
-         const std::vector<Bytes>& emits, Int64s done, int32_t watch, std::optional<Doubles> seconds) {
+bool run(Executor& executor, const Arrays& state, const std::vector<ConstNumbers>& columns,
+         std::optional<ConstInt64s> order, const std::vector<Numbers>& schedule, const std::vector<Numbers>& emits,
+         std::optional<Int64s> done, int32_t watch, bool finite, std::optional<Doubles> seconds) {
   Run r;
-  r.state = arrays_of(state);
-  require(columns.size() == column_rows.size(), "Each column needs its number of rows.");
-  for (size_t c = 0; c < columns.size(); ++c) {
-    const auto bytes = static_cast<int64_t>(columns[c].size());
-    require(column_rows[c] > 0 && bytes % column_rows[c] == 0, "A column is no whole number of rows.");
-    r.columns.push_back({columns[c].data(), column_rows[c], bytes / column_rows[c]});
+  r.state = state.addresses;
+  for (const ConstNumbers& column : columns) {
+    require(column.ndim() > 0 && column.shape(0) > 0, "A column has no rows.");
+    const auto rows = static_cast<int64_t>(column.shape(0));
+    r.columns.push_back({static_cast<const uint8_t*>(column.data()), rows, static_cast<int64_t>(column.nbytes()) / rows,
+                         !finite && column.dtype() == nb::dtype<float>()});
   }
-  r.order = order.data();
-  r.rows = static_cast<int64_t>(order.size());
+  require(order || !r.columns.empty(), "A run needs rows.");
+  r.rows = order ? static_cast<int64_t>(order->size()) : r.columns[0].rows;
+  std::vector<int64_t> as_they_lie(order ? 0 : r.rows);
+  std::iota(as_they_lie.begin(), as_they_lie.end(), 0);
+  r.order = order ? order->data() : as_they_lie.data();
   r.schedule = arrays_of(schedule);
   r.emits = arrays_of(emits);
-  require(done.size() == 1, "The counter is one number.");
-  r.done = done.data();
+  require(!done || done->size() == 1, "The counter is one number.");
+  r.done = done ? done->data() : nullptr;
   r.watch = watch;
   if (seconds) {
     require(seconds->size() == executor.steps(), "There is one time for each step.");
     r.seconds = seconds->data();
   }
-  bool finished, interrupted = false;
+  bool all_finite, interrupted = false;
   {
     nb::gil_scoped_release release;
-    finished = executor.run(r, [&] {
+    all_finite = executor.run(r, [&] {
       nb::gil_scoped_acquire acquire;
       return interrupted = PyErr_CheckSignals() != 0;
     });
   }
   if (interrupted) throw nb::python_error();
-  return finished;
+  return all_finite;
 }
 
 }  // namespace
@@ -122,9 +134,11 @@ NB_MODULE(_core, m) {
   nb::class_<Plan>(m, "Plan");
   m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("first_update"),
         nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"));
+  nb::class_<Arrays>(m, "Arrays").def(nb::init<std::vector<Numbers>>());
   nb::class_<Executor>(m, "Executor")
       .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full"),
            nb::arg("rest").none(), nb::arg("threads"))
-      .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("column_rows"), nb::arg("order"),
-           nb::arg("schedule"), nb::arg("emits"), nb::arg("done"), nb::arg("watch"), nb::arg("seconds") = nb::none());
+      .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("order").none(), nb::arg("schedule"),
+           nb::arg("emits"), nb::arg("done").none(), nb::arg("watch"), nb::arg("finite") = true,
+           nb::arg("seconds") = nb::none());
 }

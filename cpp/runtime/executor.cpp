@@ -16,6 +16,23 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
 
+// Whether the floats of a step's rows, which are in the cache, are finite; this member's share of them. An exponent of
+// all ones carries over into the highest bit.
+bool all_finite(const Column& column, const int64_t* order, int64_t rows, const Team& team) {
+  constexpr uint32_t kExponent = 0x7f800000, kOne = 0x00800000;
+  const int64_t floats = column.row_bytes / 4;
+  uint32_t found = 0;
+  for (int64_t i = rows * team.part / team.parts; i < rows * (team.part + 1) / team.parts; ++i) {
+    const uint8_t* row = column.data + order[i] * column.row_bytes;
+    for (int64_t n = 0; n < floats; ++n) {
+      uint32_t bits;
+      std::memcpy(&bits, row + 4 * n, sizeof bits);
+      found |= (bits & kExponent) + kOne;
+    }
+  }
+  return found <= kExponent;
+}
+
 // How a step is really shared among so many members.
 Sharing sharing_of(const Step& step, int64_t rows, int parts) {
   if (parts == 1) return Sharing::alone;
@@ -79,6 +96,7 @@ Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::mov
 // Whether a run ends early, and at which meeting: all members count them. A mere flag would not do: one that is late
 // for a meeting could see it raised for the next, and leave alone.
 struct Executor::Halt {
+  std::atomic<bool> not_finite{false};  // something in the rows; ends nothing
   std::atomic<int64_t> meeting{INT64_MAX};
 };
 
@@ -110,7 +128,7 @@ Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan>
 
 void Executor::check(const Run& run) const {
   const int64_t steps = run.rows / full_->rows, left = run.rows - steps * full_->rows;
-  require(run.rows >= 0 && run.done, "A run needs rows and a counter.");
+  require(run.rows >= 0, "A run needs rows.");
   require(left == 0 || (rest_ && rest_->rows == left), "The rows are no whole number of batches.");
   const int64_t total = steps + (left > 0);
   for (const Array& numbers : run.schedule) require(numbers.bytes >= 4 * total, "A schedule is shorter than the run.");
@@ -183,7 +201,7 @@ bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
   Halt halt;
   run_together(threads_, [&](const Team& team) { work(run, stop, halt, team); });
-  return halt.meeting.load() == INT64_MAX;
+  return !halt.not_finite.load();
 }
 
 // What each member of the team does. Member 0 alone speaks with the outside.
@@ -247,11 +265,13 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
       for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
       for (Rows& column : bound.columns) column.order = run.order + row;
       if (!walk(bound, 0, plan.first_update, true, seconds)) return;
+      for (const Column& column : run.columns)
+        if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);
       if (way.meet_to_report) team.wait();
       if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
       walk(bound, plan.first_update, steps, false, seconds);
       if (plan.first_update < steps) team.wait();
-      if (team.part == 0) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
+      if (team.part == 0 && run.done) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
     }
   }
 }

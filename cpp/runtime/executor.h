@@ -15,6 +15,7 @@ struct Column {
   const uint8_t* data;
   int64_t rows;
   int64_t row_bytes;
+  bool doubtful = false;  // numbers of type float that may not be finite: a run tells
 };
 
 struct Array {
@@ -30,7 +31,7 @@ struct Run {
   int64_t rows = 0;
   std::vector<Array> schedule;  // 4 bytes per step each
   std::vector<Array> emits;     // filled step after step
-  int64_t* done = nullptr;      // steps finished so far; others may watch it
+  int64_t* done = nullptr;      // if given, counts the steps finished so far; others may watch it
   double* seconds = nullptr;    // if given, the time of each step of the full plan is added up here
   int32_t watch = -1;           // stop before the update when the first float of this output is not finite
 };
@@ -44,7 +45,8 @@ class Executor {
   size_t steps() const { return full_->steps.size(); }
 
   // Runs until the rows are used up, `stop` says so (asked every few milliseconds) or the watched output is not finite.
-  // Returns whether it came to the end. The state is that of a whole number of steps in any case.
+  // Returns whether all numbers met in doubtful columns were finite. The state is that of a whole number of steps in
+  // any case.
   bool run(const Run& run, const std::function<bool()>& stop);
 
  private:

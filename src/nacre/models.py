@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
 from nacre.configured import Configured, resolve, serialize
-from nacre.data import Dataset, Stream, is_stream
+from nacre.data import Dataset, Stream, is_stream, numeric
 from nacre.errors import (
     Limitation,
     ModelFileError,
@@ -54,6 +54,8 @@ class Model(Configured):
         self._seed = next_seed()
         self._settings: dict[str, Any] | None = None
         self._trainer: Trainer | None = None
+        self._row: tuple[int, ...] | None = None  # shape of the rows that were found to fit
+        self._matched: tuple[Any, ...] | None = None  # the loss, the output and the targets that were found to fit
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
     # -------------------------------------------------------------- what a kind of model must say
@@ -247,15 +249,22 @@ class Model(Configured):
     def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
         """Demand that the targets fit the outputs: the loss says so, on types alone."""
         assert data.y is not None
+        found = (loss, self.output_shape, data.y.shape[1:], data.y.dtype)
+        if found == self._matched:
+            return
         target = GraphInput("y", TensorType((1, *data.y.shape[1:]), data.columns[1].dtype))
         loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in self.output_shape[1:])))))
+        self._matched = found
 
     def _build_for(self, data: Dataset) -> Dataset:
         """The data, which the model can take; if it has no weights yet, they are made for it."""
+        if data.x.shape[1:] == self._row:
+            return data
         if not self.built:
             self.build((None, *data.x.shape[1:]))
         first = (self.layers or self._stack)[0]
         data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
+        self._row = data.x.shape[1:]
         return data
 
     # -------------------------------------------------------------- fit, evaluate, predict
@@ -379,7 +388,12 @@ class Model(Configured):
         x may be an iterable of batches, each x or a tuple that begins with x; ``steps`` says how many of them to take, else all.
         While another thread is in `fit`, this waits until its epoch is over: predictions come from whole steps only.
         """
-        size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
+        size = EVALUATION_ROWS if batch_size is None else _positive("batch_size", batch_size)
+        if type(x) is np.ndarray and steps is None and callbacks is None:
+            rows = numeric("x", x, allow_empty=True, finite=False)
+            if rows.shape[1:] != self._row:
+                self._build_for(Dataset(rows, allow_empty=True))
+            return (self._trainer or self._predicting()).outputs(rows, size)
         data = self._source(x, None, None if steps is None else _positive("steps", steps), targets=False)
         return self._predicting().predict(
             data, size, Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
@@ -559,7 +573,7 @@ class Sequential(Model):
             self._append(layer, self._stack)
         self._stack.append(layer)
         self._taken |= names
-        self._trainer = None
+        self._trainer = self._row = None
 
     def _name(self, layer: Layer) -> dict[str, int]:
         """Give the layer a name that no other has: dense, dense_1, dense_2. Returns what to note once the layer is in."""
@@ -595,6 +609,7 @@ class Sequential(Model):
         """Create all weights for inputs of this shape, batch first (as None)."""
         if not self._stack:
             raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
+        self._row = None
         before = [(layer, layer.built_for, list(layer.weights)) for layer in self._stack]
         self._begin(tuple(int(n or 0) for n in input_shape[1:]))
         try:
@@ -637,7 +652,7 @@ class Sequential(Model):
             raise UsageError("The model has no layers.")
         layer, shape = self._stack.pop(), self._shapes[0] if self._shapes else None
         del self._taken[layer.name]
-        self._trainer, self._end, self._shapes = None, None, []
+        self._trainer, self._row, self._end, self._shapes = None, None, None, []
         if shape is not None and self._stack:
             self.build(shape)
         return layer

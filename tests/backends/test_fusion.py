@@ -8,7 +8,7 @@ import pytest
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends import native, reference
-from nacre.backends.base import Block, Program, State
+from nacre.backends.base import Block, NotFinite, Program, State
 from nacre.backends.native import plan as planning
 from nacre.backends.native._binding import ISAS
 from nacre.ir import Graph, Input, TensorType
@@ -85,6 +85,35 @@ def test_all_ways_to_transpose_agree_with_the_oracle(transposes, rng, monkeypatc
     y = ops.relu(ops.matmul(a, b, transpose_a=ta, transpose_b=tb)) * 2.0
     arrays = {i.name: rng.standard_normal(i.shape) for i in (a, b)}
     _same(_program([a, b], {"out": y}), arrays, monkeypatch, 1e-5)
+
+
+def test_one_executable_serves_several_states_in_turn(rng):
+    w = Input("w", TensorType((3, 2)))
+    executable = native.compile(_program([w], {"out": w * 2.0}))
+    states = [State(), State()]
+    for n, state in enumerate(states):
+        state.add({"w": w.type})
+        state["w"].write(np.full((3, 2), n + 1))
+    one = np.zeros(1, dtype=np.int64)
+    for n in (0, 1, 0):
+        assert (executable.run(states[n], Block([]), one, {})["out"] == 2 * (n + 1)).all()
+    states[0]["w"].write(np.full((3, 2), 5))
+    assert (executable.run(states[0], Block([]), one, {})["out"] == 10).all()
+
+
+def test_rows_that_are_not_finite_are_told_of_when_asked(rng):
+    x = Input("x", TensorType((4, 5)))
+    program = Program({4: Graph([x], {"out": ops.relu(x)})}, (), ("x",), (), ("out",))
+    rows = rng.standard_normal((8, 5)).astype("float32")
+    for executable in (native.compile(program), reference.compile(program)):
+        good = executable.run(State(), [rows], None, {}, finite=False)["out"]
+        assert np.array_equal(good, executable.run(State(), [rows], np.arange(8), {})["out"])
+        for at in ((0, 0), (7, 4)):
+            bad = rows.copy()
+            bad[at] = np.nan
+            executable.run(State(), [bad], None, {})
+            with pytest.raises(NotFinite):
+                executable.run(State(), [bad], None, {}, finite=False)
 
 
 def test_states_that_read_one_another_change_together(rng, monkeypatch):

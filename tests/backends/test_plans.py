@@ -152,9 +152,8 @@ def test_a_run_that_does_not_fit_its_plan_is_refused():
     executor = _binding.Executor(_native().native("baseline"), None, 2)
     order = np.arange(32, dtype=np.int64)
     full = {
-        "state": [np.zeros(3 * 128, np.uint8), np.zeros(128, np.uint8)],
-        "columns": [np.zeros(32 * 12, np.uint8), np.zeros(32 * 4, np.uint8)],
-        "column_rows": [32, 32],
+        "state": _binding.Arrays([np.zeros((3, 32), np.float32), np.zeros(32, np.float32)]),
+        "columns": [np.zeros((32, 3), np.float32), np.zeros(32, np.float32)],
         "order": order,
         "schedule": [np.zeros(4, np.uint8)] * 3,
         "emits": [np.zeros(4, np.uint8), np.zeros(8, np.uint8)],
@@ -162,14 +161,20 @@ def test_a_run_that_does_not_fit_its_plan_is_refused():
         "watch": 0,
     }
     assert executor.run(**full)
+    assert executor.run(**full | {"order": None, "done": None})
     for wrong in (
         {"order": order + 1},
         {"order": order - 1},
         {"order": order[:7]},
-        {"state": full["state"][:1]},
-        {"columns": [full["columns"][0][: 31 * 12], full["columns"][1]], "column_rows": [31, 32]},
-        {"column_rows": [31, 32]},
-        {"column_rows": [0, 32]},
+        {"order": None, "columns": []},
+        {"order": None, "columns": [full["columns"][0], full["columns"][1][:31]]},
+        {"state": _binding.Arrays([np.zeros((3, 32), np.float32)])},
+        {"columns": full["columns"][:1]},
+        {"columns": [full["columns"][0][:31], full["columns"][1]]},
+        {"columns": [full["columns"][0][:0], full["columns"][1]]},
+        {"columns": [np.zeros((32, 2), np.float32), full["columns"][1]]},
+        {"columns": [np.zeros((), np.float32), full["columns"][1]]},
+        {"done": np.zeros(2, np.int64)},
         {"schedule": []},
         {"emits": [np.zeros(4, np.uint8), np.zeros(4, np.uint8)]},
         {"watch": 5},

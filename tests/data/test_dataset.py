@@ -134,6 +134,19 @@ def test_infinities_that_cancel_are_found() -> None:
         numeric("x", np.array([np.inf, -np.inf], "float32"))
 
 
+def test_a_check_is_silent_however_numpy_was_told_to_behave() -> None:
+    with np.errstate(all="raise"):
+        assert numeric("x", np.array([3e38, 3e38, 1e-45], "float32")).size == 3
+        with pytest.raises(DataError, match="1 nan"):
+            numeric("x", np.array([np.nan, 1.0], "float32"))
+
+
+def test_finite_or_not_may_be_left_to_the_reader() -> None:
+    assert np.isnan(numeric("x", np.array([np.nan], "float32"), finite=False)).all()
+    with pytest.raises(DataError, match="1 nan"):
+        numeric("x", [np.nan], finite=False)
+
+
 def test_large_finite_floats_whose_sum_overflows_are_welcome() -> None:
     data = np.full((10, 10), np.finfo("float32").max)
     np.testing.assert_array_equal(numeric("x", data), data)

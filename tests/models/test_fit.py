@@ -16,6 +16,7 @@ import pytest
 
 from nacre import Input, Sequential, layers
 from nacre.callbacks import Callback, History
+from nacre.errors import DataError, ShapeError
 from nacre.optimizers import SGD, RMSprop
 from nacre.utils import set_random_seed
 
@@ -276,6 +277,35 @@ def test_evaluate_and_predict_call_their_hooks(make: Make, data: Data) -> None:
     watched = model.predict(data[0], batch_size=20, callbacks=[asked])
     assert asked.seen == ["test", "predict", 0, 1, 2]
     assert watched.tobytes() == model.predict(data[0]).tobytes()
+    assert model.predict(data[0][:0], callbacks=[asked], verbose=0).shape == (0, 3)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_prediction_finds_what_is_not_finite_wherever_it_is(make: Make, data: Data, backend: str, bad: float) -> None:
+    class Asked(Callback):
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            pass
+
+    model = make(backend=backend)
+    for row, column in [(0, 0), (20, 3), (42, 1)]:
+        x = data[0].copy()
+        x[row, column] = bad
+        for callbacks in (None, [Callback()], [Asked()]):
+            with pytest.raises(DataError, match=f"the first at row {row}, column {column}"):
+                model.predict(x, batch_size=20, callbacks=callbacks, verbose=0)
+    assert np.isfinite(model.predict(np.full((1, 4), np.finfo("float32").max), verbose=0)).all()
+
+
+def test_rows_are_checked_against_the_layers_there_are_now(make: Make, data: Data) -> None:
+    model = make()
+    model.predict(data[0], verbose=0)
+    with pytest.raises(ShapeError, match="4 features"):
+        model.predict(data[0][:, :3], verbose=0)
+    model.pop()
+    assert model.predict(data[0], verbose=0).shape == (43, 5)
+    with pytest.raises(ShapeError, match="4 features"):
+        model.predict(data[0][:, :3], verbose=0)
 
 
 # ------------------------------------------------------------------ evaluate, predict, train_on_batch

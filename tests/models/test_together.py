@@ -194,3 +194,78 @@ def test_threads_agree_where_to_stop_however_often_they_are_interrupted():
         env=environment,
     )
     assert run.stdout.strip() == "True"
+
+
+def test_what_was_predicted_belongs_to_whoever_asked():
+    model = _model()
+    first = model.predict(X[:1], verbose=0)
+    kept = first.copy()
+    second = model.predict(X[1:2], verbose=0)
+    assert not np.shares_memory(first, second)
+    assert np.array_equal(first, kept)
+    second[:] = 7
+    assert np.array_equal(model.predict(X[1:2], verbose=0), model.predict(X[:2], verbose=0)[1:])
+
+
+def test_a_prediction_knows_the_weights_of_this_moment(tmp_path):
+    model, other = _model(), _model()
+    asked = X[:1]
+    old = model.predict(asked, verbose=0)
+    model.set_weights(other.get_weights())
+    assert np.array_equal(model.predict(asked, verbose=0), other.predict(asked, verbose=0))
+    assert not np.array_equal(model.predict(asked, verbose=0), old)
+    model.weights[-1].assign([9, 0, 0])
+    assert model.predict(asked, verbose=0).argmax() == 0
+    before = model.predict(asked, verbose=0)
+    model.fit(X, Y, verbose=0)
+    after = model.predict(asked, verbose=0)
+    assert not np.array_equal(before, after)
+    model.save(tmp_path / "model")
+    assert np.array_equal(nacre.models.load_model(tmp_path / "model").predict(asked, verbose=0), after)
+
+
+def test_models_that_share_a_layer_share_what_it_learns():
+    shared = Dense(3, name="shared")
+    one, two = nacre.Sequential([nacre.Input((6,)), shared]), nacre.Sequential([nacre.Input((6,)), shared])
+    one.compile("sgd", "mse")
+    assert np.array_equal(one.predict(X[:1], verbose=0), two.predict(X[:1], verbose=0))
+    one.fit(X, np.zeros((40, 3)), verbose=0)
+    assert np.array_equal(one.predict(X[:1], verbose=0), two.predict(X[:1], verbose=0))
+    two.set_weights([w + 1 for w in two.get_weights()])
+    assert np.array_equal(one.predict(X[:1], verbose=0), two.predict(X[:1], verbose=0))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc here")
+def test_memory_does_not_grow_however_often_a_model_is_asked():
+    def pages():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1])
+
+    model = _model()
+    for _ in range(1000):
+        model.predict(X[:1], verbose=0)
+    before = pages()
+    for _ in range(50_000):
+        model.predict(X[:1], verbose=0)
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 1 << 20
+
+
+def test_a_new_weight_is_not_missed_while_others_ask():
+    model = nacre.Sequential([nacre.Input((6,)), Dense(5, use_bias=False)])
+    over, ones = threading.Event(), np.ones((1, 6), "f4")
+    model.predict(ones, verbose=0)
+
+    def ask():
+        while not over.is_set():
+            model.predict(X[:1], verbose=0)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    wrong = []
+    for n in range(300):
+        model.set_weights([np.full((6, 5), n, "f4")])
+        if not np.array_equal(model.predict(ones, verbose=0), np.full((1, 5), 6 * n)):
+            wrong.append(n)
+    over.set()
+    thread.join()
+    assert not wrong

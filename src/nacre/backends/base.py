@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,26 +19,27 @@ Array = npt.NDArray[Any]
 
 
 class State(dict[str, Memory]):
-    """Named memory that outlives a run: weights, slots, statistics. One run at a time: others wait."""
+    """Named memory that outlives a run: weights, slots, statistics. A name keeps its memory. One run at a time: others wait."""
 
     def __init__(self, memory: Mapping[str, Memory] | None = None) -> None:
         super().__init__(memory or {})
         self._lock = threading.Lock()
-        self._runner: tuple[int, int] | None = None  # process and thread
+        self.runner: tuple[int, int] | None = None  # process and thread
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """The context of a run. `UsageError` when this thread is in one already, as a signal handler may be: it would hang."""
-        me = (os.getpid(), threading.get_ident())
-        if self._lock.locked() and self._runner == me:
-            raise UsageError(
-                "This model is running already, in this very thread.", hint="wait until fit or predict is over"
-            )
-        if self._lock.locked() and self._runner and self._runner[0] != me[0]:
-            self._lock = threading.Lock()  # it was held by a thread that a fork did not take along
-        with self._lock:
-            self._runner = me
-            yield
+    def turn(self) -> threading.Lock:
+        """The lock that a run holds, and notes its `runner` under.
+
+        `UsageError` when this thread holds it already, as a signal handler may find: it would hang.
+        """
+        if self._lock.locked() and self.runner:
+            process, thread = self.runner
+            if process != os.getpid():
+                self._lock = threading.Lock()  # it was held by a thread that a fork did not take along
+            elif thread == threading.get_ident():
+                raise UsageError(
+                    "This model is running already, in this very thread.", hint="wait until fit or predict is over"
+                )
+        return self._lock
 
     def add(self, types: Mapping[str, TensorType]) -> None:
         """More of it, all zero."""
@@ -61,7 +62,7 @@ class Program:
     emits: tuple[str, ...]
     watch: str | None = None
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Rows of a full batch."""
         return max(self.graphs)
@@ -71,12 +72,36 @@ class Program:
         full, rest = divmod(rows, self.rows)
         return [self.rows] * full + [rest] * (rest > 0)
 
+    def room(self, rows: int) -> dict[str, Array]:
+        """Arrays for what a run over so many rows hands out."""
+        size = self.rows
+        full, rest = divmod(rows, size)
+        arrays: dict[str, Array] = {}
+        for name, lengths, shape, dtype in self.emitted:
+            arrays[name] = np.empty((full * lengths[size] + lengths[rest], *shape), dtype)
+        return arrays
 
-@dataclass
-class Block:
-    """Rows in memory, one array per column of the program."""
+    @cached_property
+    def emitted(self) -> list[tuple[str, dict[int, int], tuple[int, ...], np.dtype[Any]]]:
+        """Of each emit: its name, its length for each size of batch, its shape beyond, its dtype."""
+        types = {name: {rows: g.outputs[name].type for rows, g in self.graphs.items()} for name in self.emits}
+        full = {name: of[self.rows] for name, of in types.items()}
+        return [
+            (
+                name,
+                {0: 0} | {rows: t.shape[0] for rows, t in of.items()},
+                full[name].shape[1:],
+                np.dtype(full[name].dtype),
+            )
+            for name, of in types.items()
+        ]
 
-    columns: Sequence[Array]
+
+Block = list[Array]  # rows in memory, one array per column of the program
+
+
+class NotFinite(Exception):  # noqa: N818 - no error yet: whoever knows what the rows are called makes one of it
+    """A run met a NaN or an infinity in its rows."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +127,16 @@ class Executable(Protocol):
         self,
         state: State,
         block: Block,
-        order: npt.NDArray[np.int64],
+        order: npt.NDArray[np.int64] | None,
         schedule: Mapping[str, Array],
         feed: Feed | None = None,
+        finite: bool = True,
     ) -> dict[str, Array]:
-        """Run over the rows of ``block`` in ``order``, batch after batch; ``schedule`` holds one number per step.
+        """Run over the rows of ``block`` in ``order``, or as they lie, batch after batch; ``schedule`` holds one number per step.
 
         Returns each emit, its steps joined along the first axis. The state is changed in place, always by whole steps. Stops
-        early, before the update, when the watched emit is not finite.
+        early, before the update, when the watched emit is not finite. ``finite`` says that the rows are known to be finite;
+        otherwise they are looked at on the way, which is cheaper than before, and `NotFinite` is raised when they are not.
         """
 
 
@@ -117,24 +144,12 @@ class Feed:
     """Emits as they grow: arrays that are filled step after step, and how many steps are done. Others may watch it."""
 
     def __init__(self, program: Program, rows: int) -> None:
-        batches = program.batches(rows)
-        self.done = np.zeros(1, dtype=np.int64)
-        self.batches = batches
-        self.emits: dict[str, Array] = {}
-        self._ends: dict[str, list[int]] = {}
-        for name in program.emits:
-            types = {n: g.outputs[name].type for n, g in program.graphs.items()}
-            lengths = [types[b].shape[0] for b in batches]
-            some = next(iter(types.values()))
-            self.emits[name] = np.zeros((sum(lengths), *some.shape[1:]), dtype=some.dtype)
-            self._ends[name] = np.cumsum(lengths).tolist()
+        self.program = program
+        self.batches = program.batches(rows)
+        self.done = np.zeros(1, np.int64)
+        self.emits = program.room(rows)
 
     def finished(self) -> dict[str, Array]:
         """The emits of the steps done so far."""
-        done = int(self.done[0])
-        return {name: array[: self._ends[name][done - 1]] if done else array[:0] for name, array in self.emits.items()}
-
-
-def check_order(order: Iterable[Any]) -> npt.NDArray[np.int64]:
-    """Row numbers in the form that every lowering takes."""
-    return np.ascontiguousarray(order, dtype=np.int64)
+        done, size = int(self.done[0]), self.program.rows
+        return {name: self.emits[name][: done * lengths[size]] for name, lengths, _, _ in self.program.emitted}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from nacre.backends.base import Array, Block, Feed, Program, State
+from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
 from nacre.ir import Graph
 from nacre.ops import TABLE
 
@@ -41,18 +41,22 @@ class ReferenceExecutable:
         self,
         state: State,
         block: Block,
-        order: npt.NDArray[np.int64],
+        order: npt.NDArray[np.int64] | None,
         schedule: Mapping[str, Array],
         feed: Feed | None = None,
+        finite: bool = True,
     ) -> dict[str, Array]:
         """See `nacre.backends.base.Executable`."""
         program = self.program
+        if not finite and not all(np.isfinite(column).all() for column in block):
+            raise NotFinite
+        order = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(program, len(order))
         ends = dict.fromkeys(program.emits, 0)
         row = 0
         for step, rows in enumerate(feed.batches):
             inputs = {name: state[name].read() for name in program.state}
-            inputs |= {n: c[order[row : row + rows]] for n, c in zip(program.columns, block.columns, strict=True)}
+            inputs |= {n: c[order[row : row + rows]] for n, c in zip(program.columns, block, strict=True)}
             inputs |= {name: schedule[name][step] for name in program.schedule}
             outputs = evaluate(program.graphs[rows], inputs)
             for name in program.emits:

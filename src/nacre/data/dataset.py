@@ -20,6 +20,7 @@ _BLOCK = 1 << 18  # elements looked at in one go: 1 MiB of float32 stays in the 
 _SAMPLED = 1 << 22  # elements of a column that a fingerprint looks at
 _MAPPED = 1 << 26  # bytes; a mapped file that is larger is not converted as a whole
 _INT32 = np.iinfo(np.int32)
+_READY = frozenset(np.dtype(name) for name in DTYPES)  # in the byte order of the machine
 
 
 @dataclass(frozen=True)
@@ -227,13 +228,14 @@ def _column(name: str, value: object, allow_empty: bool) -> Column:
     return Column(name, numeric(name, value, allow_empty=allow_empty))
 
 
-def numeric(name: str, value: object, *, allow_empty: bool = False) -> Array:
+def numeric(name: str, value: object, *, allow_empty: bool = False, finite: bool = True) -> Array:
     """``value`` as a C-contiguous native array (n, ...) of uint8, int32 or float32; copied only where it must be.
 
     uint8 stays, bool becomes uint8, other whole numbers become int32 and floats float32. ``name`` is what errors call
     it. Raises `DTypeError` for text, objects, complex numbers, dates and records; `ShapeError` for ragged lists;
     `DataError` for nothing, a single number, no rows (unless ``allow_empty``), masked entries, NaN, infinities, and
-    numbers that int32 or float32 cannot hold.
+    numbers that int32 or float32 cannot hold. ``finite=False`` leaves NaN and infinities in what is float32 already to
+    whoever reads it.
 
     >>> numeric("x", [[1, 2], [3, 4]])
     array([[1, 2],
@@ -243,30 +245,28 @@ def numeric(name: str, value: object, *, allow_empty: bool = False) -> Array:
     nacre.errors.DataError: x has 1 nan value, the first at row 1.
       try:  drop or fill these rows first
     """
-    array = _array(name, value)
-    if len(array) == 0 and not allow_empty:
-        raise DataError(f"{name} has no samples.", {name: f"{array.dtype} {array.shape}"}, "pass at least one row")
-    if array.dtype.kind == "b":
-        return _plain(array, np.bool_).view(np.uint8)
-    if array.dtype == np.uint8:
-        return _plain(array, np.uint8)
-    return _int32(name, array) if array.dtype.kind in "iu" else _float32(name, array)
-
-
-def _array(name: str, value: object) -> Array:
-    """``value`` as an array of at least one axis and of numbers, whatever layout and width."""
-    if value is None:
-        raise DataError(f"{name} is None.", hint="pass an array with one row per sample")
-    array = _as_array(name, value)
-    if array.dtype.kind not in "biuf":
+    array = value if type(value) is np.ndarray else _as_array(name, value)
+    dtype = array.dtype
+    if dtype.kind not in "biuf":
         raise _wrong_kind(name, value, array)
     if array.ndim == 0:
         raise DataError(f"{name} is a single number, {array}.", hint="pass an array with one row per sample")
-    return array
+    if not allow_empty and len(array) == 0:
+        raise DataError(f"{name} has no samples.", {name: f"{dtype} {array.shape}"}, "pass at least one row")
+    if dtype in _READY:
+        ready = array if array.flags.carray else _plain(array, dtype)
+        if finite and dtype.kind == "f" and not _finite(ready):
+            raise not_finite(name, ready)
+        return ready
+    if dtype.kind == "b":
+        return _plain(array, np.bool_).view(np.uint8)
+    return _int32(name, array) if dtype.kind in "iu" else _float32(name, array)
 
 
 def _as_array(name: str, value: object) -> Array:
     """What NumPy makes of ``value``; a DataFrame and the like come by `__array__` or `to_numpy`."""
+    if value is None:
+        raise DataError(f"{name} is None.", hint="pass an array with one row per sample")
     if isinstance(value, np.ma.MaskedArray):
         value = _unmasked(name, value)
     if not hasattr(value, "__array__") and hasattr(value, "to_numpy"):
@@ -321,10 +321,6 @@ def _check_int32(name: str, array: Array) -> None:
 
 
 def _float32(name: str, array: Array) -> Array:
-    if array.dtype == np.float32:
-        ready = _plain(array, np.float32)
-        _check_float32(name, ready)
-        return ready
     ready = np.empty(array.shape, np.float32)
     _check_float32(name, array, ready)
     return ready
@@ -338,15 +334,18 @@ def _check_float32(name: str, array: Array, into: Array | None = None) -> None:
                 into[rows] = array[rows]
             block = array[rows] if into is None else into[rows]
             if not _finite(block.astype(np.float32, copy=False)):
-                raise _not_finite(name, array)
+                raise not_finite(name, array)
 
 
-def _finite(block: Array) -> bool:
-    """Whether all is finite. A finite sum proves it, at the speed of memory; but finite numbers may sum to infinity."""
-    return bool(np.isfinite(block.sum())) or bool(np.isfinite(block).all())
+def _finite(array: Array) -> bool:
+    """Whether all is finite. A finite sum of squares proves it, at the speed of memory; but it may overflow.
+
+    Of all that NumPy computes, `vdot` alone is both that fast and silent about overflow, without the price of an `errstate`.
+    """
+    return math.isfinite(np.vdot(array, array)) or all(bool(np.isfinite(array[b]).all()) for b in _blocks(array))
 
 
-def _not_finite(name: str, array: Array) -> DataError:
+def not_finite(name: str, array: Array) -> DataError:
     """The error for an array with a value that float32 cannot hold: how many, and where the first is."""
     for kind, test in (("nan", np.isnan), ("infinite", np.isinf)):
         count, first = _count(array, test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,11 @@ class Memory:
     array([4., 5., 6., 0.], dtype=float32)
     """
 
+    writes: ClassVar[int] = 0  # to all memories together; as long as it stays, no paneled form becomes stale
+
     def __init__(self, type_: TensorType, initial: Callable[[], Array] | None = None) -> None:
         self.type = type_
+        self._matrix = is_matrix(type_)
         self._initial = initial
         self._plain: Array | None = None
         self._paneled: Array | None = None
@@ -70,10 +73,11 @@ class Memory:
             self._plain = self._room()
         self._plain[...] = array
         self._plain_is_stale, self._paneled_is_stale = False, True
+        Memory.writes += 1  # after the mark: who sees the new number sees the mark
 
     def paneled(self) -> Array:
         """The array as it is now, paneled and flat."""
-        if not is_matrix(self.type):
+        if not self._matrix:
             self.read()
             return self._padded
         rows, columns = self.type.shape
@@ -82,12 +86,12 @@ class Memory:
             self._paneled_is_stale = True
         if self._paneled_is_stale:
             plain = self.read()
+            self._paneled_is_stale = False  # before it is read: another thread may write meanwhile
             padded = np.zeros((rows, panels(columns) * PANEL), dtype=np.float32)
             padded[:, :columns] = plain
             self._paneled.reshape(-1, rows, PANEL)[...] = padded.reshape(rows, -1, PANEL).swapaxes(0, 1)
-            self._paneled_is_stale = False
         return self._paneled
 
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""
-        self._plain_is_stale = is_matrix(self.type)
+        self._plain_is_stale = self._matrix

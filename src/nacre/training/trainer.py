@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nacre.backends import native, reference
-from nacre.backends.base import Block, Executable, Feed, PlannedStep, Program, State, check_order
-from nacre.data import Column, Dataset, Stream
+from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep, Program, State
+from nacre.data import Column, Dataset, Stream, not_finite
 from nacre.errors import Limitation, NonFiniteLossError, find
 from nacre.ops import next_seed
 from nacre.training.callbacks import Callbacks
@@ -34,6 +34,7 @@ Array = npt.NDArray[Any]
 BACKENDS: dict[str, Callable[[Program], Executable]] = {"native": native.compile, "reference": reference.compile}
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
+_NO_SCHEDULE: dict[str, Array] = {}
 _TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
 EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing but the speed
 
@@ -47,22 +48,19 @@ class Trainer:
         self.network, self.state, self.goal = network, state, goal
         self.compile = find("backend", backend, BACKENDS)
         self.seed = next_seed() if seed is None else seed
-        self._ready: OrderedDict[tuple[Any, ...], Executable] = OrderedDict()
+        # The program of a kind for some batch sizes, compiled once and kept while it is in use.
+        self.executable = lru_cache(_KEPT)(self._executable)
         if goal is not None:
             state.add({name: t for name, t in slot_types(goal.optimizer, network.weights).items() if name not in state})
 
     # -------------------------------------------------------------- programs
 
-    def executable(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None = None) -> Executable:
-        """The program of a kind for some batch sizes, compiled once and kept while it is in use."""
-        frozen = tuple(w.trainable for w in self.network.weights) if kind == "train" else ()
-        key = (kind, sizes, x, y, frozen)
-        # Each step is atomic, so threads need no lock; at worst two of them compile the same thing.
-        executable = self._ready.pop(key, None) or self.compile(self._trace(kind, sizes, x, y))
-        self._ready[key] = executable  # the one used last is at the end
-        if len(self._ready) > _KEPT:
-            self._ready.popitem(last=False)
-        return executable
+    def _executable(
+        self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...]
+    ) -> Executable:
+        """Compiled anew; which weights are frozen only tells programs of training apart."""
+        x, *y = (RowType(shape, str(dtype)) for shape, dtype in rows)
+        return self.compile(self._trace(kind, sizes, x, y[0] if y else None))
 
     def _trace(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None) -> Program:
         if kind == "predict":
@@ -144,6 +142,14 @@ class Trainer:
         callbacks.call("on_predict_end", {})
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
+    def outputs(self, x: Array, batch_size: int) -> Array:
+        """What `predict` gives for rows that `numeric` made, when nobody watches. `DataError` for rows that are not finite."""
+        executable = self.executable("predict", _sizes(len(x), batch_size), ((x.shape[1:], x.dtype),), ())
+        try:
+            return executable.run(self.state, [x], None, _NO_SCHEDULE, None, False)["output"]
+        except NotFinite:
+            raise not_finite("x", x) from None
+
     def plan(self, data: Dataset, batch_size: int, seconds: float = 0) -> tuple[list[PlannedStep], list[float]]:
         """The steps of the plan for full batches of ``data``, of training if there is a goal, else of prediction; and the time of
         each in seconds, measured for about ``seconds``, none if that is 0. Weights and optimizer are left as they were."""
@@ -174,7 +180,7 @@ class Trainer:
     def _schedule(self, kind: str, steps: int) -> dict[str, Array]:
         """The numbers of the next steps."""
         if kind != "train":
-            return {}
+            return _NO_SCHEDULE
         assert self.goal is not None
         optimizer = self.goal.optimizer
         return {
@@ -203,8 +209,9 @@ class Trainer:
             yield executable, Block([column.array for column in columns]), order
 
     def _executable_for(self, kind: str, data: Dataset, batch_size: int) -> Executable:
-        x, *y = (RowType(column.array.shape[1:], column.dtype) for column in _columns(kind, data))
-        return self.executable(kind, _sizes(len(data), batch_size) or (1,), x, y[0] if y else None)
+        rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
+        frozen = tuple([w.trainable for w in self.network.weights]) if kind == "train" else ()
+        return self.executable(kind, _sizes(len(data), batch_size), rows, frozen)
 
     def _sweep(
         self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
@@ -238,7 +245,7 @@ class Trainer:
         steps = len(feed.batches)
         tally.growing = feed
         try:
-            emits = executable.run(self.state, block, check_order(order), self._schedule(tally.kind, steps), feed)
+            emits = executable.run(self.state, block, order, self._schedule(tally.kind, steps), feed)
         finally:
             if tally.kind == "train":
                 assert self.goal is not None
@@ -256,13 +263,15 @@ class Trainer:
         return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64))).permutation(rows)
 
 
+_Rows = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of the rows of a column
 _Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 
 
+@lru_cache
 def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
-    """The different sizes of the batches that ``rows`` rows are cut into, largest first."""
+    """The different sizes of the batches that ``rows`` rows are cut into, largest first; (1,) when there are none."""
     full, rest = min(batch_size, rows), rows % min(batch_size, rows) if rows else 0
-    return tuple(n for n in (full, rest) if n)
+    return tuple(n for n in (full, rest) if n) or (1,)
 
 
 def _columns(kind: str, data: Dataset) -> tuple[Column, ...]:

@@ -23,6 +23,7 @@ KERNELS: dict[str, int] = {name: number for number, name in enumerate(_core.kern
 MAP_OPS: dict[str, int] = {name: number for number, name in enumerate(_core.map_op_names())}
 ISAS: tuple[str, ...] = tuple(_core.isas())
 
+Arrays = _core.Arrays
 Executor = _core.Executor
 make_plan = _core.make_plan
 default_threads = _core.default_threads

@@ -12,18 +12,21 @@ PANEL: int
 
 class Plan: ...
 
+class Arrays:
+    def __init__(self, arrays: Sequence[npt.NDArray[Any]]) -> None: ...
+
 class Executor:
     def __init__(self, full: Plan, rest: Plan | None, threads: int) -> None: ...
     def run(
         self,
-        state: Sequence[npt.NDArray[Any]],
+        state: Arrays,
         columns: Sequence[npt.NDArray[Any]],
-        column_rows: Sequence[int],
-        order: npt.NDArray[np.int64],
+        order: npt.NDArray[np.int64] | None,
         schedule: Sequence[npt.NDArray[Any]],
         emits: Sequence[npt.NDArray[Any]],
-        done: npt.NDArray[np.int64],
+        done: npt.NDArray[np.int64] | None,
         watch: int,
+        finite: bool = True,
         seconds: npt.NDArray[np.float64] | None = None,
     ) -> bool: ...
 

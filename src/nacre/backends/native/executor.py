@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from nacre.backends.base import Array, Block, Feed, Program, State
-from nacre.backends.native._binding import Executor, default_isa, default_threads
+from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
+from nacre.backends.native._binding import Arrays, Executor, default_isa, default_threads
 from nacre.backends.native.lowering import lower
 from nacre.backends.native.plan import Plan
+from nacre.ir import Memory
 
 
 class NativeExecutable:
@@ -31,42 +34,66 @@ class NativeExecutable:
             ) from None
         self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
         self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
+        self._watch = program.emits.index(program.watch) if program.watch is not None else -1
+        self._bound: _Bound | None = None
 
     def run(
         self,
         state: State,
         block: Block,
-        order: npt.NDArray[np.int64],
+        order: npt.NDArray[np.int64] | None,
         schedule: Mapping[str, Array],
         feed: Feed | None = None,
+        finite: bool = True,
     ) -> dict[str, Array]:
         """See `nacre.backends.base.Executable`. Ctrl-C is noticed between two kernels, before a step changes the state."""
-        program = self.program
-        feed = feed or Feed(program, len(order))
-        if not len(order):
-            return feed.finished()
-        with state.running():
+        names = self.program.schedule
+        rows = len(block[0] if order is None else order)
+        if feed is None and self._watch >= 0:
+            feed = Feed(self.program, rows)  # to know where it ended
+        emits = self.program.room(rows) if feed is None else feed.emits
+        if not rows:
+            return emits
+        with state.turn():
+            state.runner = (os.getpid(), threading.get_ident())
+            bound = self._bound
+            if bound is None or bound.state is not state:
+                bound = self._bound = _Bound(state, self.program.state, self._written)
+            if bound.writes != Memory.writes:
+                bound.refresh()
             try:
-                self._executor.run(
-                    state=[_bytes(state[name].paneled()) for name in program.state],
-                    columns=[_bytes(column) for column in block.columns],
-                    column_rows=[len(column) for column in block.columns],
-                    order=order,
-                    schedule=[_bytes(schedule[name]) for name in program.schedule],
-                    emits=[_bytes(feed.emits[name]) for name in program.emits],
-                    done=feed.done,
-                    watch=program.emits.index(program.watch) if program.watch is not None else -1,
-                    seconds=self.seconds,
+                all_finite = self._executor.run(
+                    bound.arrays,
+                    block,
+                    order,
+                    [schedule[name] for name in names] if names else [],
+                    [*emits.values()],
+                    None if feed is None else feed.done,
+                    self._watch,
+                    finite,
+                    self.seconds,
                 )
             finally:
-                for name in self._written:
-                    state[name].paneled_was_written()
-        return feed.finished()
+                for memory in bound.written:
+                    memory.paneled_was_written()
+        if not all_finite:
+            raise NotFinite
+        return emits if feed is None else feed.finished()
 
 
-def _bytes(array: Array) -> Array:
-    """The same memory as plain bytes."""
-    return array.reshape(-1).view(np.uint8)
+class _Bound:
+    """A state whose addresses were taken, once for all runs over it."""
+
+    def __init__(self, state: State, names: Sequence[str], written: Sequence[str]) -> None:
+        self.state = state
+        self.memories = [state[name] for name in names]
+        self.written = [state[name] for name in written]
+        self.arrays = Arrays(self.refresh())
+
+    def refresh(self) -> list[Array]:
+        """Bring what was written in its plain form to where the kernels read, which is always the same place."""
+        self.writes = Memory.writes
+        return [memory.paneled() for memory in self.memories]
 
 
 def compile(program: Program, isa: str | None = None, threads: int | None = None) -> NativeExecutable:
