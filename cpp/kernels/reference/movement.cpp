@@ -90,20 +90,23 @@ void gather(const Call& call) {
   const int64_t begin = by_columns ? call.begin(all) * panel : 0;
   const int64_t end = by_columns ? std::min(call.end(all) * panel, width) : width;
   const int64_t whole = begin + (end - begin) / panel * panel;
+  // Rows lie anywhere in memory: those that come soon are fetched meanwhile.
+  const int64_t soon = std::clamp<int64_t>(2048 / std::max<int64_t>(end - begin, 1), 1, 16);
   for (int64_t r = first; r < last; ++r) {
     const uint8_t* x = from.data + from.order[r] * width;
+    const uint8_t* next = from.data + from.order[std::min(r + soon, last - 1)] * width;
     if (!call.args[3]) {
+      __builtin_prefetch(next);
       width == 4 ? std::memcpy(to + r * 4, x, 4) : std::memcpy(to + r * width, x, width);
       continue;
     }
-    // Rows lie anywhere in memory: the next one is fetched while this one is copied.
-    const uint8_t* next = from.data + from.order[r + 1 < last ? r + 1 : r] * width;
     uint8_t* y = to + begin * rows + r * panel;
     for (int64_t c = begin; c < whole; c += panel, y += rows * panel) {
       for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(next + c + line);
       item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
     }
     if (whole == end) continue;
+    for (int64_t line = whole; line < end; line += 64) __builtin_prefetch(next + line);
     std::memcpy(y, x + whole, end - whole);
     std::memset(y + end - whole, 0, panel - (end - whole));
   }

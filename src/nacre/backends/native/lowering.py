@@ -76,6 +76,7 @@ class Lowering:
         self.plan.first_update = len(self.plan.steps)
         known = {id(v) for v in first}
         self._emit_nodes([v for v in order(updates.values()) if id(v) not in known])
+        self._hoist_turns()
         self._update({name: self.buffer(v, self._at_home(graph.input(name))) for name, v in updates.items()})
         self._place()
 
@@ -522,6 +523,20 @@ class Lowering:
         """Whether nobody reads ``state`` after step ``maker``, and that step itself reads it element by element if at all."""
         step = self.plan.steps[maker]
         return last_use < maker or (last_use == maker and _reads_densely(step, state))
+
+    def _hoist_turns(self) -> None:
+        """What is turned is turned right after it was made: by the threads that made it, while it is in their caches."""
+        steps, first = self.plan.steps, self.plan.first_update
+        for number in range(first, len(steps)):
+            step = steps[number]
+            if step.kernel != "turn":
+                continue
+            made = max(
+                (n for n in range(first, number) if step.operands[0] in steps[n].operands[-steps[n].results :]),
+                default=None,
+            )
+            if made is not None:
+                steps.insert(made + 1, steps.pop(number))
 
     def _place(self) -> None:
         plan = self.plan

@@ -52,7 +52,9 @@ class Step:
             return a[0] * a[1] * (a[3] + 4 * a[4]) // 16
         if self.kernel == "rows":
             return a[0] * a[1] * (a[2] + 2 * a[3]) // 8
-        if self.kernel in ("pack", "unpack", "turn", "gather"):
+        if self.kernel == "gather":
+            return a[1] * (a[2] + 40)  # from anywhere in memory
+        if self.kernel in ("pack", "unpack", "turn"):
             return a[1] * a[2] // 4
         if self.kernel == "copy":
             return math.prod(a[6::3])
