@@ -64,7 +64,9 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   }
   for (const auto& [name, sharing, results, operands, whole, args] : steps) {
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
-    plan->steps.push_back({kernels[name], name, static_cast<Sharing>(sharing), results, whole, operands, args});
+    // The reference kernels are there to be compared with: one thread runs them.
+    const auto how = isa == "reference" ? Sharing::alone : static_cast<Sharing>(sharing);
+    plan->steps.push_back({kernels[name], name, how, results, whole, operands, args});
   }
   for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
   plan->constants.assign(constants.data(), constants.data() + constants.size());

@@ -200,7 +200,7 @@ namespace reference {
 void map(const Call& call) {
   const MapProgram program(call.args);
   for (int64_t panel = 0; panel < program.panels; ++panel)
-    for (int64_t element = call.begin(program.elements); element < call.end(program.elements); ++element) {
+    for (int64_t element = 0; element < program.elements; ++element) {
       Lane registers[kMaxRegisters];
       int64_t operand = 0;
       for (int64_t n = 0; n < program.inputs; ++n) {

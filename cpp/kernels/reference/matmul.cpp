@@ -29,7 +29,7 @@ void matmul(const Call& call) {
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
-  for (int64_t i = call.begin(m); i < call.end(m); ++i)
+  for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < panels(n) * kPanel; ++j) {
       float sum = 0;
       for (int64_t p = 0; p < k; ++p)
@@ -41,7 +41,6 @@ void matmul(const Call& call) {
 // matmul_slices: the product of a matrix with a single panel, as that many addends; args = { m, k, n, transposed_a: 0,
 // slices }; operands A, B, C of each slice.
 void matmul_slices(const Call& call) {
-  if (call.part > 0) return;
   const int64_t m = call.args[0], k = call.args[1], slices = call.args[4];
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
@@ -58,7 +57,6 @@ void matmul_slices(const Call& call) {
 // matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, transposed_a: 0, relu }. The bias has
 // room for whole panels.
 void matmul_bias(const Call& call) {
-  if (call.part > 0) return;
   const int64_t m = call.args[0], n = panels(call.args[2]) * kPanel;
   const auto* bias = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
@@ -75,7 +73,6 @@ void matmul_bias(const Call& call) {
 // matmul_masked: C = A B where the mask is above 0, else 0; args = { m, k, n, transposed_a: 0 }; operands A, B, mask,
 // C.
 void matmul_masked(const Call& call) {
-  if (call.part > 0) return;
   const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
   const auto* mask = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
@@ -87,7 +84,6 @@ void matmul_masked(const Call& call) {
 
 // matmul_update: C = W - rate A^T B; args = { m, k, n, transposed_a: 1 }; operands A, B, rate, W, C.
 void matmul_update(const Call& call) {
-  if (call.part > 0) return;
   const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
   const float rate = *static_cast<const float*>(call.operands[2]);
   const auto* w = static_cast<const float*>(call.operands[3]);
@@ -101,7 +97,6 @@ void matmul_update(const Call& call) {
 // matmul_map: a product, and a register program over it; args = { m, k, n, transposed_a, integers of the program }. The
 // program runs over the panels of C, which need not be stored; one of its inputs reads the product (kernels/map.h).
 void matmul_map(const Call& call) {
-  if (call.part > 0) return;
   const int64_t m = call.args[0], n = call.args[2];
   std::vector<float> product(panels(n) * m * kPanel);
   void* const factors[] = {call.operands[0], call.operands[1], product.data()};

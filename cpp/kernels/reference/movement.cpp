@@ -155,10 +155,7 @@ static void turn_items(const Call& call) {
           r < rows ? x[(c / kPanel * rows + r) * kPanel + c % kPanel] : 0;
 }
 
-void turn(const Call& call) {
-  if (call.part > 0) return;
-  call.args[0] == 1 ? turn_items<uint8_t>(call) : turn_items<uint32_t>(call);
-}
+void turn(const Call& call) { call.args[0] == 1 ? turn_items<uint8_t>(call) : turn_items<uint32_t>(call); }
 
 // take: args = { rows, width, count }; table (rows, width), int32 indices (count) -> y (count, width). An index out of
 // range means the nearest row.

@@ -71,7 +71,7 @@ void rows(const Call& call) {
   const int64_t columns = program.columns;
   std::vector<std::vector<Lane>> matrix(program.matrices, std::vector<Lane>(columns));
   std::vector<Lane> vector(program.vectors);
-  for (int64_t r = call.begin(program.rows); r < call.end(program.rows); ++r) {
+  for (int64_t r = 0; r < program.rows; ++r) {
     int64_t operand = 0;
     const auto at = [&](RowsData kind, int64_t c) {
       return kind == RowsData::plain ? r * columns + c : (c / kPanel * program.rows + r) * kPanel + c % kPanel;
