@@ -18,6 +18,11 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) throw Error(message);
 }
 
+// The same without making a string first.
+inline void require(bool condition, const char* message) {
+  if (!condition) throw Error(message);
+}
+
 // The product of sizes, none of them negative; throws when it does not fit.
 inline size_t product(std::initializer_list<int64_t> sizes) {
   int64_t all = 1;

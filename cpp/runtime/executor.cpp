@@ -132,10 +132,14 @@ void Executor::check(const Run& run) const {
   require(left == 0 || (rest_ && rest_->rows == left), "The rows are no whole number of batches.");
   const int64_t total = steps + (left > 0);
   for (const Array& numbers : run.schedule) require(numbers.bytes >= 4 * total, "A schedule is shorter than the run.");
+  int64_t least = 0, most = -1;
+  for (int64_t i = 0; i < run.rows; ++i) {
+    least = std::min(least, run.order[i]);
+    most = std::max(most, run.order[i]);
+  }
   for (const Column& column : run.columns)
-    for (int64_t i = 0; i < run.rows; ++i)
-      require(run.order[i] >= 0 && run.order[i] < column.rows,
-              "Row " + std::to_string(run.order[i]) + " does not exist.");
+    if (least < 0 || most >= column.rows)
+      throw Error("Row " + std::to_string(least < 0 ? least : most) + " does not exist.");
   std::vector<int64_t> written(run.emits.size());
   for (const auto& [plan, times] : {std::pair{full_, steps}, std::pair{rest_, int64_t(left > 0)}}) {
     if (!times) continue;

@@ -193,7 +193,8 @@ NACRE_INLINE void rows_of_panel(const Job& job, int64_t first, int64_t last, int
 }
 
 // This call's share of C. When the kernel may choose: by columns, so that each thread keeps its part of the weights in
-// its own cache, when there are more of them than rows that a weight meets; else by rows.
+// its own cache, when there are more of them than rows that a weight meets, and of a gradient also when the inputs, of
+// which each thread then needs all, are fewer; else by rows.
 struct Share {
   int64_t row0, row1, panel0, panel1;
 
@@ -201,9 +202,9 @@ struct Share {
     const int64_t m = call.args[0], k = call.args[1], n = call.args[2], count = panels(n);
     const bool transposed = call.args[3], even = count % call.parts == 0 || count >= 4 * call.parts;
     const int64_t unit = transposed ? kPanel : 1, groups = transposed ? panels(m) : m;
-    const bool by_columns =
-        call.sharing == Sharing::turned || (call.sharing == Sharing::free && count >= call.parts &&
-                                            (groups < call.parts || (even && n > (transposed ? k : m))));
+    const bool by_columns = call.sharing == Sharing::turned ||
+                            (call.sharing == Sharing::free && count >= call.parts &&
+                             (groups < call.parts || (even && (n > (transposed ? k : m) || (transposed && n > m)))));
     row0 = by_columns ? 0 : call.begin(groups) * unit;
     row1 = by_columns ? m : call.end(groups) * unit;
     if (row1 > m) row1 = m;
@@ -265,17 +266,15 @@ void matmul(const Call& call) {
 // By slices, each thread keeps its part of the weights, and of what it gathered, in its own cache.
 void matmul_slices(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
-  const bool by_rows = call.sharing == Sharing::rows;
-  const int64_t first = by_rows ? call.begin(m) : 0, last = by_rows ? call.end(m) : m;
-  for (int64_t s = by_rows ? 0 : call.begin(slices); s < (by_rows ? slices : call.end(slices)); ++s) {
+  for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
     const int64_t begin = slice_begin(k, s, slices), length = slice_begin(k, s + 1, slices) - begin;
     const int64_t piece = length > kBlock ? kRows : m;
     auto* c = static_cast<float*>(call.operands[2 + s]);
     const Job job{static_cast<const float*>(call.operands[0]) + begin * m,
                   static_cast<const float*>(call.operands[1]) + begin * kPanel, m, length, storage.sums};
-    for (int64_t row = first; row < last; row += piece)
-      rows_of_panel<false>(job, row, row + piece < last ? row + piece : last, n, Stored{c});
-    clear_the_rest(c + first * kPanel, last - first, n);
+    for (int64_t row = 0; row < m; row += piece)
+      rows_of_panel<false>(job, row, row + piece < m ? row + piece : m, n, Stored{c});
+    clear_the_rest(c, m, n);
   }
 }
 

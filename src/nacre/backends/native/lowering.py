@@ -351,6 +351,9 @@ class Lowering:
             return program.read(Access(fusion.PRODUCT), "float32", None)
         factors, sizes, what, _ = self.product(y)
         parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
+        for step in self.plan.steps:
+            if step.kernel == "gather" and step.operands[-1] == factors[0]:
+                step.args[3] = 2
         self.plan.steps.append(Step("matmul_slices", [*factors, *parts], [*sizes, count], what, count))
         total = program.read(DENSE, "float32", parts[0])
         for part in parts[1:]:

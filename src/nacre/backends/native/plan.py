@@ -91,8 +91,8 @@ class Step:
         if self.kernel == "map":
             rows = a[1] // PANEL if a[2] == 0 else batch
             return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
-        if self.kernel == "matmul_slices" or (self.kernel == "gather" and a[-1]):
-            return BY_ROWS if batch >= _MANY_ROWS else FREE
+        if self.kernel == "gather" and (a[-1] == 2 or (a[-1] and batch < _MANY_ROWS)):
+            return FREE
         at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
         return BY_ROWS if at is not None and a[at] == batch else FREE
 
@@ -106,8 +106,6 @@ class Step:
             kinds = [self.args[start + 7 + 4 * n] for n in range(self.args[start + 3])]
             inputs = [kind == 1 or kind == (3 if self.turned else 2) for kind in kinds if kind < 4]  # scalars and rows
             inputs = [self.turned, not self.turned, *inputs] if start else inputs
-        elif self.kernel == "matmul_slices":
-            inputs = [False, True]
         elif self.kernel in ("matmul", "matmul_bias", "matmul_masked"):
             bias = [self.kernel == "matmul_bias"] * (self.kernel != "matmul")
             inputs = [self.turned, not self.turned, *bias]
