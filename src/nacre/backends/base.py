@@ -72,14 +72,13 @@ class Program:
         full, rest = divmod(rows, self.rows)
         return [self.rows] * full + [rest] * (rest > 0)
 
-    def room(self, rows: int) -> dict[str, Array]:
-        """Arrays for what a run over so many rows hands out."""
-        size = self.rows
-        full, rest = divmod(rows, size)
-        arrays: dict[str, Array] = {}
-        for name, lengths, shape, dtype in self.emitted:
-            arrays[name] = np.empty((full * lengths[size] + lengths[rest], *shape), dtype)
-        return arrays
+    def room(self, rows: int) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+        """Name, shape and dtype of what a run over so many rows hands out."""
+        full, rest = divmod(rows, self.rows)
+        return [
+            (name, (full * lengths[self.rows] + lengths[rest], *shape), dtype)
+            for name, lengths, shape, dtype in self.emitted
+        ]
 
     @cached_property
     def emitted(self) -> list[tuple[str, dict[int, int], tuple[int, ...], np.dtype[Any]]]:
@@ -147,7 +146,7 @@ class Feed:
         self.program = program
         self.batches = program.batches(rows)
         self.done = np.zeros(1, np.int64)
-        self.emits = program.room(rows)
+        self.emits: dict[str, Array] = {name: np.empty(shape, dtype) for name, shape, dtype in program.room(rows)}
 
     def finished(self) -> dict[str, Array]:
         """The emits of the steps done so far."""

@@ -50,6 +50,7 @@ class Trainer:
         self.seed = next_seed() if seed is None else seed
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
+        self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
             state.add({name: t for name, t in slot_types(goal.optimizer, network.weights).items() if name not in state})
 
@@ -144,9 +145,13 @@ class Trainer:
 
     def outputs(self, x: Array, batch_size: int) -> Array:
         """What `predict` gives for rows that `numeric` made, when nobody watches. `DataError` for rows that are not finite."""
-        executable = self.executable("predict", _sizes(len(x), batch_size), ((x.shape[1:], x.dtype),), ())
+        asked = (x.shape, x.dtype, batch_size)
+        last = self._last
+        if last is None or last[0] != asked:
+            sizes, rows = _sizes(len(x), batch_size), (x.shape[1:], x.dtype)
+            last = self._last = asked, self.executable("predict", sizes, (rows,), ())
         try:
-            return executable.run(self.state, [x], None, _NO_SCHEDULE, None, False)["output"]
+            return last[1].run(self.state, [x], None, _NO_SCHEDULE, None, False)["output"]
         except NotFinite:
             raise not_finite("x", x) from None
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping, Sequence
+from os import getpid
+from threading import get_ident
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class NativeExecutable:
         self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
         self._watch = program.emits.index(program.watch) if program.watch is not None else -1
         self._bound: _Bound | None = None
+        self._room = 0, program.room(0)  # for as many rows as last time
 
     def run(
         self,
@@ -51,11 +52,20 @@ class NativeExecutable:
         rows = len(block[0] if order is None else order)
         if feed is None and self._watch >= 0:
             feed = Feed(self.program, rows)  # to know where it ended
-        emits = self.program.room(rows) if feed is None else feed.emits
+        if feed is not None:
+            emits = feed.emits
+        else:
+            last, room = self._room
+            if rows != last:
+                room = self.program.room(rows)
+                self._room = rows, room
+            emits = {}
+            for name, shape, dtype in room:
+                emits[name] = np.empty(shape, dtype)
         if not rows:
             return emits
         with state.turn():
-            state.runner = (os.getpid(), threading.get_ident())
+            state.runner = (getpid(), get_ident())
             bound = self._bound
             if bound is None or bound.state is not state:
                 bound = self._bound = _Bound(state, self.program.state, self._written)

@@ -14,6 +14,7 @@ from nacre.ir import PANEL, TensorType, Value, panels
 
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
 _WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 100
+_WORTH_WAKING = 10  # times as much is, where nobody is awake yet: a single row is asked for now and then
 
 _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
@@ -80,7 +81,10 @@ class Step:
         if self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1):
             return ALONE
         how = self._by_rows(batch)
-        return how if self.work > (_WORTH_SHARING if how == FREE else _WORTH_SHARING_BY_ROWS) else ALONE
+        worth = _WORTH_SHARING if how == FREE else _WORTH_SHARING_BY_ROWS
+        if batch == 1:
+            worth = _WORTH_WAKING * _WORTH_SHARING
+        return how if self.work > worth else ALONE
 
     def _by_rows(self, batch: int) -> int:
         a = self.args
