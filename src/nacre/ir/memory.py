@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +15,17 @@ from nacre.ir.types import TensorType
 Array = npt.NDArray[Any]
 
 PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
+
+_beginning = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """A child of a fork has a lock of its own: another thread, which it has not, may have held the old one."""
+    global _beginning
+    _beginning = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def is_matrix(type_: TensorType) -> bool:
@@ -48,30 +61,35 @@ class Memory:
         self._paneled: Array | None = None
         self._plain_is_stale = self._paneled_is_stale = False
 
-    def _room(self) -> Array:
-        """Memory for the plain form, padded to whole panels."""
-        self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
-        return self._padded[: self.type.size].reshape(self.type.shape)
+    def _begin(self, initial: Callable[[], Array] | None) -> Array:
+        """The plain form, made now if there is none yet; one thread at a time, so that no other's first value is lost."""
+        with _beginning:
+            if self._plain is None:
+                self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
+                plain = self._padded[: self.type.size].reshape(self.type.shape)
+                if initial is not None:
+                    plain[...] = initial()
+                self._paneled_is_stale = True
+                self._plain = plain
+            return self._plain
 
     def read(self) -> Array:
         """The array as it is now, row-major. Not to be written to: see `write`."""
         if self._plain is None:
-            self._plain = self._room()
-            if self._initial is not None:
-                self._plain[...] = self._initial()
-            self._paneled_is_stale = True
+            self._begin(self._initial)
         if self._plain_is_stale:
             rows, columns = self.type.shape
+            assert self._plain is not None
             assert self._paneled is not None
             self._plain[...] = self._paneled.reshape(-1, rows, PANEL).swapaxes(0, 1).reshape(rows, -1)[:, :columns]
             self._plain_is_stale = False
+        assert self._plain is not None
         return self._plain
 
     def write(self, array: Any) -> None:
         """Overwrite the array."""
-        if self._plain is None:
-            self._plain = self._room()
-        self._plain[...] = array
+        plain = self._begin(None) if self._plain is None else self._plain
+        plain[...] = array
         self._plain_is_stale, self._paneled_is_stale = False, True
         Memory.writes += 1  # after the mark: who sees the new number sees the mark
 
