@@ -45,6 +45,9 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
                                 const std::vector<std::pair<int32_t, int64_t>>& emits, ConstBytes constants,
                                 std::vector<int64_t> batch_bytes) {
   const auto& kernels = kernels_for(isa);
+  // The reference kernels do not keep to the rows that a step is shared by, so that others would read what they have
+  // yet to write: one thread runs them.
+  const bool alone = isa == "reference";
   auto plan = std::make_shared<Plan>();
   plan->rows = rows;
   plan->arena_bytes = arena_bytes;
@@ -55,7 +58,8 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   }
   for (const auto& [name, sharing, results, operands, whole, args] : steps) {
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
-    plan->steps.push_back({kernels[name], name, static_cast<Sharing>(sharing), results, whole, operands, args});
+    plan->steps.push_back(
+        {kernels[name], name, alone ? Sharing::alone : static_cast<Sharing>(sharing), results, whole, operands, args});
   }
   for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
   plan->constants.assign(constants.data(), constants.data() + constants.size());
