@@ -78,8 +78,10 @@ def _share_all(monkeypatch):
 # Batches are shared by panels too where each thread gets whole ones, and by rows where there are as many as threads.
 @pytest.mark.parametrize(
     ("rows", "threads", "all_steps"),
-    [(32, 2, False), (32, 3, True), (64, 2, True), (64, 3, False), (96, 3, False), (96, 2, True), (100, 3, False)]
-    + [(100, 8, True), (128, 2, False), (128, 3, True), (256, 8, False), (256, 2, False), (2, 3, True)],
+    [
+        *[(2, 3, True), (32, 2, False), (32, 3, True), (64, 2, True), (64, 3, False), (96, 3, False), (96, 2, True)],
+        *[(100, 3, False), (100, 8, True), (128, 2, False), (128, 3, True), (256, 8, False), (256, 2, False)],
+    ],
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_thread_and_many_come_to_the_same_bits(name, rows, threads, all_steps, monkeypatch):
