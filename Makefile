@@ -4,7 +4,7 @@ V := .venv
 BIN := $(V)/bin
 CXX ?= c++
 
-.PHONY: demo test check fast format clean
+.PHONY: demo test check fast format sanitize clean
 .DEFAULT_GOAL := demo
 
 demo: $(V)/.ready
@@ -26,6 +26,18 @@ format: $(V)/.dev
 	@$(BIN)/ruff format -q
 	@$(BIN)/ruff check -q --fix
 	@$(BIN)/clang-format -i $$(find cpp -name '*.h' -o -name '*.cpp')
+
+# The core watches itself while it is tested: memory and undefined behavior in one build, races in another, each kept in
+# build/sanitize.
+CORE := tests/backends tests/parity
+TOGETHER := tests/models/test_together.py tests/models/test_fit.py
+RACES := random_graph or bits or thread or interrupt or ctrl_c or signal or stop or during_training
+
+sanitize: $(V)/.dev
+	@.ci/sanitize address $(CORE) tests/contracts/test_primitives.py $(TOGETHER)
+	@# Threads may not start in a child of a process that has some, says the thread sanitizer of itself.
+	@.ci/sanitize thread $(CORE) $(TOGETHER) -k "($(RACES)) and not fork and not instruction_set"
+	@echo "sanitize: no error of memory, no undefined behavior, no race"
 
 clean:
 	rm -rf $(V) build dist

@@ -30,10 +30,14 @@ using Int64s = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstInt64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
+// An array without bytes may come without an address; but memcpy wants one, however little it copies.
+uint8_t nothing[1];
+
 std::vector<Array> arrays_of(const std::vector<Numbers>& all) {
   std::vector<Array> result;
   for (const Numbers& numbers : all)
-    result.push_back({static_cast<uint8_t*>(numbers.data()), static_cast<int64_t>(numbers.nbytes())});
+    result.push_back(
+        {numbers.nbytes() ? static_cast<uint8_t*>(numbers.data()) : nothing, static_cast<int64_t>(numbers.nbytes())});
   return result;
 }
 
@@ -54,6 +58,9 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
                                 const std::vector<std::pair<int32_t, int64_t>>& emits, ConstBytes constants,
                                 std::vector<int64_t> batch_bytes) {
   const auto& kernels = kernels_for(isa);
+  // The reference kernels do not keep to the rows that a step is shared by, so that others would read what they have
+  // yet to write: one thread runs them.
+  const bool alone = isa == "reference";
   auto plan = std::make_shared<Plan>();
   plan->rows = rows;
   plan->arena_bytes = arena_bytes;
@@ -64,11 +71,11 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   }
   for (const auto& [name, sharing, results, operands, whole, args] : steps) {
     require(name >= 0 && name < static_cast<int32_t>(kernels.size()), "There is no such kernel.");
-    // The reference kernels are there to be compared with: one thread runs them.
-    const auto how = isa == "reference" ? Sharing::alone : static_cast<Sharing>(sharing);
+    const auto how = alone ? Sharing::alone : static_cast<Sharing>(sharing);
     plan->steps.push_back({kernels[name], name, how, results, whole, operands, args});
   }
   for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
+  plan->constants.reserve(1);  // as above
   plan->constants.assign(constants.data(), constants.data() + constants.size());
   plan->batch_bytes = std::move(batch_bytes);
   plan->check();
@@ -83,7 +90,8 @@ bool run(Executor& executor, const Arrays& state, const std::vector<ConstNumbers
   for (const ConstNumbers& column : columns) {
     require(column.ndim() > 0 && column.shape(0) > 0, "A column has no rows.");
     const auto rows = static_cast<int64_t>(column.shape(0));
-    r.columns.push_back({static_cast<const uint8_t*>(column.data()), rows, static_cast<int64_t>(column.nbytes()) / rows,
+    r.columns.push_back({column.nbytes() ? static_cast<const uint8_t*>(column.data()) : nothing, rows,
+                         static_cast<int64_t>(column.nbytes()) / rows,
                          !finite && column.dtype() == nb::dtype<float>()});
   }
   require(order || !r.columns.empty(), "A run needs rows.");

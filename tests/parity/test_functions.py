@@ -68,6 +68,9 @@ def _check(function, exact, *arrays):
     """Below 2 ulp on every instruction set, and the same bits on all whose functions are our own."""
     finite = ~np.isnan(exact)
     found = {isa: _run(isa, function, *arrays) for isa in ISAS}
+    found = {
+        isa: np.where(np.isnan(y), np.float32(np.nan), y) for isa, y in found.items()
+    }  # a NaN's sign means nothing
     for isa in ("reference", ISAS[-1]):
         y = found[isa]
         assert np.array_equal(np.isnan(y), ~finite), isa

@@ -89,7 +89,7 @@ constexpr int32_t kThreeQuarters = 0x3f400000;
 
 NACRE_INLINE Split split(F x) {
   const I tiny = x < 1.17549435e-38f;
-  const I bits = as_int(choose(tiny, x * 8388608.0f, x)) - kThreeQuarters;
+  const I bits = minus(as_int(choose(tiny, x * 8388608.0f, x)), all(kThreeQuarters));
   return {to_float((bits >> 23) - (tiny & 23)), as_float((bits & 0x007fffff) + kThreeQuarters) - 1.0f};
 }
 
@@ -109,7 +109,7 @@ NACRE_INLINE F log(F x) { return choose((x > 0.0f) & (x < kInfinity), log_of(spl
 
 NACRE_INLINE F log1p(F x) {
   // 1 + x decides about the exponent; the fraction 2^-k (1 + x) - 1 is made of x itself.
-  const I k = (as_int(x + 1.0f) - kThreeQuarters) >> 23;
+  const I k = minus(as_int(x + 1.0f), all(kThreeQuarters)) >> 23;
   const F power = power_of_two(2 - k) * 0.25f;  // in two steps, since 2^-128 is denormal
   const F y = log_of({to_float(k), fma(power, x, power - 1.0f)});
   const I ordinary = (x > -1.0f) & (x < kInfinity);

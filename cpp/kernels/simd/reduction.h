@@ -51,7 +51,8 @@ NACRE_INLINE float run(const float* x, int64_t n) {
       for (int64_t v = 0; v < kVectors; ++v) lanes[v] = Rule::join(lanes[v], load<F>(x + e + v * kLanes));
     if (e < end) {
       float edge[kLanesOfSum];
-      for (int64_t i = 0; i < kLanesOfSum; ++i) edge[i] = e + i < end ? x[e + i] : Rule::kStart;
+      for (float& lane : edge) lane = Rule::kStart;
+      __builtin_memcpy(edge, x + e, (end - e) * sizeof(float));  // x may be lanes of a register, which are no floats
       for (int64_t v = 0; v < kVectors; ++v) lanes[v] = Rule::join(lanes[v], load<F>(edge + v * kLanes));
     }
     total = join<Rule>(total, fold<Rule>(lanes));

@@ -150,10 +150,10 @@ struct RowBlock {
       store(to + v, best);
     }
     for (int64_t r = 0; r < count && !side_by_side; ++r) {
-      const float* row = x + r * stride;
+      const auto at = [row = matrix + r * stride](int64_t c) { return load<float>(row + c); };
       int64_t best = 0;
       for (int64_t c = 1; c < program.columns; ++c)
-        if (row[best] == row[best] && (row[c] != row[c] || row[c] > row[best])) best = c;
+        if (at(best) == at(best) && (at(c) != at(c) || at(c) > at(best))) best = c;
       to[r] = static_cast<uint32_t>(best);
     }
   }

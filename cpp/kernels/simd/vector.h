@@ -47,6 +47,11 @@ NACRE_INLINE U all(uint32_t x) { return x - U{}; }
 NACRE_INLINE F as_float(I x) { return (F)x; }
 NACRE_INLINE I as_int(F x) { return (I)x; }
 
+// Integers that wrap around, as NumPy's do: signed ones of C++ may not.
+NACRE_INLINE I plus(I a, I b) { return (I)((U)a + (U)b); }
+NACRE_INLINE I minus(I a, I b) { return (I)((U)a - (U)b); }
+NACRE_INLINE I times(I a, I b) { return (I)((U)a * (U)b); }
+
 // a * b + c, rounded once.
 NACRE_INLINE F fma(F a, F b, F c) {
 #if defined(__AVX512F__)

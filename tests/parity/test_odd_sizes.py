@@ -1,0 +1,320 @@
+"""Every kernel by itself, at the sizes where vectors, tiles and panels begin and end, against its reference version.
+
+Operands have not a byte more than the kernel says it touches, so that the address sanitizer (`make sanitize`) sees the first one
+beyond; results lie between marks that must stay. What lies after the last column of a matrix in panels is once NaN and once a
+number too small to be normal: no result may show which.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, Arrays, Executor, make_plan
+from nacre.backends.native.plan import ALONE, BATCH, BY_ROWS, FREE, STATE, TURNED_ROWS
+from nacre.ir import PANEL, panels
+
+# Tiles have 4, 6 or 14 rows and strips 8, 16 or 32 columns, of two vectors each.
+ROWS = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 28, 31, 32, 33]
+COLUMNS = [0, 1, 2, 4, 5, 8, 9, 15, 16, 17, 31, 32, 33, 40, 65]
+INNER = [0, 1, 2, 31, 32, 33, 65]
+GARBAGE = [np.float32(np.nan), np.float32(1e-42)]
+MARK, GUARD = 0xA5, 64
+
+
+class _Result:
+    """Room for a result, between marks."""
+
+    def __init__(self, size, dtype):
+        self.bytes = np.full(2 * GUARD + size * np.dtype(dtype).itemsize, MARK, dtype=np.uint8)
+        self.inside = self.bytes[GUARD : len(self.bytes) - GUARD]
+        self.array = self.inside.view(dtype)
+
+    def intact(self):
+        return (self.bytes[:GUARD] == MARK).all() and (self.bytes[len(self.bytes) - GUARD :] == MARK).all()
+
+
+def _call(isa, kernel, args, inputs, results, sharing=ALONE, threads=1, rows=1, whole=None):
+    """The results, given as (size, dtype), of one call."""
+    made = [_Result(*r) for r in results]
+    operands = [np.ascontiguousarray(i).reshape(-1).view(np.uint8) for i in inputs] + [m.inside for m in made]
+    column = kernel == "gather"
+    buffers = [[BATCH if column and n == 0 else STATE, n, o.size] for n, o in enumerate(operands)]
+    step = (KERNELS[kernel], sharing, len(made), list(range(len(operands))), whole or [False] * len(operands), args)
+    plan = make_plan(
+        isa=isa,
+        rows=rows,
+        arena_bytes=0,
+        first_update=0,
+        buffers=buffers,
+        steps=[step],
+        emits=[],
+        constants=np.zeros(0, np.uint8),
+        batch_bytes=[operands[0].size // rows] if column else [],
+    )
+    Executor(plan, None, threads).run(
+        state=Arrays(operands),
+        columns=[operands[0].reshape(rows, -1)] if column else [],
+        order=np.arange(rows)[::-1].copy() if column else np.arange(rows),
+        schedule=[],
+        emits=[],
+        done=np.zeros(1, np.int64),
+        watch=-1,
+    )
+    assert all(m.intact() for m in made), (isa, kernel, args, "wrote beyond its result")
+    return [m.array for m in made]
+
+
+def _packed(matrix, garbage):
+    """A matrix in panels, with garbage after its last column."""
+    rows, columns = matrix.shape
+    full = np.full((rows, panels(columns) * PANEL), garbage, dtype=matrix.dtype)
+    full[:, :columns] = matrix
+    return full.reshape(rows, panels(columns), PANEL).transpose(1, 0, 2).copy()
+
+
+def _unpacked(flat, rows, columns):
+    return (
+        flat.reshape(panels(columns), rows, PANEL)
+        .transpose(1, 0, 2)
+        .reshape(rows, panels(columns) * PANEL)[:, :columns]
+    )
+
+
+def _sizes():
+    """Every size of one axis with every one of another."""
+    pairs = [(m, INNER[(i + j) % len(INNER)], n) for i, m in enumerate(ROWS) for j, n in enumerate(COLUMNS)]
+    pairs += [(m, k, COLUMNS[(i + j) % len(COLUMNS)]) for i, m in enumerate(ROWS) for j, k in enumerate(INNER)]
+    return [*dict.fromkeys(pairs), (1, 2047, 3), (129, 2049, 5), (14, 4097, 33), (128, 2048, 9), (15, 6200, 1)]
+
+
+PROGRAM = [["subtract_float32", 4, 0, 1], ["maximum_float32", 5, 4, 2], ["multiply_float32", 6, 5, 3]]
+
+
+def _map_args(m, n):
+    """max(product - row, scalar) times a matrix, in panels."""
+    elements, dtype = m * PANEL, 4
+    inputs = [(5, dtype, 0, elements), (2, dtype, PANEL, PANEL), (1, dtype, 0, 0), (0, dtype, 0, elements)]
+    steps = [[MAP_OPS[op], result, a, b, 0] for op, result, a, b in PROGRAM]
+    flat = [panels(n), elements, 0, len(inputs), len(steps), 1, 7]
+    return [*flat, *itertools.chain(*inputs), *itertools.chain(*steps), 6, dtype]
+
+
+# Each product: whether A lies turned, the integers that follow, the other operands, and what comes out by NumPy.
+PRODUCTS = {
+    "matmul": (False, lambda m, n: [], lambda r, m, n: [], lambda p: p),
+    "matmul turned": (True, lambda m, n: [], lambda r, m, n: [], lambda p: p),
+    "matmul_bias": (False, lambda m, n: [0], lambda r, m, n: [r(1, n)], lambda p, b: p + b),
+    "matmul_bias relu": (False, lambda m, n: [1], lambda r, m, n: [r(1, n)], lambda p, b: np.maximum(p + b, 0)),
+    "matmul_masked": (False, lambda m, n: [], lambda r, m, n: [r(m, n)], lambda p, x: np.where(x > 0, p, 0)),
+    "matmul_update": (
+        True,
+        lambda m, n: [],
+        lambda r, m, n: [np.float32([0.25]), r(m, n)],
+        lambda p, rate, w: w - rate * p,
+    ),
+    "matmul_map": (
+        False,
+        _map_args,
+        lambda r, m, n: [r(1, n), np.float32([-0.5]), r(m, n)],
+        lambda p, row, least, x: np.maximum(p - row, least) * x,
+    ),
+    "matmul_map turned": (
+        True,
+        _map_args,
+        lambda r, m, n: [r(1, n), np.float32([-0.5]), r(m, n)],
+        lambda p, row, least, x: np.maximum(p - row, least) * x,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_of_any_size_is_that_of_the_reference(name, rng):
+    turned, more, others, formula = PRODUCTS[name]
+    kernel = name.split()[0]
+    for number, (m, k, n) in enumerate(_sizes()):
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
+        rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
+        args, size = [m, k, n, int(turned), *more(m, n)], panels(n) * m * PANEL
+        found = []
+        for isa in ISAS:
+            garbage = GARBAGE[(number + ISAS.index(isa)) % 2]
+            operands = [_packed(a.T.copy() if turned else a, garbage), _packed(b, garbage)]
+            operands += [_packed(x, garbage) if x.ndim == 2 else x for x in rest]
+            ways = [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] and number % 2 else [(ALONE, 1)]
+            for sharing, threads in ways:
+                (flat,) = _call(isa, kernel, args, operands, [(size, "f4")], sharing, threads)
+                found.append(_unpacked(flat, m, n))
+        expected = found[0]
+        assert all(np.array_equal(y, expected) for y in found), args
+        witness = formula(a.astype("f8") @ b, *rest)
+        assert np.allclose(expected, witness, rtol=1e-5, atol=2e-6 * (k + 10) ** 0.5 * 4), args
+
+
+@pytest.mark.parametrize("slices", [2, 8])
+def test_slices_of_a_product_are_those_of_the_reference(slices, rng):
+    for m, k, n in [(m, k, n) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300) for n in (1, 5, 9, 17, 32)]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
+        results = [(m * PANEL, "f4")] * slices
+        found = []
+        for isa in ISAS:
+            garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
+            operands = [_packed(a, garbage), _packed(b, garbage)]
+            for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
+                made = _call(isa, "matmul_slices", [m, k, n, 0, slices], operands, results, sharing, threads)
+                found.append([_unpacked(y, m, n) for y in made])
+        assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
+        assert np.allclose(sum(found[0]), a @ b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u1"])
+def test_a_matrix_of_any_size_is_packed_turned_and_unpacked(dtype, rng):
+    item = np.dtype(dtype).itemsize
+    for m, n in itertools.product([*ROWS[1:], 65], [*COLUMNS[1:], 96]):
+        x = rng.integers(0, 256, (m, n)).astype(dtype)
+        size, turned = panels(n) * m * PANEL, panels(m) * n * PANEL
+        for isa, threads in [*((isa, 1) for isa in ISAS), (ISAS[-1], 3)]:
+            how = (FREE if threads > 1 else ALONE, threads)
+            (packed,) = _call(isa, "pack", [item, m, n], [x], [(size, dtype)], *how)
+            assert np.array_equal(packed, _packed(x, 0).ravel()), (isa, m, n)
+            (gathered,) = _call(isa, "gather", [item, m, n, 1], [x], [(size, dtype)], *how, rows=m)
+            assert np.array_equal(gathered, _packed(x[::-1], 0).ravel()), (isa, m, n)
+            dirty = _packed(x, np.nan if item == 4 else 255)
+            (y,) = _call(isa, "turn", [item, m, n, 0], [dirty], [(turned, dtype)], *how)
+            assert np.array_equal(y, _packed(x.T.copy(), 0).ravel()), (isa, m, n)
+            (y,) = _call(isa, "unpack", [item, m, n], [dirty], [(m * n, dtype)], *how)
+            assert np.array_equal(y.reshape(m, n), x), (isa, m, n)
+            (y,) = _call(isa, "gather", [item, m, n, 0], [x], [(m * n, dtype)], *how, rows=m)
+            assert np.array_equal(y.reshape(m, n), x[::-1]), (isa, m, n)
+
+
+def _softmax_args(rows, columns):
+    """From a matrix in panels, a plain one and labels: the matrix less its largest, in panels and plain; the sum, the least, and
+    the place of the largest, times the label."""
+    on, ons, total, most, least, place, spread = range(7)
+    steps = [(most, 0, 1, 0, 0, 0), (spread, 0, 2, 1, 1, 1), (on, MAP_OPS["subtract_float32"], 3, 0, 2, 0)]
+    steps += [(total, 0, 2, 3, 3, 3), (least, 0, 3, 1, 1, 1), (place, 0, 4, 1, 1, 1)]
+    steps += [(on, MAP_OPS["add_float32"], 4, 3, 5, 0), (ons, MAP_OPS["multiply_int32"], 5, 4, 0, 0)]
+    inputs = [(1, 4, 0), (0, 4, 1), (2, 1, 0), (3, 4, 5)]
+    outputs = [(1, 4, 4), (0, 4, 3), (2, 4, 2), (2, 4, 3), (2, 2, 5)]
+    flat = [rows, columns, len(inputs), len(steps), len(outputs), 6, 6]
+    return flat + [n for part in (inputs, steps, outputs) for entry in part for n in entry]
+
+
+@pytest.mark.parametrize("columns", [*range(1, 41), 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512])
+def test_a_program_over_rows_of_any_length_is_that_of_the_reference(columns, rng):
+    for rows in (1, 2, 3, 15, 16, 17, 33):
+        x, other = rng.standard_normal((2, rows, columns)).astype("f4")
+        labels, row = rng.integers(0, 9, rows).astype("u1"), rng.standard_normal(columns).astype("f4")
+        size = panels(columns) * rows * PANEL
+        results = [(size, "f4"), (rows * columns, "f4"), (rows, "f4"), (rows, "f4"), (rows, "i4")]
+        found = []
+        for isa, garbage in itertools.product(ISAS, GARBAGE):
+            for sharing, threads in [(ALONE, 1), (BY_ROWS, 2)] if rows == 17 else [(ALONE, 1)]:
+                inputs = [_packed(x, garbage), other, labels, row]
+                made = _call(isa, "rows", _softmax_args(rows, columns), inputs, results, sharing, threads, rows)
+                found.append([_unpacked(made[0], rows, columns), *made[1:]])
+        for y in found:
+            assert all(np.array_equal(a, b) for a, b in zip(y, found[0], strict=True)), rows
+        less = x - x.max(1, keepdims=True)
+        assert np.array_equal(found[0][0], less + row)
+        assert np.allclose(found[0][2], less.sum(1, dtype="f8"), rtol=1e-5, atol=1e-4)
+        assert np.array_equal(found[0][3], other.min(1))
+        assert np.array_equal(found[0][4], other.argmax(1) * labels)
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "min"])
+def test_a_reduction_of_any_size_is_that_of_the_reference(name, rng):
+    lengths = [*range(int(name != "sum"), 4), 15, 16, 17, 31, 33, 63, 64, 65, 129, 4095, 4096, 4097]
+    for outer, n, inner in itertools.product((0, 1, 2, 5), lengths, (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33)):
+        if n > 200 and inner * outer > 9:
+            continue
+        x = rng.standard_normal((outer, n, inner)).astype("f4")
+        found = []
+        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+            found += _call(isa, f"reduce_{name}", [outer, n, inner], [x], [(outer * inner, "f4")], sharing, threads)
+        assert all(np.array_equal(y, found[0]) for y in found), (outer, n, inner)
+        assert np.allclose(found[0].reshape(outer, inner), getattr(x, name)(1), rtol=1e-4, atol=1e-4)
+
+
+DTYPES = ["?", "u1", "i4", "u4", "f4"]
+
+
+def test_a_register_program_of_any_length_is_that_of_the_reference(rng):
+    """A selection between a dense operand and each kind of broadcast one, of each size of element."""
+    for elements in (0, 1, 2, 15, 16, 17, 511, 512, 513, 1024, 1027):
+        for number, period in itertools.product((0, 1, 2, 4), (1, 3, 16, 511, 512, 513)):
+            dtype, columns = DTYPES[number], -(-elements // period)
+            dense = rng.integers(0, 2, elements).astype(dtype)
+            row, column = (rng.integers(0, 2, n).astype(dtype) for n in (min(period, elements), columns))
+            operands = [dense, row, column] + [dense[:1]] * (elements > 0)
+            inputs = [(0, number, 0, 0), (2, number, period, 0), (3, number, period, 0)]
+            inputs += [(1, number, 0, 0)] if elements else [(4, number, 0, 0)]
+            op = MAP_OPS["select"]
+            flat = [1, elements, max(period, 1), 4, 2, 1, 6, *itertools.chain(*inputs)]
+            flat += [op, 4, 0, 1, 2, op, 5, 4, 3, 0, 5, number]
+            found = []
+            for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+                found += _call(isa, "map", flat, operands, [(elements, dtype)], sharing, threads)
+            assert all(np.array_equal(y, found[0]) for y in found), (elements, dtype, period)
+            if elements:
+                at = np.arange(elements)
+                first = np.where(dense, row[at % period], column[at // period])
+                assert np.array_equal(found[0], np.where(first, dense[0], dense))
+
+
+def test_random_numbers_of_rows_of_any_length_are_those_of_the_reference():
+    for rows, columns in itertools.product((1, 2, 5, 17), (1, 2, 15, 16, 17, 31, 32, 33, 100)):
+        for paneled in (False, True):
+            elements, count = (rows * PANEL, panels(columns)) if paneled else (rows * columns, 1)
+            inputs = [(1, 3, 0, 0), (1, 3, 0, 0), (4, 3, 7, 0)]
+            flat = [count, elements, 0 if paneled else columns, 3, 1, 1, 4, *itertools.chain(*inputs)]
+            flat += [MAP_OPS["random_uniform"], 3, 0, 1, 2, 3, 4]
+            seed = [np.uint32([5]), np.uint32([9])]
+            found = []
+            for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+                found += _call(isa, "map", flat, seed, [(count * elements, "f4")], sharing, threads)
+            assert all(np.array_equal(y, found[0]) for y in found), (rows, columns)
+
+
+def test_batches_that_run_along_panels_are_shared_by_whole_panels(rng):
+    for batch, m, k in [(64, 1, 3), (64, 33, 31), (192, 14, 65), (96, 7, 32)]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, batch)))
+        x = rng.standard_normal((batch, m)).astype("f4")
+        found, turned = [], []
+        for isa, (sharing, threads) in itertools.product(ISAS, [(ALONE, 1), (TURNED_ROWS, 2), (TURNED_ROWS, 3)]):
+            operands, size = [_packed(a, np.nan), _packed(b, np.nan)], panels(batch) * m * PANEL
+            found += _call(isa, "matmul", [m, k, batch, 0], operands, [(size, "f4")], sharing, threads, batch)
+            turned += _call(
+                isa, "turn", [4, batch, m, 0], [_packed(x, np.nan)], [(size, "f4")], sharing, threads, batch
+            )
+        assert all(np.array_equal(y, found[0]) for y in found)
+        assert all(np.array_equal(y, _packed(x.T.copy(), 0).ravel()) for y in turned)
+
+
+def test_what_moves_memory_does_so_at_any_size(rng):
+    for rows, width, count in itertools.product((1, 2, 33), (0, 1, 2, 31, 33), (0, 1, 2, 31, 33)):
+        table, updates = (rng.standard_normal((n, width)).astype("f4") for n in (rows, count))
+        indices = rng.integers(-1, rows + 1, count).astype("i4")
+        near, args = np.clip(indices, 0, rows - 1), [rows, width, count]
+        added = np.zeros_like(table)
+        np.add.at(added, near, updates)
+        for sharing, threads in ((ALONE, 1), (FREE, 3)):
+            (y,) = _call(ISAS[-1], "take", args, [table, indices], [(count * width, "f4")], sharing, threads)
+            assert np.array_equal(y.reshape(count, width), table[near])
+        (y,) = _call(ISAS[-1], "scatter_add", args, [indices, updates], [(rows * width, "f4")])
+        assert np.array_equal(y.reshape(rows, width), added)
+        if width:
+            (y,) = _call(ISAS[-1], "argmax", [count, width, 1], [updates], [(count, "i4")], FREE, 3)
+            assert np.array_equal(y, updates.argmax(1))
+        moves = [4, 0, rows * width, 0, 0, 2, width, 1, rows, rows, width, 1]
+        (y,) = _call(ISAS[-1], "copy", moves, [table], [(rows * width, "f4")], FREE, 3)
+        assert np.array_equal(y.reshape(width, rows), table.T)
+
+
+def test_every_kernel_is_met_here():
+    met = {name.split()[0] for name in PRODUCTS} | {f"reduce_{name}" for name in ("sum", "max", "min")}
+    moves = {"pack", "unpack", "gather", "turn", "take", "scatter_add", "argmax", "copy"}
+    assert met | moves | {"matmul_slices", "rows", "map"} == set(KERNELS)
