@@ -27,7 +27,12 @@ using Int64s = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstInt64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-Array array_of(const Bytes& bytes) { return {bytes.data(), static_cast<int64_t>(bytes.size())}; }
+// An array without bytes may come without an address; but memcpy wants one, however little it copies.
+uint8_t nothing[1];
+
+Array array_of(const Bytes& bytes) {
+  return {bytes.size() ? bytes.data() : nothing, static_cast<int64_t>(bytes.size())};
+}
 
 std::vector<Array> arrays_of(const std::vector<Bytes>& all) {
   std::vector<Array> result;
@@ -62,6 +67,7 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
         {kernels[name], name, alone ? Sharing::alone : static_cast<Sharing>(sharing), results, whole, operands, args});
   }
   for (const auto& [buffer, bytes] : emits) plan->emits.push_back({buffer, bytes});
+  plan->constants.reserve(1);  // as above
   plan->constants.assign(constants.data(), constants.data() + constants.size());
   plan->batch_bytes = std::move(batch_bytes);
   plan->check();
@@ -77,7 +83,7 @@ bool run(Executor& executor, const std::vector<Bytes>& state, const std::vector<
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto bytes = static_cast<int64_t>(columns[c].size());
     require(column_rows[c] > 0 && bytes % column_rows[c] == 0, "A column is no whole number of rows.");
-    r.columns.push_back({columns[c].data(), column_rows[c], bytes / column_rows[c]});
+    r.columns.push_back({bytes ? columns[c].data() : nothing, column_rows[c], bytes / column_rows[c]});
   }
   r.order = order.data();
   r.rows = static_cast<int64_t>(order.size());
