@@ -451,12 +451,20 @@ def test_plan_shows_what_runs_and_how_long_it_takes(model: str) -> None:
     assert "the loss is known" in text
     found = document("plan", model, "--batch-size", "16", "--time", "--json")
     update = next(s for s in found["steps"] if s["kernel"] == "matmul_update")
-    width = {
-        name: rows.shape
-        for name, rows in zip("wb", nacre.models.load_model("run/model.safetensors").get_weights(), strict=False)
-    }["w"]
-    assert update["flops"] == width[0] * width[1] * (2 * 16 + 2)
+    inputs, units = nacre.models.load_model("run/model.safetensors").get_weights()[0].shape
+    assert update["flops"] == inputs * units * (2 * 16 + 2)
     assert all(step["seconds"] > 0 for step in found["steps"])
+
+
+def test_timing_a_plan_leaves_the_model_and_its_training_as_they_were() -> None:
+    x, y = np.full((64, 3), 1e3, dtype=np.float32), np.arange(64, dtype=np.float32)
+    model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(1)])
+    model.compile(nacre.optimizers.SGD(1e6, momentum=0.9), "mse")  # with which training would diverge at once
+    before = model.get_weights()
+    _, seconds = model.plan(x, y, seconds=0.05)
+    assert all(0 < s < 0.05 for s in seconds)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert model.optimizer.iterations == 0
 
 
 def test_plan_of_a_prediction_takes_no_gradient(model: str) -> None:
