@@ -11,6 +11,10 @@ constexpr int64_t kPanel = 32;
 
 [[gnu::always_inline]] inline int64_t panels(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
 
+// How a matrix product is made, as bits of its fourth integer.
+constexpr int64_t kTransposed = 1;  // the first factor lies there as its transpose
+constexpr int64_t kBfloat16 = 2;    // both factors are rounded to bfloat16
+
 // A long chain over k can be cut into slices of whole panels, each with a sum of its own; these are its ends.
 [[gnu::always_inline]] inline int64_t slice_begin(int64_t k, int64_t slice, int64_t slices) {
   const int64_t begin = panels(k) * slice / slices * kPanel;

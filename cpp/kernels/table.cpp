@@ -21,6 +21,10 @@ namespace avx2 {
 namespace avx512 {
 #include "kernels/kernels.def"
 }
+#define NACRE_KERNEL(name) void name(const Call&);
+namespace avx512_bf16 {
+#include "kernels/kernels.def"
+}
 #endif
 #define NACRE_KERNEL(name) void name(const Call&);
 #define NACRE_MOVE(name) void name(const Call&);
@@ -68,6 +72,11 @@ const std::vector<Kernel> kAvx512 = {
 #define NACRE_MOVE(name) reference::name,
 #include "kernels/kernels.def"
 };
+const std::vector<Kernel> kAvx512Bf16 = {
+#define NACRE_KERNEL(name) avx512_bf16::name,
+#define NACRE_MOVE(name) reference::name,
+#include "kernels/kernels.def"
+};
 #endif
 
 }  // namespace
@@ -81,6 +90,7 @@ const std::vector<Kernel>& kernels_for(const std::string& isa) {
   }
   if (isa == "reference") return kReference;
 #if defined(__x86_64__)
+  if (isa == "avx512_bf16") return kAvx512Bf16;
   if (isa == "avx512") return kAvx512;
   if (isa == "avx2") return kAvx2;
 #endif

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nacre import (
         activations,
         callbacks,
+        config,
         datasets,
         errors,
         initializers,
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "config",
     "datasets",
     "errors",
     "initializers",

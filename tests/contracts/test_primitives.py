@@ -184,9 +184,7 @@ def test_a_flipped_sign_in_one_rule_is_caught():
         "tanh": lambda y, dy, x: (-dy * (1 - y * y),),
         "multiply": lambda y, dy, a, b: (dy * a, dy * b),
         "sigmoid": lambda y, dy, x: (dy * y,),
-        "matmul": lambda y, dy, a, b, transpose_a, transpose_b: tuple(
-            -g for g in TABLE_VJP["matmul"](y, dy, a, b, transpose_a, transpose_b)
-        ),
+        "matmul": lambda y, dy, a, b, **attrs: tuple(-g for g in TABLE_VJP["matmul"](y, dy, a, b, **attrs)),
     }
     for name, fault in faults.items():
         row = TABLE[name]

@@ -232,7 +232,7 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     *(("input_dim", n) for n in (0, -4, "4", 2.5)),
     *(("input_shape", s) for s in ((0,), (-4,), ("4",), (2.5,), 5.5)),
     *(("name", n) for n in ("a/b", "", "a\nb", "a\x00b", "x" * 1000, 5)),
-    *(("dtype", d) for d in ("int32", "float", None)),
+    *(("dtype", d) for d in ("int32", "bfloat16", 32)),
     *(("layers", x) for x in (["dense"], [Dense], Dense(3), [None], 5)),
     *(("scale", s) for s in (0, -1, NAN, "1")),
     ("mode", "fan"),

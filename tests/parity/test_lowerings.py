@@ -97,10 +97,11 @@ def test_the_same_seed_gives_the_same_bits_in_another_process_and_on_every_instr
 
 WIDE = """
 import hashlib, numpy as np, nacre; L = nacre.layers
-nacre.utils.set_random_seed(7); r = np.random.default_rng(0)
+nacre.utils.set_random_seed(7); r = np.random.default_rng(0); nacre.config.set_dtype_policy({policy!r})
 x = r.random((701, 97), dtype="f4"); y = r.integers(0, 7, 701)
 m = nacre.Sequential([nacre.Input((97,)), L.Dense(331, activation="relu"), L.Dropout(0.2)])
-m.add(L.Dense(165, activation="tanh")); m.add(L.Dense(7, activation="softmax"))
+m.add(L.Dense(165, activation="relu")); m.add(L.Dense(65, activation="tanh")); m.add(L.Dense(20))
+m.add(L.Dense(7, activation="softmax"))
 m.compile(nacre.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
 h = m.fit(x, y, epochs=2, batch_size=100, verbose=0)
 found = [w.tobytes() for w in m.get_weights()] + [repr(h.history).encode(), m.predict(x, verbose=0).tobytes()]
@@ -108,11 +109,15 @@ print(hashlib.sha256(b"".join(found)).hexdigest())
 """
 
 
-def test_any_number_of_threads_gives_the_same_bits():
-    found = set()
-    for isa, threads in [("baseline", 1), ("avx2", 2), (ISAS[-1], 1), (ISAS[-1], 2), (ISAS[-1], 3), (ISAS[-1], 8)]:
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_any_number_of_threads_and_any_instruction_set_give_the_same_bits(policy):
+    found, program = set(), WIDE.format(policy=policy)
+    ways = [("baseline", 1), ("avx2", 2), ("avx512", 3), (ISAS[-1], 1), (ISAS[-1], 2), (ISAS[-1], 3), (ISAS[-1], 8)]
+    for isa, threads in ways:
         environment = {**os.environ, "NACRE_THREADS": str(threads), "NACRE_ISA": isa if isa in ISAS else ISAS[-1]}
-        run = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, env=environment, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+        )
         found.add(run.stdout)
     assert len(found) == 1
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, Arrays, Executor, make_plan
-from nacre.backends.native.plan import ALONE, BATCH, BY_ROWS, FREE, STATE, TURNED_ROWS
+from nacre.backends.native.plan import ALONE, BATCH, BFLOAT16, BY_ROWS, FREE, STATE, TRANSPOSED, TURNED_ROWS
 from nacre.ir import PANEL, panels
+from nacre.ops.linalg import to_bfloat16
 
 # Tiles have 4, 6 or 14 rows and strips 8, 16 or 32 columns, of two vectors each.
 ROWS = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 28, 31, 32, 33]
@@ -130,14 +131,15 @@ PRODUCTS = {
 }
 
 
+@pytest.mark.parametrize("how", [0, BFLOAT16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_a_product_of_any_size_is_that_of_the_reference(name, rng):
+def test_a_product_of_any_size_is_that_of_the_reference(name, how, rng):
     turned, more, others, formula = PRODUCTS[name]
     kernel = name.split()[0]
     for number, (m, k, n) in enumerate(_sizes()):
         a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
         rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
-        args, size = [m, k, n, int(turned), *more(m, n)], panels(n) * m * PANEL
+        args, size = [m, k, n, how | TRANSPOSED * turned, *more(m, n)], panels(n) * m * PANEL
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(number + ISAS.index(isa)) % 2]
@@ -149,12 +151,15 @@ def test_a_product_of_any_size_is_that_of_the_reference(name, rng):
                 found.append(_unpacked(flat, m, n))
         expected = found[0]
         assert all(np.array_equal(y, expected) for y in found), args
+        if how == BFLOAT16:
+            a, b = to_bfloat16(np, a), to_bfloat16(np, b)
         witness = formula(a.astype("f8") @ b, *rest)
         assert np.allclose(expected, witness, rtol=1e-5, atol=2e-6 * (k + 10) ** 0.5 * 4), args
 
 
+@pytest.mark.parametrize("how", [0, BFLOAT16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("slices", [2, 8])
-def test_slices_of_a_product_are_those_of_the_reference(slices, rng):
+def test_slices_of_a_product_are_those_of_the_reference(slices, how, rng):
     for m, k, n in [(m, k, n) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300) for n in (1, 5, 9, 17, 32)]:
         a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
         results = [(m * PANEL, "f4")] * slices
@@ -163,10 +168,43 @@ def test_slices_of_a_product_are_those_of_the_reference(slices, rng):
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
             operands = [_packed(a, garbage), _packed(b, garbage)]
             for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
-                made = _call(isa, "matmul_slices", [m, k, n, 0, slices], operands, results, sharing, threads)
+                made = _call(isa, "matmul_slices", [m, k, n, how, slices], operands, results, sharing, threads)
                 found.append([_unpacked(y, m, n) for y in made])
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
+        if how == BFLOAT16:
+            a, b = to_bfloat16(np, a), to_bfloat16(np, b)
         assert np.allclose(sum(found[0]), a @ b, rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_gives_the_same_bits_to_numbers_that_are_hard_to_round(rng):
+    """Halves between two numbers, numbers too small to be normal or next to it, infinities and NaN; all sizes of result."""
+    m, k, n = 33, 65, 40
+    for case in range(40):
+        of_a, of_b = [(100, 154), (0, 2), (50, 76), (127, 255), (60, 68)][case % 5], (120, 134)
+        a, b, w = (rng.integers(0, 2**32, s, dtype="u4") for s in ((m, k), (k, n), (m, n)))
+        for x, exponents in ((a, of_a), (b, of_b), (w, of_a)):
+            x[:] = (x & 0x807FFFFF) | rng.integers(*exponents, x.shape, dtype="u4") << 23
+            x[rng.random(x.shape) < 0.2] &= 0xFFFF8000  # exactly between two numbers of bfloat16, or one of them
+        if case % 5 == 3:
+            a.flat[rng.integers(0, a.size, 9)] = (
+                0x7F800000,
+                0xFF800000,
+                0x7FC00001,
+                0x7F800001,
+                0x7F7FFFFF,
+                0,
+                1 << 31,
+                1,
+                2,
+            )
+        a, b, w = (x.view("f4") for x in (a, b, w))
+        for turned in (False, True):
+            args, size = [m, k, n, BFLOAT16 | TRANSPOSED * turned], panels(n) * m * PANEL
+            kernel, rest = ("matmul_update", [np.float32([0.25]), _packed(w, 0)]) if turned else ("matmul", [])
+            operands = [_packed(a.T.copy() if turned else a, np.nan), _packed(b, np.nan), *rest]
+            found = [_unpacked(_call(isa, kernel, args, operands, [(size, "f4")])[0], m, n) for isa in ISAS]
+            assert all(np.array_equal(y, found[0], equal_nan=True) for y in found), (case, turned)
+            assert (found[0] != 0).mean() > 0.1
 
 
 @pytest.mark.parametrize("dtype", ["f4", "u1"])

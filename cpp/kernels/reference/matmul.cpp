@@ -1,11 +1,15 @@
-// matmul: C (m, n) = A (m, k) times B (k, n); args = { m, k, n, transposed_a }. All three lie in panels
-// (kernels/panel.h); with transposed_a, what lies there is the transpose of A, a matrix (k, m).
+// matmul: C (m, n) = A (m, k) times B (k, n); args = { m, k, n, how }. All three lie in panels (kernels/panel.h, which
+// has the bits of `how` too); with kTransposed, what lies there is the transpose of A, a matrix (k, m).
 //
-// One chain of fused multiply-adds over k for each element: the order that every version keeps.
+// One chain of fused multiply-adds over k for each element: the order that every version keeps. In bfloat16, of each
+// two neighbors in the chain the second comes first, and an odd last one comes after a product of zeros: so does the
+// processor that multiplies and adds pairs.
+#include <bit>
 #include <cmath>
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/denormals.h"
 #include "kernels/extents.h"
 #include "kernels/map.h"
 #include "kernels/panel.h"
@@ -18,45 +22,68 @@ int64_t place(int64_t row, int64_t column, int64_t rows) {
   return (column / kPanel * rows + row) * kPanel + column % kPanel;
 }
 
+// To the nearest number of bfloat16, ties to even; what is too small to be normal becomes 0.
+float to_bfloat16(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x), size = bits & 0x7fffffff;
+  if (size > 0x7f800000) return std::bit_cast<float>((bits | 0x00400000) & 0xffff0000);
+  if (size < 0x00800000) return std::bit_cast<float>(bits & 0x80000000);
+  return std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
+// The chain over begin .. end - 1; `a` and `b` tell its factors.
+template <typename A, typename B>
+float chain(int64_t begin, int64_t end, bool bfloat16, const A& a, const B& b) {
+  float sum = 0;
+  if (!bfloat16) {
+    for (int64_t p = begin; p < end; ++p) sum = std::fma(a(p), b(p), sum);
+    return sum;
+  }
+  for (int64_t p = begin; p < end; p += 2) {
+    const bool both = p + 1 < end;
+    sum = std::fma(both ? to_bfloat16(a(p + 1)) : 0, both ? to_bfloat16(b(p + 1)) : 0, sum);
+    sum = std::fma(to_bfloat16(a(p)), to_bfloat16(b(p)), sum);
+  }
+  return sum;
+}
+
 }  // namespace
 
 namespace reference {
 void map(const Call& call);
 
 void matmul(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
-  const bool transposed = call.args[3];
+  const bool transposed = call.args[3] & kTransposed, bfloat16 = call.args[3] & kBfloat16;
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
   for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < panels(n) * kPanel; ++j) {
-      float sum = 0;
-      for (int64_t p = 0; p < k; ++p)
-        sum = std::fma(a[transposed ? place(p, i, k) : place(i, p, m)], b[place(p, j, k)], sum);
-      c[place(i, j, m)] = sum;
-    }
+    for (int64_t j = 0; j < panels(n) * kPanel; ++j)
+      c[place(i, j, m)] = chain(
+          0, k, bfloat16, [&](int64_t p) { return a[transposed ? place(p, i, k) : place(i, p, m)]; },
+          [&](int64_t p) { return b[place(p, j, k)]; });
 }
 
-// matmul_slices: the product of a matrix with a single panel, as that many addends; args = { m, k, n, transposed_a: 0,
+// matmul_slices: the product of a matrix with a single panel, as that many addends; args = { m, k, n, how,
 // slices }; operands A, B, C of each slice.
 void matmul_slices(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], k = call.args[1], slices = call.args[4];
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   for (int64_t s = 0; s < slices; ++s)
     for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < kPanel; ++j) {
-        float sum = 0;
-        for (int64_t p = slice_begin(k, s, slices); p < slice_begin(k, s + 1, slices); ++p)
-          sum = std::fma(a[place(i, p, m)], b[place(p, j, k)], sum);
-        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = sum;
-      }
+      for (int64_t j = 0; j < kPanel; ++j)
+        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = chain(
+            slice_begin(k, s, slices), slice_begin(k, s + 1, slices), call.args[3] & kBfloat16,
+            [&](int64_t p) { return a[place(i, p, m)]; }, [&](int64_t p) { return b[place(p, j, k)]; });
 }
 
-// matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, transposed_a: 0, relu }. The bias has
+// matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, how, relu }. The bias has
 // room for whole panels.
 void matmul_bias(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], n = panels(call.args[2]) * kPanel;
   const auto* bias = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
@@ -70,9 +97,10 @@ void matmul_bias(const Call& call) {
     }
 }
 
-// matmul_masked: C = A B where the mask is above 0, else 0; args = { m, k, n, transposed_a: 0 }; operands A, B, mask,
+// matmul_masked: C = A B where the mask is above 0, else 0; args = { m, k, n, how }; operands A, B, mask,
 // C.
 void matmul_masked(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
   const auto* mask = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
@@ -82,8 +110,9 @@ void matmul_masked(const Call& call) {
     if (!(mask[i] > 0)) c[i] = 0;
 }
 
-// matmul_update: C = W - rate A^T B; args = { m, k, n, transposed_a: 1 }; operands A, B, rate, W, C.
+// matmul_update: C = W - rate A^T B; args = { m, k, n, how }; operands A, B, rate, W, C.
 void matmul_update(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
   const float rate = *static_cast<const float*>(call.operands[2]);
   const auto* w = static_cast<const float*>(call.operands[3]);
@@ -94,9 +123,10 @@ void matmul_update(const Call& call) {
   for (int64_t i = 0; i < size; ++i) c[i] = std::fma(-rate, product[i], w[i]);
 }
 
-// matmul_map: a product, and a register program over it; args = { m, k, n, transposed_a, integers of the program }. The
+// matmul_map: a product, and a register program over it; args = { m, k, n, how, integers of the program }. The
 // program runs over the panels of C, which need not be stored; one of its inputs reads the product (kernels/map.h).
 void matmul_map(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], n = call.args[2];
   std::vector<float> product(panels(n) * m * kPanel);
   void* const factors[] = {call.operands[0], call.operands[1], product.data()};
@@ -119,13 +149,14 @@ void matmul_map(const Call& call) {
 
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   require(count == 4 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
+  require((args[3] & ~(kTransposed | kBfloat16)) == 0, "matmul: unknown bits");
   const int64_t m = args[0], k = args[1], n = args[2];
-  const size_t a = args[3] ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
+  const size_t a = args[3] & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
   return {a, product({4, k, panels(n), kPanel}), product({4, m, panels(n), kPanel})};
 }
 
 std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
-  require(count == 5 && !args[3] && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
+  require(count == 5 && !(args[3] & kTransposed) && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
   auto bytes = matmul(args, 4);
   require(panels(args[2]) == 1, "matmul_slices: more than a panel");
   bytes.resize(2 + args[4], bytes[2]);
@@ -133,19 +164,19 @@ std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
 }
 
 std::vector<size_t> extents::matmul_bias(const int64_t* args, size_t count) {
-  require(count == 5 && !args[3], "matmul_bias: bad sizes");
+  require(count == 5 && !(args[3] & kTransposed), "matmul_bias: bad sizes");
   const auto bytes = matmul(args, 4);
   return {bytes[0], bytes[1], product({4, panels(args[2]), kPanel}), bytes[2]};
 }
 
 std::vector<size_t> extents::matmul_masked(const int64_t* args, size_t count) {
-  require(count == 4 && !args[3], "matmul_masked: bad sizes");
+  require(count == 4 && !(args[3] & kTransposed), "matmul_masked: bad sizes");
   const auto bytes = matmul(args, 4);
   return {bytes[0], bytes[1], bytes[2], bytes[2]};
 }
 
 std::vector<size_t> extents::matmul_update(const int64_t* args, size_t count) {
-  require(count == 4 && args[3], "matmul_update: bad sizes");
+  require(count == 4 && (args[3] & kTransposed), "matmul_update: bad sizes");
   const auto bytes = matmul(args, 4);
   return {bytes[0], bytes[1], 4, bytes[2], bytes[2]};
 }

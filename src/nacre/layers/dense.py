@@ -61,5 +61,5 @@ class Dense(Layer):
     def call(self, x: Value) -> Value:
         """activation(x @ kernel + bias)."""
         assert self.kernel is not None
-        y = ops.matmul(x, self.kernel)
+        y = ops.matmul(x, self.kernel, precision=self.precision)
         return self.activation(y if self.bias is None else y + self.bias)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre import initializers, ops
+from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
 from nacre.ir import Input, Memory, TensorType, Value
@@ -73,7 +74,8 @@ class Layer(Configured):
     A subclass stores its arguments in ``__init__``, creates its weights in ``build(input_shape)`` with `add_weight`, and composes
     operations in ``call(x)``, or ``call(x, training)`` if it acts differently in training.
 
-    ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in.
+    ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in. ``dtype`` is the name of a
+    `DTypePolicy`; without one, that of `config.set_dtype_policy` holds.
     """
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
@@ -86,7 +88,7 @@ class Layer(Configured):
         self,
         *,
         name: str | None = None,
-        dtype: str = "float32",
+        dtype: str | DTypePolicy | None = None,
         trainable: bool = True,
         input_shape: Sequence[int] | None = None,
         input_dim: int | None = None,
@@ -102,11 +104,9 @@ class Layer(Configured):
             raise UsageError(
                 f"A layer cannot be called {name!r}.", hint="letters, digits, spaces and _ make a name; / does not"
             )
-        if dtype not in ("float32", "float64"):
-            raise UsageError(f"A layer cannot compute in {dtype!r}.", hint="float32 or float64")
         self.given_name = name
         self.name = name or snake_case(type(self).__name__)
-        self.dtype = dtype
+        self.dtype_policy = as_policy(dtype)
         self._trainable = bool(trainable)
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
@@ -131,6 +131,21 @@ class Layer(Configured):
         self._trainable = bool(value)
         for weight in self.weights:
             weight.trainable = weight.may_train and self._trainable
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights, and of what comes out."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """What numbers are rounded to before they are multiplied as matrices."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def precision(self) -> str:
+        """What `ops.matmul` is told of it."""
+        return "bfloat16" if self.compute_dtype == "bfloat16" else "full"
 
     @property
     def built(self) -> bool:
@@ -200,7 +215,7 @@ class Layer(Configured):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
-        return super().get_config() | {"name": self.name}
+        return super().get_config() | {"name": self.name, "dtype": self.dtype_policy.name}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

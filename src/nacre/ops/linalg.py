@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from nacre.errors import ShapeError
 from nacre.ir import TensorType, Value
 from nacre.ops.primitive import Array, Sample, expect, float32, primitive, sample
 from nacre.ops.shape import reshape
 
+PRECISIONS = ("full", "bfloat16")
 
-def _matmul_type(a: TensorType, b: TensorType, *, transpose_a: bool, transpose_b: bool) -> TensorType:
+
+def _matmul_type(a: TensorType, b: TensorType, *, transpose_a: bool, transpose_b: bool, precision: str) -> TensorType:
     expect(a.rank == b.rank == 2 and a.dtype == b.dtype and a.is_float, "matmul", "two float matrices", a, b)
+    expect(precision in PRECISIONS, "matmul", f"a precision out of {', '.join(PRECISIONS)}", a, b)
     rows, inner = a.shape[::-1] if transpose_a else a.shape
     inner_b, columns = b.shape[::-1] if transpose_b else b.shape
     expect(inner == inner_b, "matmul", f"inner sizes that agree, got {inner} and {inner_b}", a, b)
     return TensorType((rows, columns), a.dtype)
 
 
-def _matmul_vjp(y: Value, dy: Value, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> tuple[Value, Value]:
+def _matmul_vjp(
+    y: Value, dy: Value, a: Value, b: Value, transpose_a: bool, transpose_b: bool, precision: str
+) -> tuple[Value, Value]:
+    product = partial(_matmul, precision=precision)
     da = (
-        _matmul(b, dy, transpose_a=transpose_b, transpose_b=True)
+        product(b, dy, transpose_a=transpose_b, transpose_b=True)
         if transpose_a
-        else _matmul(dy, b, transpose_a=False, transpose_b=not transpose_b)
+        else product(dy, b, transpose_a=False, transpose_b=not transpose_b)
     )
     db = (
-        _matmul(dy, a, transpose_a=True, transpose_b=transpose_a)
+        product(dy, a, transpose_a=True, transpose_b=transpose_a)
         if transpose_b
-        else _matmul(a, dy, transpose_a=not transpose_a, transpose_b=False)
+        else product(a, dy, transpose_a=not transpose_a, transpose_b=False)
     )
     return da, db
 
 
-def _use(n: int, m: int, k: int, ta: bool, tb: bool) -> Sample:
+def to_bfloat16(xp: Any, x: Array) -> Array:
+    """The numbers of bfloat16 (8 bits of mantissa) nearest to those of a float32 array, ties to even, as float32.
+
+    >>> import numpy as np
+    >>> to_bfloat16(np, np.float32([1.003, 1.005, 3e38]))
+    array([1.0000000e+00, 1.0078125e+00, 3.0040553e+38], dtype=float32)
+    """
+    bits = x.view(xp.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return xp.where(xp.isnan(x), x, rounded.view(xp.float32))
+
+
+def _use(n: int, m: int, k: int, ta: bool, tb: bool, precision: str = "full") -> Sample:
     a, b = ((m, n) if ta else (n, m)), ((k, m) if tb else (m, k))
-    return sample(float32(*a), float32(*b), transpose_a=ta, transpose_b=tb)
+    return sample(float32(*a), float32(*b), transpose_a=ta, transpose_b=tb, precision=precision)
 
 
 @primitive(
@@ -44,20 +65,31 @@ def _use(n: int, m: int, k: int, ta: bool, tb: bool) -> Sample:
     samples=[
         *(_use(3, 4, 5, ta, tb) for ta in (False, True) for tb in (False, True)),
         *(_use(17, 13, 35, ta, tb) for ta in (False, True) for tb in (False, True)),
+        *(_use(19, 37, 35, ta, tb, "bfloat16") for ta in (False, True) for tb in (False, True)),
         *(_use(*size, False, False) for size in [(1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 70, 33), (29, 5, 1)]),
     ],
 )
-def _matmul(xp: Any, a: Array, b: Array, *, transpose_a: Any, transpose_b: Any) -> Array:
-    """Product of two matrices, either one transposed on the way."""
+def _matmul(xp: Any, a: Array, b: Array, *, transpose_a: Any, transpose_b: Any, precision: Any) -> Array:
+    """Product of two matrices, either one transposed on the way, and both rounded to bfloat16 first where the precision says so.
+    Numbers in float64 are not rounded: they are what a gradient in float32 is checked against."""
+    if precision == "bfloat16" and a.dtype == np.float32:
+        a, b = to_bfloat16(xp, a), to_bfloat16(xp, b)
     return xp.matmul(a.T if transpose_a else a, b.T if transpose_b else b)
 
 
-def matmul(a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool = False) -> Value:
-    """Matrix product over the last axis of ``a``.   a (..., m), b (m, k) -> (..., k)"""
+def matmul(
+    a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool = False, precision: str = "full"
+) -> Value:
+    """Matrix product over the last axis of ``a``.   a (..., m), b (m, k) -> (..., k)
+
+    With ``precision="bfloat16"`` both are rounded to bfloat16 before they are multiplied, as are the factors of the gradients;
+    sums are made in float32. Numbers too small to be normal count as 0 then.
+    """
     inner_a, inner_b = a.shape[-2 if transpose_a else -1 :][:1], b.shape[-1 if transpose_b else 0 :][:1]
     if b.rank != 2 or a.rank < 2 or inner_a != inner_b:
         raise ShapeError("These cannot be multiplied as matrices.", {"shapes": f"{a.shape} and {b.shape}"})
     if a.rank == 2:
-        return _matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
-    y = _matmul(reshape(a, [-1, a.shape[-1]]), b, transpose_a=False, transpose_b=transpose_b)
+        return _matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision)
+    rows = reshape(a, [-1, a.shape[-1]])
+    y = _matmul(rows, b, transpose_a=False, transpose_b=transpose_b, precision=precision)
     return reshape(y, [*a.shape[:-1], y.shape[-1]])

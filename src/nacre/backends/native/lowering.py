@@ -23,11 +23,13 @@ from nacre.backends.native.memory import place
 from nacre.backends.native.plan import (
     ARENA,
     BATCH,
+    BFLOAT16,
     CONSTANT,
     PANELED,
     PLAIN,
     SCHEDULE,
     STATE,
+    TRANSPOSED,
     TURNED,
     Buffer,
     Key,
@@ -337,7 +339,7 @@ class Lowering:
         kernel, args, operands, turned = "map", program.args(root.dtype), program.buffers, False
         if product is not None and fusion.slices(product) == 1:
             factors, sizes, what, turned = self.product(product)
-            kernel, more = program.last_of_product(bool(sizes[3]), turned) or ("matmul_map", args)
+            kernel, more = program.last_of_product(bool(sizes[3] & TRANSPOSED), turned) or ("matmul_map", args)
             args, operands, label = [*sizes, *more], [*factors, *operands], f"{what} {label}"
         number = self.keep(key_of(root, layout, shape or ()), self.new(padded_bytes(root.type, layout, shape or ())))
         self.plan.steps.append(
@@ -369,10 +371,13 @@ class Lowering:
         (a, b), transposed, turned = y.operands, y.attrs["transpose_a"], fusion.is_turned(y)
         (rows, columns), inner = y.shape, a.shape[0 if transposed else 1]
         what = f"{rows}x{inner}x{columns}{' A^T' * transposed}{' B^T' * turned}"
+        rounded = BFLOAT16 * (y.attrs["precision"] == "bfloat16")
+        what += " in bfloat16" * bool(rounded)
         if turned:
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED if transposed else TURNED)]
-            return factors, [columns, inner, rows, 0], what, True
-        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, int(transposed)], what, False
+            return factors, [columns, inner, rows, rounded], what, True
+        how = rounded | TRANSPOSED * transposed
+        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, how], what, False
 
     def _program_nodes(self, root: Value) -> list[Value]:
         """``root`` and the nodes inlined into it, operands first."""
