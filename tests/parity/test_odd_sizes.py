@@ -100,7 +100,7 @@ def _map_args(m, n):
     inputs = [(5, dtype, 0, elements), (2, dtype, PANEL, PANEL), (1, dtype, 0, 0), (0, dtype, 0, elements)]
     steps = [[MAP_OPS[op], result, a, b, 0] for op, result, a, b in PROGRAM]
     flat = [panels(n), elements, 0, len(inputs), len(steps), 1, 7]
-    return [*flat, *itertools.chain(*inputs), *itertools.chain(*steps), 6, dtype]
+    return [*flat, *itertools.chain(*inputs), *itertools.chain(*steps), 6, dtype, 0]
 
 
 # Each product: whether A lies turned, the integers that follow, the other operands, and what comes out by NumPy.
@@ -292,7 +292,7 @@ def test_a_register_program_of_any_length_is_that_of_the_reference(rng):
             inputs += [(1, number, 0, 0)] if elements else [(4, number, 0, 0)]
             op = MAP_OPS["select"]
             flat = [1, elements, max(period, 1), 4, 2, 1, 6, *itertools.chain(*inputs)]
-            flat += [op, 4, 0, 1, 2, op, 5, 4, 3, 0, 5, number]
+            flat += [op, 4, 0, 1, 2, op, 5, 4, 3, 0, 5, number, 0]
             found = []
             for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
                 found += _call(isa, "map", flat, operands, [(elements, dtype)], sharing, threads)
@@ -309,7 +309,7 @@ def test_random_numbers_of_rows_of_any_length_are_those_of_the_reference():
             elements, count = (rows * PANEL, panels(columns)) if paneled else (rows * columns, 1)
             inputs = [(1, 3, 0, 0), (1, 3, 0, 0), (4, 3, 7, 0)]
             flat = [count, elements, 0 if paneled else columns, 3, 1, 1, 4, *itertools.chain(*inputs)]
-            flat += [MAP_OPS["random_uniform"], 3, 0, 1, 2, 3, 4]
+            flat += [MAP_OPS["random_uniform"], 3, 0, 1, 2, 3, 4, 0]
             seed = [np.uint32([5]), np.uint32([9])]
             found = []
             for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:

@@ -1,6 +1,7 @@
 // `map`, one element at a time: the truth that the vector versions are compared with. Arithmetic that rounds is done in
 // double.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -199,6 +200,7 @@ int64_t place(const MapInput& input, int64_t element) {
 namespace reference {
 void map(const Call& call) {
   const MapProgram program(call.args);
+  std::vector<std::array<float, kLanesOfSum>> sums(program.outputs);
   for (int64_t panel = 0; panel < program.panels; ++panel)
     for (int64_t element = 0; element < program.elements; ++element) {
       Lane registers[kMaxRegisters];
@@ -216,9 +218,19 @@ void map(const Call& call) {
         registers[step.result] =
             evaluate(step.op, registers[step.a], registers[step.b], registers[step.c], block, lane_of_block);
       }
-      for (int64_t n = 0; n < program.outputs; ++n)
-        store(call.operands[operand++], program.output[n].dtype, panel * program.elements + element,
-              registers[program.output[n].source]);
+      for (int64_t n = 0; n < program.outputs; ++n, ++operand) {
+        const MapOutput& output = program.output[n];
+        const Lane result = registers[output.source];
+        if (!output.sum) {
+          store(call.operands[operand], output.dtype, panel * program.elements + element, result);
+          continue;
+        }
+        if (element % kChunk == 0) sums[n].fill(0);
+        sums[n][element % kLanesOfSum] += counts(program, output, panel, element) ? f(result) : 0;
+        if (element + 1 == program.elements || (element + 1) % kChunk == 0)
+          static_cast<float*>(call.operands[operand])[panel * program.chunks() + element / kChunk] =
+              add_lanes(sums[n].data());
+      }
     }
 }
 }  // namespace reference
@@ -247,7 +259,7 @@ std::vector<size_t> extents::map(const int64_t* args, size_t count) {
   require(count >= kHeader && args[0] >= 0 && args[0] < kMany && args[1] >= 0 && args[1] < kMany, "map: bad header");
   for (int n : {3, 4, 5}) require(args[n] >= 0 && args[n] < 100000, "map: too long");
   require(args[5] > 0 && args[2] >= 0, "map: bad header");
-  require(static_cast<int64_t>(count) == kHeader + 4 * args[3] + 5 * args[4] + 2 * args[5],
+  require(static_cast<int64_t>(count) == kHeader + 4 * args[3] + 5 * args[4] + 3 * args[5],
           "map: wrong number of integers");
   const MapProgram program(args);
   require(program.registers <= kMaxRegisters && program.inputs <= program.registers, "map: too many registers");
@@ -268,11 +280,15 @@ std::vector<size_t> extents::map(const int64_t* args, size_t count) {
     for (int64_t r : {step.result, step.a, step.b, step.c}) inside(r);
     require(step.result >= program.inputs, "map: an input cannot be overwritten");
   }
+  int64_t sums = 0;
   for (int64_t n = 0; n < program.outputs; ++n) {
     const MapOutput& output = program.output[n];
     inside(output.source);
     require(output.dtype >= DType::bool8 && output.dtype <= DType::float32, "map: no such dtype");
-    bytes.push_back(product({program.panels, program.elements, item_bytes(output.dtype)}));
+    require(output.sum >= 0 && (!output.sum || (output.dtype == DType::float32 && ++sums <= kMaxSums)),
+            "map: not a sum");
+    bytes.push_back(output.sum ? product({program.panels, program.chunks(), 4})
+                               : product({program.panels, program.elements, item_bytes(output.dtype)}));
   }
   return bytes;
 }

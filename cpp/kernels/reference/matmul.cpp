@@ -120,7 +120,7 @@ void matmul_update(const Call& call) {
   std::vector<float> product(size);
   void* const operands[] = {call.operands[0], call.operands[1], product.data()};
   matmul({operands, call.args});
-  for (int64_t i = 0; i < size; ++i) c[i] = std::fma(-rate, product[i], w[i]);
+  for (int64_t i = 0; i < size; ++i) c[i] = w[i] - rate * product[i];
 }
 
 // matmul_map: a product, and a register program over it; args = { m, k, n, how, integers of the program }. The
@@ -189,6 +189,7 @@ std::vector<size_t> extents::matmul_map(const int64_t* args, size_t count) {
   const MapProgram program(args + 4);
   require(program.panels == panels(args[2]) && program.elements == args[0] * kPanel,
           "matmul_map: not over the product");
+  require(!program.sums(), "matmul_map: it makes no sums");
   for (int64_t i = 0; i < program.inputs; ++i)
     require(program.input[i].access != Access::product || program.input[i].step == program.elements,
             "matmul_map: the product moves on with the panels");

@@ -2,6 +2,7 @@
 // cache.
 #include "base/threefry.h"
 #include "kernels/map.h"
+#include "kernels/panel.h"
 #include "kernels/simd/functions.h"
 #include "kernels/simd/program.h"
 #include "kernels/simd/vector.h"
@@ -150,6 +151,22 @@ const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, 
   return lanes;
 }
 
+// Element e of a block is added to lane e % 16; what does not count, as 0.
+NACRE_INLINE void add(F* sum, const uint32_t* lanes, const MapProgram& program, const MapOutput& output, int64_t panel,
+                      int64_t first, int64_t count) {
+  const bool all_count = counts(program, output, panel, kPanel - 1);
+  for (int64_t e = 0; e < count; e += kLanesOfSum) {
+    float part[kLanesOfSum] = {};
+    const int64_t left = count - e < kLanesOfSum ? count - e : kLanesOfSum;
+    if (all_count && left == kLanesOfSum)
+      __builtin_memcpy(part, lanes + e, sizeof part);
+    else
+      for (int64_t i = 0; i < left; ++i)
+        if (counts(program, output, panel, first + e + i)) __builtin_memcpy(part + i, lanes + e + i, sizeof(float));
+    for (int64_t v = 0; v < kLanesOfSum / kLanes; ++v) sum[v] = sum[v] + load<F>(part + v * kLanes);
+  }
+}
+
 }  // namespace
 
 Running::Running(const int64_t* args, void* const* given) : program(args), registers(storage.lanes), operands(given) {
@@ -166,7 +183,7 @@ Running::Running(const int64_t* args, void* const* given) : program(args), regis
   // The last result goes straight to its place when it is the only one: nothing is read after it.
   const MapInstruction* end = program.instruction + program.instructions;
   const bool direct = program.instructions && program.outputs == 1 && item_bytes(program.output[0].dtype) == 4 &&
-                      program.output[0].source == end[-1].result;
+                      program.output[0].source == end[-1].result && !program.output[0].sum;
   last = direct ? end - 1 : nullptr;
 }
 
@@ -187,15 +204,42 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
         {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
     at[step.result] = result;
   }
-  for (int64_t n = 0; n < program.outputs; ++n)
-    narrow(operands[n], program.output[n].dtype, start, static_cast<const uint32_t*>(at[program.output[n].source]),
-           count);
+  F(*sum)[kLanesOfSum / kLanes] = sums;
+  for (int64_t n = 0; n < program.outputs; ++n) {
+    const MapOutput& output = program.output[n];
+    const auto* result = static_cast<const uint32_t*>(at[output.source]);
+    if (output.sum)
+      add(*sum++, result, program, output, panel, first, count);
+    else
+      narrow(operands[n], output.dtype, start, result, count);
+  }
   for (int64_t n = 0; n < program.instructions; ++n)
     at[program.instruction[n].result] = registers[program.instruction[n].result];
 }
 
+void Running::chunks(int64_t first_chunk, int64_t last_chunk) {
+  for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
+    for (auto& sum : sums)
+      for (F& lanes : sum) lanes = all(0.0f);
+    const int64_t panel = chunk / program.chunks(), begin = chunk % program.chunks() * kChunk;
+    const int64_t end = begin + kChunk < program.elements ? begin + kChunk : program.elements;
+    for (int64_t at_element = begin; at_element < end; at_element += kLanesOfBlock)
+      block(panel, at_element, end - at_element < kLanesOfBlock ? end - at_element : kLanesOfBlock, nullptr);
+    for (int64_t n = 0, k = 0; n < program.outputs; ++n) {
+      if (!program.output[n].sum) continue;
+      float lanes[kLanesOfSum];
+      __builtin_memcpy(lanes, sums[k++], sizeof lanes);
+      static_cast<float*>(operands[n])[chunk] = add_lanes(lanes);
+    }
+  }
+}
+
 void map(const Call& call) {
   Running running(call.args, call.operands);
+  if (running.program.sums()) {
+    const int64_t chunks = running.program.panels * running.program.chunks();
+    return running.chunks(call.begin(chunks), call.end(chunks));
+  }
   const int64_t elements = running.program.elements;
   if (call.sharing == Sharing::rows) {
     const int64_t width = elements / call.rows, last = call.end(call.rows) * width;

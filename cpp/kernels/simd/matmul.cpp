@@ -153,13 +153,13 @@ struct Updated {
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
-    const F step = all(-rate);
+    const F step = all(rate);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
         const int64_t place = at + i * kPanel + v * kLanes;
-        store(c + place, fma(step, sum[i][v], load<F>(w + place)));
+        store(c + place, load<F>(w + place) - step * sum[i][v]);
       }
   }
 };

@@ -68,8 +68,11 @@ struct Running {
   Running(const int64_t* args, void* const* given);
 
   // Elements first .. first + count - 1 of a panel, at most a block. `product` holds these elements of a matrix
-  // product.
+  // product. Outputs are stored, or added to `sums`.
   void block(int64_t panel, int64_t first, int64_t count, const float* product);
+
+  // Chunks first .. last - 1 of all panels, with their sums.
+  void chunks(int64_t first, int64_t last);
 
   MapProgram program;
   uint32_t (*registers)[kLanesOfBlock];
@@ -77,6 +80,7 @@ struct Running {
   const MapInstruction* last;
   const void* at[kMaxRegisters];    // where each register is now: not always in `registers`
   const void* data[kMaxRegisters];  // what each stored input reads
+  F sums[kMaxSums][kLanesOfSum / kLanes];
 };
 
 }  // namespace nacre::NACRE_ISA_NAMESPACE

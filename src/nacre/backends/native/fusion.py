@@ -15,7 +15,7 @@ from nacre.errors import Limitation
 from nacre.ir import PANEL, Graph, Value
 from nacre.ops import TABLE
 
-MAX_REGISTERS = 32
+MAX_REGISTERS, MAX_SUMS = 32, 8
 SAME_ORDER = ("reshape", "stop_gradient")  # the elements stay where they are
 INTEGERS = ("uint8", "int32", "uint32")
 
@@ -79,14 +79,14 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
             readers.setdefault(id(operand), set()).add(id(node))
     kept = {id(strip(v)) for v in keep} | {id(v) for v in keep}
     inside: set[int] = set()
-    weight: dict[int, int] = {}  # registers the program of a node needs
+    needs: dict[int, int] = {}  # registers the program of a node needs
     product: set[int] = set()  # programs over the result of a matrix product, one each: they keep its shape
     turned_products: set[int] = set()  # those over the transpose of one, in which random numbers would lie wrong
     random: set[int] = set()  # programs with random numbers, which count rows: they keep their shape
     for node in graph.nodes:
         if not is_elementwise(node):
             continue
-        weight[id(node)] = 1 + len(node.operands)
+        needs[id(node)] = weight([node])
         if _is(node, "random_uniform"):
             random.add(id(node))
         for operand in dict.fromkeys(node.operands):
@@ -104,12 +104,12 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                 fits = fits and not (id(base) in product and id(node) in product)
                 turned = any(id(x) in turned_products for x in (base, node))
                 fits = fits and not (turned and any(id(x) in random for x in (base, node)))
-                fits = fits and weight[id(node)] + weight[id(base)] <= MAX_REGISTERS
+                fits = fits and needs[id(node)] + needs[id(base)] <= MAX_REGISTERS
                 for special in (random, product, turned_products):
                     special |= {id(node)} if fits and id(base) in special else set()
             if fits:
                 inside.add(id(base))
-                weight[id(node)] += weight.get(id(base), 1)
+                needs[id(node)] += needs.get(id(base), 1)
     return inside
 
 
@@ -121,6 +121,16 @@ def is_product(x: Value) -> bool:
 def is_turned(product: Value | None) -> bool:
     """Whether it is the transpose of a product that the kernel makes."""
     return product is not None and bool(product.attrs["transpose_b"])
+
+
+def is_total(x: Value) -> bool:
+    """Whether it is the sum of all numbers of a value, which the program that makes them can make too."""
+    return _is(x, "reduce_sum") and x.type.size == 1 and x.operands[0].type.size > 1 and x.dtype == "float32"
+
+
+def weight(nodes: Iterable[Value]) -> int:
+    """Registers that nodes may need."""
+    return sum(1 + len(node.operands) for node in nodes)
 
 
 def slices(product: Value) -> int:
@@ -157,7 +167,9 @@ class RegisterProgram:
     buffers: list[int] = field(default_factory=list)
     inputs: list[tuple[int, int, int, int]] = field(default_factory=list)
     instructions: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
-    result: tuple[str, int] = ("input", 0)
+    results: list[tuple[tuple[str, int], str, int]] = field(
+        default_factory=list
+    )  # register, dtype, columns that are summed
     _places: list[int | None] = field(default_factory=list)
 
     def read(self, how: Access, dtype: str, buffer: int | None, bits: int = 0) -> tuple[str, int]:
@@ -178,16 +190,19 @@ class RegisterProgram:
         self.instructions.append((op, operands))
         return "instruction", len(self.instructions) - 1
 
-    def args(self, dtype: str) -> list[int]:
-        """The integers of the kernel; the result is stored as ``dtype``."""
+    def args(self) -> list[int]:
+        """The integers of the kernel."""
         registers = len(self.inputs) + len(self.instructions)
-        flat = [self.panels, self.elements, self.columns, len(self.inputs), len(self.instructions), 1, registers]
+        counts = [len(self.inputs), len(self.instructions), len(self.results)]
+        flat = [self.panels, self.elements, self.columns, *counts, registers]
         for entry in self.inputs:
             flat += entry
         for number, (op, operands) in enumerate(self.instructions):
             places = [self._register(o) for o in operands]
             flat += [MAP_OPS[op], len(self.inputs) + number, *[*places, 0, 0, 0][:3]]
-        return [*flat, self._register(self.result), DTYPE_NUMBERS[dtype]]
+        for operand, dtype, columns in self.results:
+            flat += [self._register(operand), DTYPE_NUMBERS[dtype], columns]
+        return flat
 
     def last_of_product(self, transposed: bool, turned: bool) -> tuple[str, list[int]] | None:
         """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if

@@ -24,6 +24,7 @@ from nacre.backends.native.plan import (
     ARENA,
     BATCH,
     BFLOAT16,
+    CHUNK,
     CONSTANT,
     PANELED,
     PLAIN,
@@ -70,6 +71,10 @@ class Lowering:
                 self.direct_readers.setdefault(id(operand), []).append(node)
         self.handed_out = {id(v) for v in graph.outputs.values()}
         self.nodes = [v for v in order([*emits, *updates.values()]) if v.operation is not None]
+        self.totals: dict[tuple[int, ...], list[Value]] = {}  # by the shape of what is added up
+        for node in self.nodes:
+            if fusion.is_total(node):
+                self.totals.setdefault(node.operands[0].shape, []).append(node)
         for value in graph.inputs:
             self._input(value)
         first = order(emits)
@@ -317,12 +322,12 @@ class Lowering:
         return program.read(by_rows.PLAIN_MATRIX, dtype, self.buffer(base))
 
     def map(self, root: Value) -> None:
-        """A register program for ``root`` and everything inlined into it."""
+        """A register program for ``root``, everything inlined into it, and the totals that can be made with it."""
         nodes = self._program_nodes(root)
-        self.done |= {id(n) for n in nodes}
         product = next((n for n in nodes if fusion.is_product(n)), None)
         shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
         layout = PLAIN if shape is None else TURNED if fusion.is_turned(product) else PANELED
+        totals = [] if product is not None else self._add_totals(root, nodes)
         if shape is None:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
         else:
@@ -334,17 +339,85 @@ class Lowering:
                 registers[id(node)] = self._read_product(program, node)
                 continue
             registers[id(node)] = self._instruction(program, node, registers, layout, shape)
-        program.result = registers[id(root)]
+        made = {id(n) for n in [*nodes, *totals]}
+        kept = [n for n in nodes if n is not product and self._is_wanted(n, made)] if totals else [root]
+        self.done |= made
+        self.inlined = (self.inlined | {id(n) for n in nodes}) - {id(n) for n in kept}
+        columns = 1 if shape is None else (across - 1) % PANEL + 1
+        sums = [(self._operand(program, t.operands[0], registers, layout, shape), "float32", columns) for t in totals]
+        program.results = [*sums, *((registers[id(n)], n.dtype, 0) for n in kept)]
         label = " ".join(op.replace("_float32", "") for op, _ in program.instructions)
-        kernel, args, operands, turned = "map", program.args(root.dtype), program.buffers, False
+        kernel, args, operands, turned = "map", program.args(), program.buffers, False
         if product is not None and fusion.slices(product) == 1:
             factors, sizes, what, turned = self.product(product)
             kernel, more = program.last_of_product(bool(sizes[3] & TRANSPOSED), turned) or ("matmul_map", args)
             args, operands, label = [*sizes, *more], [*factors, *operands], f"{what} {label}"
-        number = self.keep(key_of(root, layout, shape or ()), self.new(padded_bytes(root.type, layout, shape or ())))
-        self.plan.steps.append(
-            Step(kernel, [*operands, number], args, label, turned=turned and root.shape[0] == self.plan.rows)
-        )
+        chunks = program.panels * -(-program.elements // CHUNK)
+        parts = [self.new(padded_bytes(TensorType((chunks,)), PLAIN)) for _ in totals]
+        numbers = [
+            self.keep(key_of(n, layout, shape or ()), self.new(padded_bytes(n.type, layout, shape or ()))) for n in kept
+        ]
+        by_rows_of_panels = turned and root.shape[0] == self.plan.rows
+        results = [*parts, *numbers]
+        self.plan.steps.append(Step(kernel, [*operands, *results], args, label, len(results), turned=by_rows_of_panels))
+        for total, part in zip(totals, parts, strict=True):
+            if chunks == 1:
+                self.keep(key_of(total, PLAIN, ()), part)
+            else:
+                self.step("reduce_sum", total, [part], [1, chunks, 1])
+
+    def _add_totals(self, root: Value, nodes: list[Value]) -> list[Value]:
+        """The totals over numbers of the size of ``root`` that the program of ``nodes`` can make too, from what it reads or
+        makes; the nodes that lead to them join it."""
+        found: list[Value] = []
+        waiting = [t for t in self.totals.get(root.shape, []) if id(t) not in self.layouts and id(t) not in self.done]
+        if any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes):
+            return found
+        for total in waiting:
+            inside = {id(n) for n in nodes}
+            near = inside | {id(fusion.access(o)[0]) for n in nodes for o in n.operands}
+            joining = self._leading_to(total, inside)
+            if joining is None or len(found) == fusion.MAX_SUMS:
+                continue
+            leaves = {id(fusion.access(o)[0]) for n in [*joining, total] for o in n.operands}
+            if leaves & near and fusion.weight([*nodes, *joining]) <= fusion.MAX_REGISTERS:
+                found.append(total)
+                nodes += joining
+        return found
+
+    def _leading_to(self, total: Value, inside: set[int]) -> list[Value] | None:
+        """What must join a program for a total, operands first; None if something is missing."""
+        shape = total.operands[0].shape
+        needed: dict[int, Value] = {}
+        pending = [(total.operands[0], False)]
+        while pending:
+            operand, is_ready = pending.pop()
+            base, how = fusion.access(operand)
+            if is_ready:
+                needed.setdefault(id(base), base)
+                continue
+            made = id(base) in self.layouts
+            if splat(base) is not None or id(base) in inside or id(base) in needed or (made and how is SCALAR):
+                continue
+            if how is not DENSE or base.shape != shape or not (made or self._is_simple(base)):
+                return None
+            if not made:
+                pending += [(operand, True), *((o, False) for o in base.operands)]
+        return list(needed.values())
+
+    def _is_simple(self, node: Value) -> bool:
+        """Whether a node can join any register program."""
+        if not fusion.is_elementwise(node) or node.operation is None or node.operation.name == "random_uniform":
+            return False
+        try:
+            fusion.instruction(node)
+        except Limitation:
+            return False
+        return True
+
+    def _is_wanted(self, value: Value, made: set[int]) -> bool:
+        """Whether somebody else reads a value than those in ``made``."""
+        return any(r is None or id(r) not in made for r in self._readers(value))
 
     def _read_product(self, program: RegisterProgram, y: Value) -> tuple[str, int]:
         """A register with a product: as it is made, or the sum of its slices."""
@@ -486,7 +559,7 @@ class Lowering:
         """New values reach the state: in place when every reader of the old value is done by then, else by a copy at the end."""
         plan = self.plan
         updates = self._saved(updates)
-        makers = {step.operands[-1]: number for number, step in enumerate(plan.steps)}
+        makers = {result: n for n, step in enumerate(plan.steps) for result in step.operands[-step.results :]}
         last_use = {operand: number for number, step in enumerate(plan.steps) for operand in step.operands}
         renamed: dict[int, int] = {}
         copied: list[tuple[str, int, int]] = []
@@ -588,6 +661,6 @@ def _reads_densely(step: Step, buffer: int) -> bool:
     stored = [entry for entry in inputs if entry[0] < IMMEDIATE]
     return all(
         entry[0] == DENSE.kind
-        for entry, operand in zip(stored, step.operands[first:-1], strict=True)
+        for entry, operand in zip(stored, step.operands[first : -step.results], strict=True)
         if operand == buffer
     )

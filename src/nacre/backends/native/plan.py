@@ -20,6 +20,7 @@ _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
 ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
+CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
 TRANSPOSED, BFLOAT16 = 1, 2  # how a product is made; see cpp/kernels/panel.h
 
 
@@ -94,6 +95,8 @@ class Step:
         if self.kernel in ("matmul", "matmul_bias", "matmul_map"):
             return BY_ROWS if a[0] == batch and not a[3] & TRANSPOSED and a[2] <= a[0] else FREE
         if self.kernel == "map":
+            if any(a[-1 : -3 * a[5] : -3]):  # it makes sums
+                return FREE
             rows = a[1] // PANEL if a[2] == 0 else batch
             return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
         if self.kernel == "gather" and (a[-1] == 2 or (a[-1] and batch < _MANY_ROWS)):
