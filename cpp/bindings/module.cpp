@@ -84,7 +84,8 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
 
 bool run(Executor& executor, const Arrays& state, const std::vector<ConstNumbers>& columns,
          std::optional<ConstInt64s> order, const std::vector<Numbers>& schedule, const std::vector<Numbers>& emits,
-         std::optional<Int64s> done, int32_t watch, bool finite, std::optional<Doubles> seconds) {
+         std::optional<Int64s> done, int32_t watch, bool finite, std::optional<Doubles> seconds,
+         const std::vector<Numbers>& samples, int64_t first_sample, int64_t every) {
   Run r;
   r.state = state.addresses;
   for (const ConstNumbers& column : columns) {
@@ -104,6 +105,9 @@ bool run(Executor& executor, const Arrays& state, const std::vector<ConstNumbers
   require(!done || done->size() == 1, "The counter is one number.");
   r.done = done ? done->data() : nullptr;
   r.watch = watch;
+  r.samples = arrays_of(samples);
+  r.first_sample = first_sample;
+  r.every = every;
   if (seconds) {
     require(seconds->size() == executor.steps(), "There is one time for each step.");
     r.seconds = seconds->data();
@@ -146,9 +150,10 @@ NB_MODULE(_core, m) {
         nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"));
   nb::class_<Arrays>(m, "Arrays").def(nb::init<std::vector<Numbers>>());
   nb::class_<Executor>(m, "Executor")
-      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(), nb::arg("full"),
-           nb::arg("rest").none(), nb::arg("threads"))
+      .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(),
+           nb::arg("full"), nb::arg("rest").none(), nb::arg("sampled").none(), nb::arg("threads"))
       .def("run", &run, nb::arg("state"), nb::arg("columns"), nb::arg("order").none(), nb::arg("schedule"),
            nb::arg("emits"), nb::arg("done").none(), nb::arg("watch"), nb::arg("finite") = true,
-           nb::arg("seconds") = nb::none());
+           nb::arg("seconds") = nb::none(), nb::arg("samples") = std::vector<Numbers>(), nb::arg("first_sample") = 0,
+           nb::arg("every") = 0);
 }

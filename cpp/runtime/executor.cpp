@@ -110,18 +110,22 @@ struct Executor::Bound {
   std::vector<Rows> columns;
 };
 
-Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads)
-    : full_(std::move(full)), rest_(std::move(rest)), threads_(1) {
+Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest,
+                   std::shared_ptr<const Plan> sampled, int threads)
+    : full_(std::move(full)), rest_(std::move(rest)), sampled_(std::move(sampled)), threads_(1) {
   require(full_ != nullptr, "An executor needs a plan.");
+  if (sampled_)
+    require(sampled_->rows == full_->rows && sampled_->emits.size() >= full_->emits.size(),
+            "The sampled plan is not one for full batches.");
   int64_t bytes = 0;
-  for (const auto& plan : {full_, rest_}) {
+  for (const auto& plan : {full_, rest_, sampled_}) {
     if (!plan) continue;
     plan->check();
     bytes = std::max(bytes, plan->arena_bytes);
     for (const Step& step : plan->steps)
       if (step.sharing != Sharing::alone) threads_ = threads;
   }
-  for (const auto& plan : {full_, rest_})
+  for (const auto& plan : {full_, rest_, sampled_})
     if (plan) ways_.emplace_back(plan, threads_);
   arena_ = allocate(bytes);
 }
@@ -140,10 +144,20 @@ void Executor::check(const Run& run) const {
   for (const Column& column : run.columns)
     if (least < 0 || most >= column.rows)
       throw Error("Row " + std::to_string(least < 0 ? least : most) + " does not exist.");
+  require(run.first_sample >= 0 && run.every >= 0 && (sampled_ || !run.every), "There is nothing to sample with.");
+  const int64_t samples = run.every && run.first_sample < steps ? (steps - run.first_sample - 1) / run.every + 1 : 0;
+  if (samples) {
+    const size_t count = run.emits.size();
+    require(sampled_->emits.size() == count + run.samples.size(), "The run and the plan differ in samples.");
+    for (size_t n = 0; n < run.samples.size(); ++n)
+      require(samples * sampled_->emits[count + n].bytes <= run.samples[n].bytes, "There is no room for a sample.");
+  }
   std::vector<int64_t> written(run.emits.size());
-  for (const auto& [plan, times] : {std::pair{full_, steps}, std::pair{rest_, int64_t(left > 0)}}) {
+  const std::pair<std::shared_ptr<const Plan>, int64_t> plans[] = {
+      {full_, steps - samples}, {rest_, int64_t(left > 0)}, {sampled_, samples}};
+  for (const auto& [plan, times] : plans) {
     if (!times) continue;
-    require(plan->emits.size() == run.emits.size(), "The run and the plan differ in outputs.");
+    require(plan == sampled_ || plan->emits.size() == run.emits.size(), "The run and the plan differ in outputs.");
     require(run.watch < static_cast<int64_t>(run.emits.size()), "The watched output does not exist.");
     if (run.watch >= 0) require(plan->emits[run.watch].bytes >= 4, "The watched output is empty.");
     for (size_t e = 0; e < run.emits.size(); ++e) written[e] += times * plan->emits[e].bytes;
@@ -258,25 +272,44 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     }
     return true;
   };
-  int64_t row = 0, number = 0;
-  for (const Way& way : ways_) {
-    const Plan& plan = *way.plan;
-    if (run.rows - row < plan.rows) continue;
-    Bound bound = bind(way, run);
+  std::vector<uint8_t*> sampled;
+  for (const Array& sample : run.samples) sampled.push_back(sample.data);
+  std::vector<Bound> bounds;
+  bounds.reserve(ways_.size());
+  const auto bound_to = [&](const std::shared_ptr<const Plan>& plan) -> Bound& {
+    for (Bound& bound : bounds)
+      if (bound.way->plan == plan) return bound;
+    for (const Way& way : ways_)
+      if (way.plan == plan) bounds.push_back(bind(way, run));
+    return bounds.back();
+  };
+  for (int64_t row = 0, number = 0; row < run.rows; ++number) {
+    const bool is_full = run.rows - row >= full_->rows;
+    const bool sample =
+        is_full && run.every && number >= run.first_sample && (number - run.first_sample) % run.every == 0;
+    Bound& bound = bound_to(sample ? sampled_ : is_full ? full_ : rest_);
+    const Plan& plan = *bound.way->plan;
     const auto steps = static_cast<int64_t>(plan.steps.size());
-    double* seconds = way.plan == full_ ? run.seconds : nullptr;
-    for (; run.rows - row >= plan.rows; row += plan.rows, ++number) {
-      for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
-      for (Rows& column : bound.columns) column.order = run.order + row;
-      if (!walk(bound, 0, plan.first_update, true, seconds)) return;
-      for (const Column& column : run.columns)
-        if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);
-      if (way.meet_to_report) team.wait();
-      if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
-      walk(bound, plan.first_update, steps, false, seconds);
-      if (plan.first_update < steps) team.wait();
-      if (team.part == 0 && run.done) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
+    double* seconds = bound.way->plan == full_ ? run.seconds : nullptr;
+    for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
+    for (Rows& column : bound.columns) column.order = run.order + row;
+    if (!walk(bound, 0, plan.first_update, true, seconds)) return;
+    for (const Column& column : run.columns)
+      if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);
+    if (bound.way->meet_to_report) team.wait();
+    if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
+    walk(bound, plan.first_update, steps, false, seconds);
+    if (plan.first_update < steps) team.wait();
+    if (sample) {
+      for (size_t n = 0; n < sampled.size() && team.part == 0; ++n) {
+        const Emit& emit = plan.emits[emitted.size() + n];
+        std::memcpy(sampled[n], bound.buffers[emit.buffer], emit.bytes);
+        sampled[n] += emit.bytes;
+      }
+      team.wait();
     }
+    row += plan.rows;
+    if (team.part == 0 && run.done) std::atomic_ref<int64_t>(*run.done).store(number + 1, std::memory_order_release);
   }
 }
 

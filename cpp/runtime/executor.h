@@ -29,17 +29,21 @@ struct Run {
   std::vector<Column> columns;
   const int64_t* order = nullptr;  // numbers of rows, in the order they are used
   int64_t rows = 0;
-  std::vector<Array> schedule;  // 4 bytes per step each
-  std::vector<Array> emits;     // filled step after step
-  int64_t* done = nullptr;      // if given, counts the steps finished so far; others may watch it
-  double* seconds = nullptr;    // if given, the time of each step of the full plan is added up here
-  int32_t watch = -1;           // stop before the update when the first float of this output is not finite
+  std::vector<Array> schedule;          // 4 bytes per step each
+  std::vector<Array> emits;             // filled step after step
+  int64_t* done = nullptr;              // if given, counts the steps finished so far; others may watch it
+  double* seconds = nullptr;            // if given, the time of each step of the full plan is added up here
+  int32_t watch = -1;                   // stop before the update when the first float of this output is not finite
+  int64_t first_sample = 0, every = 0;  // which steps are sampled: none, if every is 0
+  std::vector<Array> samples;           // filled sampled step after sampled step
 };
 
 class Executor {
  public:
-  // One plan for full batches, and one for the last, shorter one, if there is one.
-  Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, int threads);
+  // A plan for full batches, one for the last, shorter one, if there is one, and one for full batches that are sampled:
+  // it hands out the same, and then, after the update, the samples.
+  Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan> rest, std::shared_ptr<const Plan> sampled,
+           int threads);
 
   // Steps of the full plan.
   size_t steps() const { return full_->steps.size(); }
@@ -65,9 +69,9 @@ class Executor {
   Bound bind(const Way& way, const Run& run) const;
   void work(const Run& run, const std::function<bool()>& stop, Halt& halt, const Team& team) const;
 
-  std::shared_ptr<const Plan> full_, rest_;
+  std::shared_ptr<const Plan> full_, rest_, sampled_;
   int threads_;            // 1 when no step is worth sharing
-  std::vector<Way> ways_;  // of the full plan, and of the other
+  std::vector<Way> ways_;  // of the plans that there are
   AlignedBlock arena_;
 };
 

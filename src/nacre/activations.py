@@ -42,6 +42,9 @@ def step(x: Value) -> Value:
     return ops.cast(x > 0, dtype=x.dtype)
 
 
+BOUNDS: dict[Activation, tuple[float, float]] = {sigmoid: (0.0, 1.0), tanh: (-1.0, 1.0), softmax: (0.0, 1.0)}
+"""Between which numbers the results of an activation lie, where they do."""
+
 _TABLE: dict[str, Activation] = {f.__name__: f for f in (linear, relu, sigmoid, tanh, softmax, step)}
 
 

@@ -3,5 +3,6 @@
 from nacre.training.callbacks import Callback
 from nacre.training.checkpoint import BackupAndRestore
 from nacre.training.history import History
+from nacre.training.statistics import LayerStatistics
 
-__all__ = ["BackupAndRestore", "Callback", "History"]
+__all__ = ["BackupAndRestore", "Callback", "History", "LayerStatistics"]

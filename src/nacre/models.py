@@ -60,8 +60,8 @@ class Model(Configured):
 
     # -------------------------------------------------------------- what a kind of model must say
 
-    def forward(self, x: Value, training: bool) -> Value:
-        """The output for a batch, composed of operations."""
+    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
+        """The output for a batch, composed of operations; that of each layer is added to ``outputs``."""
         raise NotImplementedError
 
     def build(self, input_shape: Shape) -> None:
@@ -621,10 +621,12 @@ class Sequential(Model):
                 layer.built_for, layer.weights = built_for, weights
             raise
 
-    def forward(self, x: Value, training: bool) -> Value:
-        """The output for a batch."""
+    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
+        """The output for a batch; that of each layer is added to ``outputs``."""
         for layer in self._stack:
             x = layer(x, training=training)
+            if outputs is not None:
+                outputs.append((layer, x))
         return x
 
     @property

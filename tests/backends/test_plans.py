@@ -149,7 +149,7 @@ def test_an_unknown_instruction_set_is_refused_with_those_there_are(monkeypatch)
 
 
 def test_a_run_that_does_not_fit_its_plan_is_refused():
-    executor = _binding.Executor(_native().native("baseline"), None, 2)
+    executor = _binding.Executor(_native().native("baseline"), None, None, 2)
     order = np.arange(32, dtype=np.int64)
     full = {
         "state": _binding.Arrays([np.zeros((3, 32), np.float32), np.zeros(32, np.float32)]),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, Arrays, Executor, make_plan
-from nacre.backends.native.plan import ALONE, BATCH, BFLOAT16, BY_ROWS, FREE, STATE, TRANSPOSED, TURNED_ROWS
+from nacre.backends.native.plan import ALONE, BATCH, BFLOAT16, BY_ROWS, CHUNK, FREE, STATE, TRANSPOSED, TURNED_ROWS
 from nacre.ir import PANEL, panels
 from nacre.ops.linalg import to_bfloat16
 
@@ -55,7 +55,7 @@ def _call(isa, kernel, args, inputs, results, sharing=ALONE, threads=1, rows=1, 
         constants=np.zeros(0, np.uint8),
         batch_bytes=[operands[0].size // rows] if column else [],
     )
-    Executor(plan, None, threads).run(
+    Executor(plan, None, None, threads).run(
         state=Arrays(operands),
         columns=[operands[0].reshape(rows, -1)] if column else [],
         order=np.arange(rows)[::-1].copy() if column else np.arange(rows),
@@ -275,6 +275,32 @@ def test_a_reduction_of_any_size_is_that_of_the_reference(name, rng):
             found += _call(isa, f"reduce_{name}", [outer, n, inner], [x], [(outer * inner, "f4")], sharing, threads)
         assert all(np.array_equal(y, found[0]) for y in found), (outer, n, inner)
         assert np.allclose(found[0].reshape(outer, inner), getattr(x, name)(1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("paneled", [False, True])
+def test_sums_of_any_size_beside_what_they_add_up_are_those_of_the_reference(paneled, rng):
+    """The squares of a matrix, stored or not, the sum of them, and the sum of the matrix."""
+    for rows, columns in itertools.product((1, 2, 15, 16, 17, 127, 128, 129, 300), (1, 5, 31, 32, 33, 65)):
+        x = rng.standard_normal((rows, columns)).astype("f4")
+        count, elements = (panels(columns), rows * PANEL) if paneled else (1, rows * columns)
+        chunks = count * -(-elements // CHUNK)
+        last = (columns - 1) % PANEL + 1 if paneled else 1
+        for stored in (False, True):
+            flat = [count, elements, 0 if paneled else columns, 1, 1, 2 + stored, 2, 0, 4, 0, elements]
+            flat += [MAP_OPS["multiply_float32"], 1, 0, 0, 0, 1, 4, last, 0, 4, last, *[1, 4, 0] * stored]
+            results = [(chunks, "f4")] * 2 + [(count * elements, "f4")] * stored
+            found = []
+            for isa, garbage in itertools.product(ISAS, GARBAGE):
+                for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
+                    given = _packed(x, garbage) if paneled else x
+                    squares, plain, *rest = _call(isa, "map", flat, [given], results, sharing, threads)
+                    kept = [_unpacked(y, rows, columns) if paneled else y.reshape(x.shape) for y in rest]
+                    found.append([squares, plain, *kept])
+            for y in found:
+                assert all(np.array_equal(a, b) for a, b in zip(y, found[0], strict=True)), (rows, columns)
+            assert found[0][0].sum() == pytest.approx(np.square(x.astype("f8")).sum(), rel=1e-5)
+            assert found[0][1].sum() == pytest.approx(x.astype("f8").sum(), rel=1e-4, abs=1e-3)
+            assert not stored or np.array_equal(found[0][2], x * x)
 
 
 DTYPES = ["?", "u1", "i4", "u4", "f4"]

@@ -152,19 +152,23 @@ const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, 
 }
 
 // Element e of a block is added to lane e % 16; what does not count, as 0.
-NACRE_INLINE void add(F* sum, const uint32_t* lanes, const MapProgram& program, const MapOutput& output, int64_t panel,
+NACRE_INLINE void add(F* to, const uint32_t* lanes, const MapProgram& program, const MapOutput& output, int64_t panel,
                       int64_t first, int64_t count) {
+  constexpr int64_t kVectors = kLanesOfSum / kLanes;
   const bool all_count = counts(program, output, panel, kPanel - 1);
-  for (int64_t e = 0; e < count; e += kLanesOfSum) {
+  F sum[kVectors];
+  for (int64_t v = 0; v < kVectors; ++v) sum[v] = to[v];
+  int64_t e = 0;
+  if (all_count)
+    for (; e + kLanesOfSum <= count; e += kLanesOfSum)
+      for (int64_t v = 0; v < kVectors; ++v) sum[v] = sum[v] + load<F>(lanes + e + v * kLanes);
+  for (; e < count; e += kLanesOfSum) {
     float part[kLanesOfSum] = {};
-    const int64_t left = count - e < kLanesOfSum ? count - e : kLanesOfSum;
-    if (all_count && left == kLanesOfSum)
-      __builtin_memcpy(part, lanes + e, sizeof part);
-    else
-      for (int64_t i = 0; i < left; ++i)
-        if (counts(program, output, panel, first + e + i)) __builtin_memcpy(part + i, lanes + e + i, sizeof(float));
-    for (int64_t v = 0; v < kLanesOfSum / kLanes; ++v) sum[v] = sum[v] + load<F>(part + v * kLanes);
+    for (int64_t i = 0; i < kLanesOfSum && e + i < count; ++i)
+      if (counts(program, output, panel, first + e + i)) __builtin_memcpy(part + i, lanes + e + i, sizeof(float));
+    for (int64_t v = 0; v < kVectors; ++v) sum[v] = sum[v] + load<F>(part + v * kLanes);
   }
+  for (int64_t v = 0; v < kVectors; ++v) to[v] = sum[v];
 }
 
 }  // namespace

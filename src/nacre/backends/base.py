@@ -53,6 +53,9 @@ class Program:
     Inputs of a graph are called as in ``state``, ``columns`` and ``schedule``. An output called like a state is its next
     value; the others are ``emits``, handed out after each step: they have at least one axis, and the steps are joined along
     the first. ``watch`` names an emit whose first number must stay finite.
+
+    Every so many steps, ``every``, a full batch runs through ``sampled`` instead, if there is one: a graph that computes the same
+    numbers, and ``samples``, outputs with one number each, besides.
     """
 
     graphs: Mapping[int, Graph]
@@ -61,6 +64,9 @@ class Program:
     schedule: tuple[str, ...]
     emits: tuple[str, ...]
     watch: str | None = None
+    sampled: Graph | None = None
+    samples: tuple[str, ...] = ()
+    every: int = 0
 
     @cached_property
     def rows(self) -> int:
@@ -140,11 +146,17 @@ class Executable(Protocol):
 
 
 class Feed:
-    """Emits as they grow: arrays that are filled step after step, and how many steps are done. Others may watch it."""
+    """Emits as they grow: arrays that are filled step after step, and how many steps are done. Others may watch it.
 
-    def __init__(self, program: Program, rows: int) -> None:
+    ``before`` counts the steps before this run, which tells those that are sampled: ``due`` are their places in it.
+    """
+
+    def __init__(self, program: Program, rows: int, before: int = 0) -> None:
         self.program = program
         self.batches = program.batches(rows)
+        full = rows // program.rows
+        self.due = range(-before % program.every, full, program.every) if program.sampled else range(0)
+        self.samples: dict[str, Array] = {name: np.empty(len(self.due), np.float32) for name in program.samples}
         self.done = np.zeros(1, np.int64)
         self.emits: dict[str, Array] = {name: np.empty(shape, dtype) for name, shape, dtype in program.room(rows)}
 

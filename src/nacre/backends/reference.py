@@ -58,7 +58,8 @@ class ReferenceExecutable:
             inputs = {name: state[name].read() for name in program.state}
             inputs |= {n: c[order[row : row + rows]] for n, c in zip(program.columns, block, strict=True)}
             inputs |= {name: schedule[name][step] for name in program.schedule}
-            outputs = evaluate(program.graphs[rows], inputs)
+            sample = program.sampled is not None and step in feed.due
+            outputs = evaluate(program.sampled if sample and program.sampled else program.graphs[rows], inputs)
             for name in program.emits:
                 feed.emits[name][ends[name] : ends[name] + len(outputs[name])] = outputs[name]
                 ends[name] += len(outputs[name])
@@ -67,6 +68,8 @@ class ReferenceExecutable:
             # An output may be the memory of another state: all are copied before one is written.
             for name, array in {n: outputs[n].copy() for n in program.state if n in outputs}.items():
                 state[name].write(array)
+            for name in program.samples if sample else ():
+                feed.samples[name][feed.due.index(step)] = outputs[name].item()
             row += rows
             feed.done[0] += 1
         return feed.finished()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from nacre.errors import UsageError
 from nacre.training.position import Logs, Position, Tally
@@ -20,6 +23,7 @@ class Callback:
     model: Any = None
     params: dict[str, Any]
     position: Position  # of the training, while there is one
+    samples_every: int | None = None  # after how many steps the network is looked into, if this callback wants it
 
     def set_model(self, model: Any) -> None:
         """Called once, before anything else."""
@@ -79,6 +83,9 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of prediction."""
 
+    def on_train_samples(self, steps: list[int], samples: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """After each part of training in which the network was looked into: at which steps, and what was found at each."""
+
     def stride(self, kind: str) -> int | None:
         """After how many more batches of "train", "test" or "predict" the batch hooks want to be called; None: after all.
 
@@ -111,6 +118,10 @@ class Callbacks:
                 )
             callback.set_model(model)
             callback.set_params(params)
+        wishes = {c.samples_every for c in self.callbacks if c.samples_every is not None}
+        if len(wishes) > 1:
+            raise UsageError(f"Callbacks want to look into the network every {sorted(wishes)} steps: they must agree.")
+        self.samples_every: int = wishes.pop() if wishes else 0
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call one hook of all."""

@@ -57,19 +57,20 @@ class Trainer:
     # -------------------------------------------------------------- programs
 
     def _executable(
-        self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...]
+        self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...], every: int = 0
     ) -> Executable:
         """Compiled anew; which weights are frozen only tells programs of training apart."""
         x, *y = (RowType(shape, str(dtype)) for shape, dtype in rows)
-        return self.compile(self._trace(kind, sizes, x, y[0] if y else None))
+        return self.compile(self._trace(kind, sizes, x, y[0] if y else None, every))
 
-    def _trace(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None) -> Program:
+    def _trace(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None, every: int) -> Program:
         if kind == "predict":
             return prediction_program(self.network, x, sizes)
         assert self.goal is not None
         assert y is not None
-        build = training_program if kind == "train" else evaluation_program
-        return build(self.network, self.goal, x, y, sizes)
+        if kind == "train":
+            return training_program(self.network, self.goal, x, y, sizes, every)
+        return evaluation_program(self.network, self.goal, x, y, sizes)
 
     # -------------------------------------------------------------- the three verbs
 
@@ -116,7 +117,7 @@ class Trainer:
     ) -> Logs:
         """What is left of a pass after the steps in ``tally``: a single native call, or several if a callback asks for them."""
         tally = tally or self._tally("train", data)
-        logs = self._sweep(self._blocks(data, batch_size, tally, shuffle), callbacks, tally)
+        logs = self._sweep(self._blocks(data, batch_size, tally, shuffle, callbacks.samples_every), callbacks, tally)
         if not math.isfinite(logs["loss"]):
             assert self.goal is not None
             raise NonFiniteLossError(
@@ -202,15 +203,17 @@ class Trainer:
     def _tally(self, kind: str, data: Dataset | Stream) -> Tally:
         return Tally(self.goal, kind, len(data) if isinstance(data, Dataset) else None)
 
-    def _blocks(self, data: Dataset | Stream, batch_size: int, tally: Tally, shuffle: bool = False) -> Iterator[_Block]:
+    def _blocks(
+        self, data: Dataset | Stream, batch_size: int, tally: Tally, shuffle: bool = False, every: int = 0
+    ) -> Iterator[_Block]:
         """The rows of a pass that are not in ``tally`` yet, and what runs over them: all at once, or batches as they come."""
         if isinstance(data, Stream):
             data.begin()
             for batch in data.batches(tally.steps):
-                executable = self._executable_for(tally.kind, batch, len(batch))
+                executable = self._executable_for(tally.kind, batch, len(batch), every)
                 yield executable, Block([c.array for c in _columns(tally.kind, batch)]), np.arange(len(batch))
             return
-        executable, columns = self._executable_for(tally.kind, data, batch_size), _columns(tally.kind, data)
+        executable, columns = self._executable_for(tally.kind, data, batch_size, every), _columns(tally.kind, data)
         order = self._order(len(data), shuffle, tally.steps)[tally.steps * batch_size :]
         if not all(column.ready for column in columns):
             for rows in _gathered(order, columns, batch_size):
@@ -218,10 +221,10 @@ class Trainer:
         elif len(order) or not tally.steps:
             yield executable, Block([column.array for column in columns]), order
 
-    def _executable_for(self, kind: str, data: Dataset, batch_size: int) -> Executable:
+    def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
         frozen = tuple([w.trainable for w in self.network.weights]) if kind == "train" else ()
-        return self.executable(kind, _sizes(len(data), batch_size), rows, frozen)
+        return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every)
 
     def _sweep(
         self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
@@ -233,7 +236,7 @@ class Trainer:
                     stride = callbacks.stride(tally.kind)
                     piece = order if stride is None else order[: stride * executable.program.rows]
                     callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
-                    emits, whole = self._run(executable, block, piece, tally)
+                    emits, whole = self._run(executable, block, piece, tally, callbacks)
                     if outputs is not None:
                         outputs.append(emits["output"])
                     callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
@@ -250,8 +253,10 @@ class Trainer:
         block: Block,
         order: npt.NDArray[np.int64],
         tally: Tally,
+        callbacks: Callbacks,
     ) -> tuple[dict[str, Array], bool]:
-        feed = Feed(executable.program, len(order))
+        before = self.goal.optimizer.iterations if self.goal is not None and tally.kind == "train" else 0
+        feed = Feed(executable.program, len(order), before)
         steps = len(feed.batches)
         tally.growing = feed
         try:
@@ -261,6 +266,8 @@ class Trainer:
                 assert self.goal is not None
                 self.goal.optimizer.iterations += int(feed.done[0])
         whole = int(feed.done[0]) == steps
+        if seen := [before + step for step in feed.due if step < feed.done[0]]:
+            callbacks.call("on_train_samples", seen, {n: found[: len(seen)] for n, found in feed.samples.items()})
         tally.add(feed, int(feed.done[0]) if whole else int(feed.done[0]) + 1)
         return emits, whole
 

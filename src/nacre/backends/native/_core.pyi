@@ -16,7 +16,7 @@ class Arrays:
     def __init__(self, arrays: Sequence[npt.NDArray[Any]]) -> None: ...
 
 class Executor:
-    def __init__(self, full: Plan, rest: Plan | None, threads: int) -> None: ...
+    def __init__(self, full: Plan, rest: Plan | None, sampled: Plan | None, threads: int) -> None: ...
     def run(
         self,
         state: Arrays,
@@ -28,6 +28,9 @@ class Executor:
         watch: int,
         finite: bool = True,
         seconds: npt.NDArray[np.float64] | None = None,
+        samples: Sequence[npt.NDArray[Any]] = (),
+        first_sample: int = 0,
+        every: int = 0,
     ) -> bool: ...
 
 def isas() -> list[str]: ...

@@ -25,8 +25,12 @@ class NativeExecutable:
         sizes = sorted(self.plans, reverse=True)
         native = {rows: self.plans[rows].native(isa or default_isa()) for rows in sizes}
         rest = native[sizes[1]] if len(sizes) > 1 else None
+        self.sampled = (
+            None if program.sampled is None else lower(program.sampled, program, program.rows, program.samples)
+        )
+        sampled = None if self.sampled is None else self.sampled.native(isa or default_isa())
         try:
-            self._executor = Executor(native[sizes[0]], rest, threads or default_threads())
+            self._executor = Executor(native[sizes[0]], rest, sampled, threads or default_threads())
         except MemoryError:
             need = max(plan.arena_bytes for plan in self.plans.values())
             raise MemoryError(
@@ -82,6 +86,7 @@ class NativeExecutable:
                     self._watch,
                     finite,
                     self.seconds,
+                    *(() if feed is None or not feed.due else ([*feed.samples.values()], feed.due[0], feed.due.step)),
                 )
             finally:
                 for memory in bound.written:

@@ -11,6 +11,7 @@ lie in panels, so a training step converts only what comes in.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,15 +46,15 @@ from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, order, p
 from nacre.passes.simplify import splat
 
 
-def lower(graph: Graph, program: Program, rows: int) -> Plan:
-    """The plan of one step. Raises `Limitation` for what the kernels cannot do."""
-    return Lowering(graph, program, rows).plan
+def lower(graph: Graph, program: Program, rows: int, samples: Sequence[str] = ()) -> Plan:
+    """The plan of one step, which hands out ``samples`` at its end. Raises `Limitation` for what the kernels cannot do."""
+    return Lowering(graph, program, rows, samples).plan
 
 
 class Lowering:
     """The state of one lowering: which value lies in which buffers."""
 
-    def __init__(self, graph: Graph, program: Program, rows: int) -> None:
+    def __init__(self, graph: Graph, program: Program, rows: int, samples: Sequence[str]) -> None:
         self.plan = Plan(rows, batch_bytes=[0] * len(program.columns))
         self.graph, self.program = graph, program
         self.buffers: dict[Key, int] = {}
@@ -63,14 +64,15 @@ class Lowering:
         self.columns: dict[int, int] = {}  # buffers of columns of the data, from which rows are gathered
         emits = [graph.outputs[name] for name in program.emits]
         updates = {name: graph.outputs[name] for name in program.state if name in graph.outputs}
-        self.inlined = fusion.inlined(graph, [*emits, *updates.values()])
+        last = [graph.outputs[name] for name in samples]
+        self.inlined = fusion.inlined(graph, [*emits, *updates.values(), *last])
         self.done: set[int] = set()  # nodes that ran inside a program and have no buffer
         self.direct_readers: dict[int, list[Value]] = {}
         for node in graph.nodes:
             for operand in node.operands:
                 self.direct_readers.setdefault(id(operand), []).append(node)
         self.handed_out = {id(v) for v in graph.outputs.values()}
-        self.nodes = [v for v in order([*emits, *updates.values()]) if v.operation is not None]
+        self.nodes = [v for v in order([*emits, *updates.values(), *last]) if v.operation is not None]
         self.totals: dict[tuple[int, ...], list[Value]] = {}  # by the shape of what is added up
         for node in self.nodes:
             if fusion.is_total(node):
@@ -82,7 +84,8 @@ class Lowering:
         self.plan.emits = [self._emitted(v, name) for v, name in zip(emits, program.emits, strict=True)]
         self.plan.first_update = len(self.plan.steps)
         known = {id(v) for v in first}
-        self._emit_nodes([v for v in order(updates.values()) if id(v) not in known])
+        self._emit_nodes([v for v in order([*updates.values(), *last]) if id(v) not in known])
+        self.plan.emits += [self._emitted(v, name) for v, name in zip(last, samples, strict=True)]
         self._hoist_turns()
         self._update({name: self.buffer(v, self._at_home(graph.input(name))) for name, v in updates.items()})
         self._place()
