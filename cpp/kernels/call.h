@@ -22,12 +22,44 @@ struct Rows {
   const int64_t* order;
 };
 
+// Memory that will soon be read: some bytes of each of these rows. Kernels that compute for long fetch it meanwhile.
+struct Ahead {
+  const uint8_t* data = nullptr;
+  const int64_t* order = nullptr;
+  int64_t rows = 0, row_bytes = 0, begin = 0, end = 0;
+  int64_t row = 0, at = 0;  // how far it is fetched
+
+  struct Piece {
+    const uint8_t* from;
+    int64_t last;  // number of the last line
+
+    [[gnu::always_inline]] void fetch(int64_t line) const {
+      __builtin_prefetch(from + 64 * (line < last ? line : last));
+    }
+  };
+
+  // The next lines, at most so many; some that are there already when none are left.
+  [[gnu::always_inline]] Piece take(int64_t lines, const void* otherwise) {
+    if (row == rows) return {static_cast<const uint8_t*>(otherwise), 0};
+    const uint8_t* from = data + (order ? order[row] : row) * row_bytes + at;
+    const int64_t left = (end - at + 63) / 64;
+    if (lines < left) {
+      at += 64 * lines;
+      return {from, lines - 1};
+    }
+    ++row;
+    at = begin;
+    return {from, left - 1};
+  }
+};
+
 struct Call {
   void* const* operands;  // the inputs, then the outputs
   const int64_t* args;
   int part = 0, parts = 1;  // which share of the result to make; how a result is shared out never changes a bit of it
   Sharing sharing = Sharing::free;
   int64_t rows = 0;  // of the batch
+  Ahead* ahead = nullptr;
 
   // The share of `count` units of work.
   [[gnu::always_inline]] int64_t begin(int64_t count) const { return count * part / parts; }

@@ -215,6 +215,31 @@ Executor::Bound Executor::bind(const Way& way, const Run& run) const {
   return bound;
 }
 
+// What a member will gather in the next step: it lies anywhere in memory, and takes long to come.
+Ahead Executor::ahead_of(const Bound& bound, const Run& run, int64_t next, const Team& team) const {
+  constexpr int64_t kWorthIt = 256;  // bytes of a row
+  const Way& way = *bound.way;
+  const Plan& plan = *way.plan;
+  const int64_t rows = std::min(run.rows - next, plan.rows);
+  for (size_t n = 0; n < plan.steps.size() && rows > 0; ++n) {
+    const Buffer& from = plan.buffers[plan.steps[n].operands[0]];
+    if (from.place != Place::batch || run.columns[from.at].row_bytes < kWorthIt) continue;
+    const Column& column = run.columns[from.at];
+    const int64_t part = team.part, parts = team.parts;
+    Ahead ahead{column.data, run.order + next, rows, column.row_bytes, 0, column.row_bytes};
+    if (way.sharing[n] == Sharing::rows) {
+      ahead.order += rows * part / parts;
+      ahead.rows = rows * (part + 1) / parts - rows * part / parts;
+    } else if (way.sharing[n] == Sharing::free) {
+      ahead.begin = column.row_bytes * part / parts;
+      ahead.end = column.row_bytes * (part + 1) / parts;
+    }
+    ahead.at = ahead.begin;
+    return ahead;
+  }
+  return {};
+}
+
 bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
   Halt halt;
@@ -253,6 +278,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     std::memcpy(&watched, bound.buffers[plan.emits[run.watch].buffer], sizeof watched);
     return std::isfinite(watched);
   };
+  Ahead ahead;
   // Steps first .. last - 1; returns whether the run goes on. Where time is taken, all meet after each.
   const auto walk = [&](const Bound& bound, int64_t first, int64_t last, bool may_leave, double* seconds) {
     const Way& way = *bound.way;
@@ -263,7 +289,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
       const bool alone = way.sharing[n] == Sharing::alone;
       if (!alone || team.part == 0)
         step.kernel({bound.operands.data() + bound.begins[n], step.args.data(), alone ? 0 : team.part,
-                     alone ? 1 : team.parts, way.sharing[n], way.plan->rows});
+                     alone ? 1 : team.parts, way.sharing[n], way.plan->rows, &ahead});
       if (!seconds) continue;
       team.wait();
       const auto now = Clock::now();
@@ -293,6 +319,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     double* seconds = bound.way->plan == full_ ? run.seconds : nullptr;
     for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
     for (Rows& column : bound.columns) column.order = run.order + row;
+    ahead = ahead_of(bound, run, row + plan.rows, team);
     if (!walk(bound, 0, plan.first_update, true, seconds)) return;
     for (const Column& column : run.columns)
       if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);

@@ -67,6 +67,7 @@ class Executor {
   struct Halt;
   void check(const Run& run) const;
   Bound bind(const Way& way, const Run& run) const;
+  Ahead ahead_of(const Bound& bound, const Run& run, int64_t next, const Team& team) const;
   void work(const Run& run, const std::function<bool()>& stop, Halt& halt, const Team& team) const;
 
   std::shared_ptr<const Plan> full_, rest_, sampled_;

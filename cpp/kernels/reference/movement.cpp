@@ -89,26 +89,30 @@ void gather(const Call& call) {
   const int64_t panel = kPanel * item, all = panels(call.args[2]);
   const int64_t begin = by_columns ? call.begin(all) * panel : 0;
   const int64_t end = by_columns ? std::min(call.end(all) * panel, width) : width;
-  const int64_t whole = begin + (end - begin) / panel * panel;
-  // Rows lie anywhere in memory: those that come soon are fetched meanwhile.
-  const int64_t soon = std::clamp<int64_t>(2048 / std::max<int64_t>(end - begin, 1), 1, 16);
-  for (int64_t r = first; r < last; ++r) {
-    const uint8_t* x = from.data + from.order[r] * width;
-    const uint8_t* next = from.data + from.order[std::min(r + soon, last - 1)] * width;
-    if (!call.args[3]) {
-      __builtin_prefetch(next);
+  if (!call.args[3]) {
+    constexpr int64_t kSoon = 16;
+    for (int64_t r = first; r < last; ++r) {
+      __builtin_prefetch(from.data + from.order[std::min(r + kSoon, last - 1)] * width);
+      const uint8_t* x = from.data + from.order[r] * width;
       width == 4 ? std::memcpy(to + r * 4, x, 4) : std::memcpy(to + r * width, x, width);
-      continue;
     }
-    uint8_t* y = to + begin * rows + r * panel;
-    for (int64_t c = begin; c < whole; c += panel, y += rows * panel) {
-      for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(next + c + line);
-      item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
+    return;
+  }
+  // A panel of all rows after the other: row by row, each would be written all over the memory, a power of two apart.
+  constexpr int64_t kSoon = 512;  // bytes further on
+  for (int64_t c = begin; c < end; c += panel) {
+    uint8_t* y = to + c * rows + first * panel;
+    const int64_t inside = std::min(panel, end - c), soon = c + kSoon < end ? c + kSoon : c;
+    for (int64_t r = first; r < last; ++r, y += panel) {
+      const uint8_t* x = from.data + from.order[r] * width;
+      for (int64_t line = 0; line < panel; line += 64) __builtin_prefetch(x + soon + line);
+      if (inside < panel) {
+        std::memcpy(y, x + c, inside);
+        std::memset(y + inside, 0, panel - inside);
+      } else {
+        item == 4 ? std::memcpy(y, x + c, 4 * kPanel) : std::memcpy(y, x + c, kPanel);
+      }
     }
-    if (whole == end) continue;
-    for (int64_t line = whole; line < end; line += 64) __builtin_prefetch(next + line);
-    std::memcpy(y, x + whole, end - whole);
-    std::memset(y + end - whole, 0, panel - (end - whole));
   }
 }
 

@@ -57,16 +57,17 @@ NACRE_INLINE F multiply_add(F a, F b, F sum) {
 // Chains go on over `length` words. Word (i, p) of A is at a[p / 32 * a_panel + i * 32 + p % 32]. The rows of the tile
 // in the next panel of A are one piece of memory: a line of it is fetched with each step.
 template <Word W, int Rows, int Vectors>
-NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, int64_t length, const float* ahead,
+NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, int64_t length, Ahead& ahead,
                               Sums<Rows, Vectors>& sum) {
   for (int64_t p = 0; p < length; p += kPanel) {
     const int64_t count = length - p < kPanel ? length - p : kPanel;
     const float* from = a + p / kPanel * a_panel;
     const float* next = from + a_panel;
     const float* rows = b + p * kPanel;
+    const Ahead::Piece piece = ahead.take(count, rows);
     for (int64_t q = 0; q < count; ++q) {
       prefetch(next + q * 16);
-      if constexpr (W == Word::pair) prefetch(ahead + (p + q) * 16);
+      piece.fetch(q);
       F x[Vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) x[v] = load<F>(rows + q * kPanel + v * kLanes);
@@ -82,19 +83,23 @@ NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, i
 
 // Word (i, p) of A is at a[p * 32 + i].
 template <Word W, int Rows, int Vectors>
-NACRE_INLINE void chain_transposed(const float* a, const float* b, int64_t length, const float* ahead,
+NACRE_INLINE void chain_transposed(const float* a, const float* b, int64_t length, Ahead& ahead,
                                    Sums<Rows, Vectors>& sum) {
-  for (int64_t p = 0; p < length; ++p) {
-    if constexpr (W == Word::pair) prefetch(ahead + p * 16);
-    prefetch(a + (p + 8) * kPanel);
-    F x[Vectors];
+  for (int64_t first = 0; first < length; first += kPanel) {
+    const int64_t last = length - first < kPanel ? length : first + kPanel;
+    const Ahead::Piece piece = ahead.take(last - first, b);
+    for (int64_t p = first; p < last; ++p) {
+      prefetch(a + (p + 8) * kPanel);
+      piece.fetch(p - first);
+      F x[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
+      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
 #pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const F factor = all(a[p * kPanel + i]);
+      for (int i = 0; i < Rows; ++i) {
+        const F factor = all(a[p * kPanel + i]);
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
+        for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
+      }
     }
   }
 }
@@ -171,11 +176,11 @@ struct Job {
   bool begins, ends;
   float* kept;  // the sums between two blocks, from row `kept_first` on
   int64_t kept_first;
-  const float* ahead = nullptr;  // what is rounded next: a line of it is fetched with each step
+  Ahead* ahead;  // a line of it is fetched with each step
 };
 
 template <bool Transposed, Word W, int Rows, int Vectors, typename End>
-void tile(const Job& job, int64_t row, int strip, const float* ahead, const End& end) {
+void tile(const Job& job, int64_t row, int strip, const End& end) {
   Sums<Rows, Vectors> sum;
   const Stored keep{job.kept + (row - job.kept_first) * kPanel + strip};
 #pragma GCC unroll 16
@@ -185,9 +190,9 @@ void tile(const Job& job, int64_t row, int strip, const float* ahead, const End&
   const int64_t at = row - job.first;
   if constexpr (Transposed)
     chain_transposed<W, Rows, Vectors>(job.a + at / kPanel * job.a_panel + at % kPanel, job.b + strip, job.length,
-                                       ahead, sum);
+                                       *job.ahead, sum);
   else
-    chain_plain<W, Rows, Vectors>(job.a + at * kPanel, job.a_panel, job.b + strip, job.length, ahead, sum);
+    chain_plain<W, Rows, Vectors>(job.a + at * kPanel, job.a_panel, job.b + strip, job.length, *job.ahead, sum);
   if (job.ends)
     end.template operator()<Rows, Vectors>(row * kPanel + strip, strip, sum);
   else
@@ -195,7 +200,7 @@ void tile(const Job& job, int64_t row, int strip, const float* ahead, const End&
 }
 
 template <typename End>
-using Tile = void (*)(const Job&, int64_t, int, const float*, const End&);
+using Tile = void (*)(const Job&, int64_t, int, const End&);
 
 template <bool Transposed, Word W, int Vectors, typename End, size_t... Rows>
 constexpr auto tiles_of(std::index_sequence<Rows...>) {
@@ -207,7 +212,6 @@ template <bool Transposed, Word W, typename End>
 NACRE_INLINE void rows_of_block(const Job& job, int64_t first, int64_t last, int64_t columns, const End& end) {
   static constexpr auto kWide = tiles_of<Transposed, W, kVectors, End>(std::make_index_sequence<kTile>());
   static constexpr auto kNarrow = tiles_of<Transposed, W, 1, End>(std::make_index_sequence<kTile>());
-  const float* ahead = job.ahead;
   for (int strip = 0; strip < columns; strip += kStrip) {
     const auto& tiles = columns - strip <= kLanes ? kNarrow : kWide;  // one vector does for the last few columns
     for (int64_t row = first; row < last;) {
@@ -215,12 +219,16 @@ NACRE_INLINE void rows_of_block(const Job& job, int64_t first, int64_t last, int
       const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = Transposed && edge < last ? edge : last;
       const int64_t left = end_of_run - row, tiles_left = (left + kTile - 1) / kTile;
       const int64_t height = (left + tiles_left - 1) / tiles_left;
-      tiles[height - 1](job, row, strip, ahead, end);
-      ahead += job.length * 16;
+      tiles[height - 1](job, row, strip, end);
       row += height;
     }
   }
 }
+
+// For calls that have nothing to fetch.
+thread_local Ahead nothing;
+
+NACRE_INLINE Ahead& ahead_of(const Call& call) { return call.ahead ? *call.ahead : nothing; }
 
 struct Storage {
   alignas(64) float sums[kRows * kPanel];
@@ -236,7 +244,7 @@ struct Factors {
 
 // Rows first .. last - 1 of a panel of C, at most kRows of them if the chains are longer than a block.
 template <bool Transposed, typename End>
-NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns,
+NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns, Ahead& ahead,
                            const End& end) {
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
@@ -248,7 +256,8 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                   p == of.begin,
                   stop == of.end,
                   storage.sums,
-                  first};
+                  first,
+                  &ahead};
     rows_of_block<Transposed, Word::number>(job, first, last, columns, end);
   }
 }
@@ -368,9 +377,14 @@ NACRE_INLINE void rounded(const Factors& of, int64_t panel, int64_t first, int64
         pair_columns(of.a + first * kPanel, of.m * kPanel, last - first, p, stop, copies.a);
     }
     pair_rows(of.b + panel * of.k * kPanel, p, stop, copies.b);
+    // What is rounded next.
+    const bool more = stop < of.end;
+    const float* next = of.b + ((panel + !more) * of.k + (more ? stop : of.begin)) * kPanel;
+    const int64_t bytes = (stop - p) * kPanel * 4;
+    Ahead ahead{reinterpret_cast<const uint8_t*>(next), nullptr, 1, bytes, 0, bytes};
     const Job job{copies.a, copies.b,      first,          Transposed ? words * kPanel : (last - first) * kPanel,
                   words,    p == of.begin, stop == of.end, storage.sums,
-                  first};
+                  first,    &ahead};
     rows_of_block<Transposed, kRounded>(job, first, last, columns, end);
   }
 }
@@ -403,7 +417,7 @@ NACRE_INLINE void product(const Call& call, int64_t piece, const MakeEnd& make_e
   for (int64_t q = share.panel0; q < share.panel1; ++q)
     for (int64_t row = share.row0; row < share.row1; row += piece) {
       const int64_t last = row + piece < share.row1 ? row + piece : share.row1;
-      in_place<Transposed>(of, q, row, last, columns_of(q, n), make_end(q, row));
+      in_place<Transposed>(of, q, row, last, columns_of(q, n), ahead_of(call), make_end(q, row));
       after(q, row, last);
     }
 }
@@ -443,7 +457,7 @@ void matmul_slices(const Call& call) {
       if (call.args[3] & kBfloat16)
         rounded<false>(of, 0, row, last, n, false, Stored{c});
       else
-        in_place<false>(of, 0, row, last, n, Stored{c});
+        in_place<false>(of, 0, row, last, n, ahead_of(call), Stored{c});
     }
     clear_the_rest(c, m, n);
   }
