@@ -208,6 +208,8 @@ class RegisterProgram:
         """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if
         there is none. There is one for what each step of training does: add a bias and cut at 0, the gradient of that, and plain
         descent."""
+        if len(self.results) > 1:
+            return None
         ops = [op.replace("_float32", "") for op, _ in self.instructions]
         kinds = [entry[0] for entry in self.inputs]
         operands = [o for _, o in self.instructions]

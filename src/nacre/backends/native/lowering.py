@@ -73,10 +73,14 @@ class Lowering:
                 self.direct_readers.setdefault(id(operand), []).append(node)
         self.handed_out = {id(v) for v in graph.outputs.values()}
         self.nodes = [v for v in order([*emits, *updates.values(), *last]) if v.operation is not None]
-        self.totals: dict[tuple[int, ...], list[Value]] = {}  # by the shape of what is added up
+        # What a program over as many numbers can make besides, by their shape: totals, and what becomes of the state.
+        self.companions: dict[tuple[int, ...], list[Value]] = {}
+        new = {id(v) for v in updates.values()}
         for node in self.nodes:
             if fusion.is_total(node):
-                self.totals.setdefault(node.operands[0].shape, []).append(node)
+                self.companions.setdefault(node.operands[0].shape, []).append(node)
+            elif id(node) in new and self._is_simple(node):
+                self.companions.setdefault(node.shape, []).append(node)
         for value in graph.inputs:
             self._input(value)
         first = order(emits)
@@ -330,7 +334,8 @@ class Lowering:
         product = next((n for n in nodes if fusion.is_product(n)), None)
         shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
         layout = PLAIN if shape is None else TURNED if fusion.is_turned(product) else PANELED
-        totals = [] if product is not None else self._add_totals(root, nodes)
+        found = [] if layout == TURNED else self._add_companions(root, nodes, product)
+        totals = [v for v in found if fusion.is_total(v)]
         if shape is None:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
         else:
@@ -343,7 +348,7 @@ class Lowering:
                 continue
             registers[id(node)] = self._instruction(program, node, registers, layout, shape)
         made = {id(n) for n in [*nodes, *totals]}
-        kept = [n for n in nodes if n is not product and self._is_wanted(n, made)] if totals else [root]
+        kept = [n for n in nodes if n is not product and self._is_wanted(n, made)] if found else [root]
         self.done |= made
         self.inlined = (self.inlined | {id(n) for n in nodes}) - {id(n) for n in kept}
         columns = 1 if shape is None else (across - 1) % PANEL + 1
@@ -369,30 +374,33 @@ class Lowering:
             else:
                 self.step("reduce_sum", total, [part], [1, chunks, 1])
 
-    def _add_totals(self, root: Value, nodes: list[Value]) -> list[Value]:
-        """The totals over numbers of the size of ``root`` that the program of ``nodes`` can make too, from what it reads or
-        makes; the nodes that lead to them join it."""
+    def _add_companions(self, root: Value, nodes: list[Value], product: Value | None) -> list[Value]:
+        """What the program of ``nodes`` can make too, from what it reads or makes, beside ``root``; the nodes that lead there
+        join it."""
         found: list[Value] = []
-        waiting = [t for t in self.totals.get(root.shape, []) if id(t) not in self.layouts and id(t) not in self.done]
         if any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes):
             return found
-        for total in waiting:
+        for value in self.companions.get(root.shape, []):
+            total = fusion.is_total(value)
             inside = {id(n) for n in nodes}
-            near = inside | {id(fusion.access(o)[0]) for n in nodes for o in n.operands}
-            joining = self._leading_to(total, inside)
-            if joining is None or len(found) == fusion.MAX_SUMS:
+            known = id(value) in self.layouts or id(value) in self.done or id(value) in inside
+            if known or (total and (product is not None or len(found) == fusion.MAX_SUMS)):
                 continue
-            leaves = {id(fusion.access(o)[0]) for n in [*joining, total] for o in n.operands}
-            if leaves & near and fusion.weight([*nodes, *joining]) <= fusion.MAX_REGISTERS:
-                found.append(total)
+            near = inside | {id(fusion.access(o)[0]) for n in nodes if n is not product for o in n.operands}
+            joining = self._leading_to(value.operands[0] if total else value, inside)
+            if joining is None:
+                continue
+            leaves = {id(fusion.access(o)[0]) for n in [*joining, *[value] * total] for o in n.operands}
+            if leaves & (near if total else inside) and fusion.weight([*nodes, *joining]) <= fusion.MAX_REGISTERS:
+                found.append(value)
                 nodes += joining
         return found
 
-    def _leading_to(self, total: Value, inside: set[int]) -> list[Value] | None:
-        """What must join a program for a total, operands first; None if something is missing."""
-        shape = total.operands[0].shape
+    def _leading_to(self, value: Value, inside: set[int]) -> list[Value] | None:
+        """What must join a program so that it makes a value, operands first; None if something is missing."""
+        shape = value.shape
         needed: dict[int, Value] = {}
-        pending = [(total.operands[0], False)]
+        pending = [(value, False)]
         while pending:
             operand, is_ready = pending.pop()
             base, how = fusion.access(operand)
