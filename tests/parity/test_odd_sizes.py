@@ -88,7 +88,16 @@ def _sizes():
     """Every size of one axis with every one of another."""
     pairs = [(m, INNER[(i + j) % len(INNER)], n) for i, m in enumerate(ROWS) for j, n in enumerate(COLUMNS)]
     pairs += [(m, k, COLUMNS[(i + j) % len(COLUMNS)]) for i, m in enumerate(ROWS) for j, k in enumerate(INNER)]
-    return [*dict.fromkeys(pairs), (1, 2047, 3), (129, 2049, 5), (14, 4097, 33), (128, 2048, 9), (15, 6200, 1)]
+    return [
+        *dict.fromkeys(pairs),
+        (1, 2047, 3),
+        (129, 2049, 5),
+        (70, 129, 10),
+        (33, 64, 21),
+        (14, 4097, 33),
+        (128, 2048, 9),
+        (15, 6200, 1),
+    ]
 
 
 PROGRAM = [["subtract_float32", 4, 0, 1], ["maximum_float32", 5, 4, 2], ["multiply_float32", 6, 5, 3]]

@@ -95,14 +95,31 @@ void random_uniform(const Operands& o) {
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   const auto uniform = [](U word) { return to_float((I)(word >> 8)) * 0x1p-24f; };
   auto* result = static_cast<float*>(o.result);
-  // In panels, and in rows that are a multiple of 32, blocks of lanes are blocks of numbers; else each block is cut to
-  // its row.
-  for (int64_t at = 0; at < o.lanes;) {
+  const auto counter_at = [&](int64_t i) { return static_cast<uint32_t>(random_block(program, o.panel, i) * 16); };
+  int64_t at = 0;
+  // In panels, and in rows that are a multiple of 32, blocks of lanes are blocks of numbers. Each is a long chain:
+  // several at once keep the processor busy.
+  constexpr int64_t kAtOnce = 4;
+  if (program.columns % 32 == 0 && o.first % 32 == 0)
+    for (; at + 32 * kAtOnce <= o.lanes; at += 32 * kAtOnce)
+      for (int64_t v = 0; v < 16; v += kLanes) {
+        std::array<U, 2> words[kAtOnce];
+#pragma GCC unroll 4
+        for (int64_t n = 0; n < kAtOnce; ++n)
+          words[n] =
+              threefry<U>(seed, stream, step, lane + (counter_at(o.first + at + 32 * n) + static_cast<uint32_t>(v)));
+#pragma GCC unroll 4
+        for (int64_t n = 0; n < kAtOnce; ++n) {
+          store(result + at + 32 * n + v, uniform(words[n][0]));
+          store(result + at + 32 * n + 16 + v, uniform(words[n][1]));
+        }
+      }
+  // Else each block is cut to its row.
+  while (at < o.lanes) {
     const int64_t i = o.first + at, column = program.columns ? i % program.columns : 0, inside = column % 32;
-    const auto counter = static_cast<uint32_t>(random_block(program, o.panel, i) * 16);
     float block[32];
     for (int64_t v = 0; v < 16; v += kLanes) {
-      const auto words = threefry<U>(seed, stream, step, lane + (counter + static_cast<uint32_t>(v)));
+      const auto words = threefry<U>(seed, stream, step, lane + (counter_at(i) + static_cast<uint32_t>(v)));
       store(block + v, uniform(words[0]));
       store(block + 16 + v, uniform(words[1]));
     }
@@ -184,11 +201,27 @@ Running::Running(const int64_t* args, void* const* given) : program(args), regis
       fill(registers[n], lane_of(data[n], input.dtype, 0), kLanesOfBlock);
   }
   operands += operand;
-  // The last result goes straight to its place when it is the only one: nothing is read after it.
-  const MapInstruction* end = program.instruction + program.instructions;
-  const bool direct = program.instructions && program.outputs == 1 && item_bytes(program.output[0].dtype) == 4 &&
-                      program.output[0].source == end[-1].result && !program.output[0].sum;
-  last = direct ? end - 1 : nullptr;
+  // A result goes straight to its place, unless what lies there is read once more.
+  for (int64_t n = 0; n < program.instructions; ++n) {
+    direct[n] = -1;
+    for (int64_t o = 0; o < program.outputs; ++o) {
+      const MapOutput& output = program.output[o];
+      if (output.source == program.instruction[n].result && item_bytes(output.dtype) == 4 && !output.sum &&
+          !read_after(n, operands[o]))
+        direct[n] = o;
+    }
+  }
+}
+
+bool Running::read_after(int64_t n, const void* place) const {
+  for (int64_t later = n + 1; later < program.instructions; ++later) {
+    const MapInstruction& step = program.instruction[later];
+    for (int64_t r : {step.a, step.b, step.c})
+      if (r < program.inputs && data[r] == place) return true;
+  }
+  for (int64_t o = 0; o < program.outputs; ++o)
+    if (program.output[o].source < program.inputs && data[program.output[o].source] == place) return true;
+  return false;
 }
 
 void Running::block(int64_t panel, int64_t first, int64_t count, const float* product) {
@@ -203,7 +236,7 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
   for (int64_t n = 0; n < program.instructions; ++n) {
     const MapInstruction& step = program.instruction[n];
     void* result = registers[step.result];
-    if (&step == last && count == kLanesOfBlock) result = static_cast<uint32_t*>(operands[0]) + start;
+    if (direct[n] >= 0 && count == kLanesOfBlock) result = static_cast<uint32_t*>(operands[direct[n]]) + start;
     kInstructions[static_cast<int64_t>(step.op)](
         {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
     at[step.result] = result;

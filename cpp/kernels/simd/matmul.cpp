@@ -169,6 +169,34 @@ struct Updated {
   }
 };
 
+// The same for sums of the transpose: of units `row` on, over features from `first` on.
+struct UpdatedTurned {
+  float* c;
+  const float* w;
+  float rate;
+  int64_t features;  // that there are, from the first of these panels on
+
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
+    const F step = all(rate);
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) {
+      F turned[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) turned[i] = i < Rows ? sum[i < Rows ? i : 0][v] : F{};
+      transpose<kLanes / 2>(turned);
+#pragma GCC unroll 16
+      for (int l = 0; l < kLanes; ++l) {
+        const int64_t feature = strip + v * kLanes + l;
+        if (feature >= features) break;
+        const int64_t place = feature * kPanel + at / kPanel;
+        const F moved = load<F>(w + place) - step * turned[l];
+        __builtin_memcpy(c + place, &moved, Rows * sizeof(float));
+      }
+    }
+  }
+};
+
 // A block of the chains of a panel of C.
 struct Job {
   const float *a, *b;  // the block of A, from row `first` of C on, and of B
@@ -486,11 +514,28 @@ void matmul_masked(const Call& call) {
       });
 }
 
+// Whether the transpose of a gradient is made, because vectors along its columns would be filled by three quarters at
+// most, and the chains are long enough to be worth turning their sums. Each element is the same chain.
+NACRE_INLINE bool is_narrow(int64_t k, int64_t n) {
+  const int64_t width = n <= kLanes ? kLanes : (n + kStrip - 1) / kStrip * kStrip;
+  return n <= kPanel && n * 4 <= width * 3 && k >= 2 * kPanel;
+}
+
 void matmul_update(const Call& call) {
-  const int64_t m = call.args[0];
+  const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   const float rate = *static_cast<const float*>(call.operands[2]);
   const auto* w = static_cast<const float*>(call.operands[3]);
   auto* c = static_cast<float*>(call.operands[4]);
+  if (is_narrow(k, n) && !(call.args[3] & kBfloat16)) {
+    const Factors of{
+        static_cast<const float*>(call.operands[1]), static_cast<const float*>(call.operands[0]), n, k, 0, k};
+    for (int64_t q = call.begin(panels(m)); q < call.end(panels(m)); ++q) {
+      const int64_t first = q * kPanel, features = columns_of(q, m);
+      const UpdatedTurned end{c + first * kPanel, w + first * kPanel, rate, features};
+      in_place<true>(of, q, 0, n, features, ahead_of(call), end);
+    }
+    return;
+  }
   product<true>(
       call, piece_of(call), [&](int64_t q, int64_t) { return Updated{c + q * m * kPanel, w + q * m * kPanel, rate}; },
       [](int64_t, int64_t, int64_t) {});

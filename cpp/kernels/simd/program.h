@@ -33,27 +33,31 @@ NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
 
 // `count` consecutive elements, widened to lanes.
 NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t index, int64_t count) {
-  if (dtype == DType::uint8) {
-    const auto* bytes = static_cast<const uint8_t*>(data) + index;
-    for (int64_t i = 0; i < count; ++i) lanes[i] = bytes[i];
-  } else if (dtype == DType::bool8) {
-    const auto* bytes = static_cast<const uint8_t*>(data) + index;
-    for (int64_t i = 0; i < count; ++i) lanes[i] = -static_cast<uint32_t>(bytes[i] != 0);
-  } else {
-    const auto* words = static_cast<const uint32_t*>(data) + index;
-    for (int64_t i = 0; i < count; ++i) lanes[i] = words[i];
+  if (item_bytes(dtype) == 4) {
+    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * sizeof(uint32_t));
+    return;
   }
+  const auto* bytes = static_cast<const uint8_t*>(data) + index;
+  const bool truth = dtype == DType::bool8;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const U x = widen_bytes(bytes + i);
+    store(lanes + i, truth ? (U)(x != 0) : x);
+  }
+  for (; i < count; ++i) lanes[i] = lane_of(bytes, dtype, i);
 }
 
 NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
   if (item_bytes(dtype) == 4) {
     auto* to = static_cast<uint32_t*>(data) + index;
-    for (int64_t i = 0; i < count && to != lanes; ++i) to[i] = lanes[i];
+    if (to != lanes) __builtin_memcpy(to, lanes, count * sizeof(uint32_t));
     return;
   }
   const uint32_t mask = dtype == DType::bool8 ? 1 : 255;
   auto* bytes = static_cast<uint8_t*>(data) + index;
-  for (int64_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>(lanes[i] & mask);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) narrow_to_bytes(bytes + i, load<U>(lanes + i) & mask);
+  for (; i < count; ++i) bytes[i] = static_cast<uint8_t>(lanes[i] & mask);
 }
 
 NACRE_INLINE void fill(uint32_t* lanes, uint32_t x, int64_t count) {
@@ -74,10 +78,13 @@ struct Running {
   // Chunks first .. last - 1 of all panels, with their sums.
   void chunks(int64_t first, int64_t last);
 
+  // Whether an instruction after the n-th one, or an output, reads what lies at a place.
+  bool read_after(int64_t n, const void* place) const;
+
   MapProgram program;
   uint32_t (*registers)[kLanesOfBlock];
-  void* const* operands;  // the outputs
-  const MapInstruction* last;
+  void* const* operands;            // the outputs
+  int8_t direct[kMaxRegisters];     // of each instruction, the output that its result is stored as at once, or -1
   const void* at[kMaxRegisters];    // where each register is now: not always in `registers`
   const void* data[kMaxRegisters];  // what each stored input reads
   F sums[kMaxSums][kLanesOfSum / kLanes];

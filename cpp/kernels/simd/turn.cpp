@@ -7,12 +7,10 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
 
-typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
-
 NACRE_INLINE F lanes_at(const float* from) { return load<F>(from); }
-NACRE_INLINE F lanes_at(const uint8_t* from) { return (F) __builtin_convertvector(load<Bytes>(from), U); }
+NACRE_INLINE F lanes_at(const uint8_t* from) { return (F)widen_bytes(from); }
 NACRE_INLINE void put(float* to, F lanes) { store(to, lanes); }
-NACRE_INLINE void put(uint8_t* to, F lanes) { store(to, __builtin_convertvector((U)lanes, Bytes)); }
+NACRE_INLINE void put(uint8_t* to, F lanes) { narrow_to_bytes(to, (U)lanes); }
 
 // `height` rows of `width` numbers of a 32 x 32 block into its transpose, filled up with zeros.
 template <typename Item>

@@ -165,6 +165,32 @@ NACRE_INLINE F narrow(D low, D high) {
 #endif
 }
 
+// Bytes as lanes, and lanes below 256 as bytes.
+NACRE_INLINE U widen_bytes(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (U)_mm512_maskz_cvtepu8_epi32(0xFFFF, load<__m128i>(from));
+#elif defined(__AVX2__)
+  return (U)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  U r;
+  for (int i = 0; i < kLanes; ++i) r[i] = from[i];
+  return r;
+#endif
+}
+
+NACRE_INLINE void narrow_to_bytes(uint8_t* to, U lanes) {
+#if defined(__AVX512F__)
+  store(to, _mm512_maskz_cvtepi32_epi8(0xFFFF, (__m512i)lanes));
+#elif defined(__AVX2__)
+  const __m256i words = _mm256_packus_epi32((__m256i)lanes, (__m256i)lanes);
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0x08);
+  const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_castsi256_si128(ordered));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+#else
+  for (int i = 0; i < kLanes; ++i) to[i] = static_cast<uint8_t>(lanes[i]);
+#endif
+}
+
 NACRE_INLINE F floor(F x) {
   const F whole = to_float(to_int(x));
   const F down = whole - as_float((whole > x) & as_int(all(1.0f)));

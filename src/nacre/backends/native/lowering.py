@@ -437,14 +437,20 @@ class Lowering:
             return program.read(Access(fusion.PRODUCT), "float32", None)
         factors, sizes, what, _ = self.product(y)
         parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
-        for step in self.plan.steps:
-            if step.kernel == "gather" and step.operands[-1] == factors[0]:
-                step.args[3] = 2
+        self._share_by_columns(factors[0])
         self.plan.steps.append(Step("matmul_slices", [*factors, *parts], [*sizes, count], what, count))
         total = program.read(DENSE, "float32", parts[0])
         for part in parts[1:]:
             total = program.add("add_float32", [total, program.read(DENSE, "float32", part)])
         return total
+
+    def _share_by_columns(self, number: int) -> None:
+        """Let the threads make what a sliced product reads, and what that is made from, by columns, as they will read it."""
+        for step in reversed(self.plan.steps):
+            if number in step.operands[-step.results :] and step.kernel in ("gather", "map"):
+                step.by_columns = True
+                for operand in step.operands[: -step.results]:
+                    self._share_by_columns(operand)
 
     def product(self, y: Value) -> tuple[list[int], list[int], str, bool]:
         """Operands, integers and description of a product, and whether its transpose is made.

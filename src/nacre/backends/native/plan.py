@@ -13,7 +13,7 @@ from nacre.backends.native._binding import KERNELS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
-_WORTH_SHARING, _WORTH_SHARING_BY_ROWS = 3000, 100
+_WORTH_SHARING, _WORTH_SHARING_BY_COLUMNS, _WORTH_SHARING_BY_ROWS = 3000, 1000, 100
 _WORTH_WAKING = 10  # times as much is, where nobody is awake yet: a single row is asked for now and then
 
 _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
@@ -44,6 +44,7 @@ class Step:
     label: str
     results: int = 1  # how many of the operands, the last ones, are written
     turned: bool = False  # whether the batch runs along the panels of what the step writes, or reads
+    by_columns: bool = False  # whether threads rather share its columns than its rows
 
     @property
     def work(self) -> int:
@@ -83,7 +84,8 @@ class Step:
         if self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1):
             return ALONE
         how = self._by_rows(batch)
-        worth = _WORTH_SHARING if how == FREE else _WORTH_SHARING_BY_ROWS
+        freely = _WORTH_SHARING_BY_COLUMNS if self.by_columns else _WORTH_SHARING
+        worth = freely if how == FREE else _WORTH_SHARING_BY_ROWS
         if batch == 1:
             worth = _WORTH_WAKING * _WORTH_SHARING
         return how if self.work > worth else ALONE
@@ -92,6 +94,8 @@ class Step:
         a = self.args
         if self.turned:
             return TURNED_ROWS
+        if self.by_columns:
+            return FREE
         if self.kernel in ("matmul", "matmul_bias", "matmul_map"):
             return BY_ROWS if a[0] == batch and not a[3] & TRANSPOSED and a[2] <= a[0] else FREE
         if self.kernel == "map":
@@ -99,7 +103,7 @@ class Step:
                 return FREE
             rows = a[1] // PANEL if a[2] == 0 else batch
             return BY_ROWS if rows == batch > 0 and a[1] % batch == 0 else FREE
-        if self.kernel == "gather" and (a[-1] == 2 or (a[-1] and batch < _MANY_ROWS)):
+        if self.kernel == "gather" and a[-1] and batch < _MANY_ROWS:
             return FREE
         at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
         return BY_ROWS if at is not None and a[at] == batch else FREE
