@@ -104,10 +104,12 @@ NACRE_INLINE void chain_transposed(const float* a, const float* b, int64_t lengt
   }
 }
 
-// What becomes of the sums of a tile; `at` is its first element within a panel of C.
+// What becomes of the sums of a tile; `at` is its first element within a panel of C. What it reads is fetched before.
 struct Stored {
   float* c;
   int64_t first = 0;  // row of C that `c` begins with
+
+  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
@@ -122,6 +124,8 @@ struct Biased {
   float* c;
   const float* bias;
   float least;  // 0 for relu, else minus infinity
+
+  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
@@ -139,6 +143,8 @@ struct Masked {
   float* c;
   const float* mask;
 
+  [[gnu::always_inline]] const float* reads(int64_t at) const { return mask + at; }
+
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
 #pragma GCC unroll 16
@@ -155,6 +161,8 @@ struct Updated {
   float* c;
   const float* w;
   float rate;
+
+  [[gnu::always_inline]] const float* reads(int64_t at) const { return w + at; }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
@@ -175,6 +183,8 @@ struct UpdatedTurned {
   const float* w;
   float rate;
   int64_t features;  // that there are, from the first of these panels on
+
+  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
@@ -216,6 +226,10 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[i][v] = job.begins ? all(0.0f) : load<F>(keep.c + i * kPanel + v * kLanes);
   const int64_t at = row - job.first;
+  if (const float* soon = end.reads(row * kPanel + strip))
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+      for (int l = 0; l < Vectors * kLanes; l += 16) prefetch(soon + i * kPanel + l);
   if constexpr (Transposed)
     chain_transposed<W, Rows, Vectors>(job.a + at / kPanel * job.a_panel + at % kPanel, job.b + strip, job.length,
                                        *job.ahead, sum);
@@ -270,12 +284,21 @@ struct Factors {
   int64_t m, k, begin, end;
 };
 
+// The block of B that comes after p .. stop - 1 of a panel.
+NACRE_INLINE Ahead next_of(const Factors& of, int64_t panel, int64_t p, int64_t stop) {
+  const bool more = stop < of.end;
+  const float* next = of.b + ((panel + !more) * of.k + (more ? stop : of.begin)) * kPanel;
+  const int64_t bytes = (stop - p) * kPanel * 4;
+  return {reinterpret_cast<const uint8_t*>(next), nullptr, 1, bytes, 0, bytes};
+}
+
 // Rows first .. last - 1 of a panel of C, at most kRows of them if the chains are longer than a block.
 template <bool Transposed, typename End>
 NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns, Ahead& ahead,
                            const End& end) {
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
+    Ahead next = next_of(of, panel, p, stop);
     const Job job{Transposed ? of.a + p * kPanel : of.a + p * of.m,
                   of.b + (panel * of.k + p) * kPanel,
                   0,
@@ -285,7 +308,7 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                   stop == of.end,
                   storage.sums,
                   first,
-                  &ahead};
+                  ahead.row < ahead.rows ? &ahead : &next};
     rows_of_block<Transposed, Word::number>(job, first, last, columns, end);
   }
 }
@@ -405,11 +428,7 @@ NACRE_INLINE void rounded(const Factors& of, int64_t panel, int64_t first, int64
         pair_columns(of.a + first * kPanel, of.m * kPanel, last - first, p, stop, copies.a);
     }
     pair_rows(of.b + panel * of.k * kPanel, p, stop, copies.b);
-    // What is rounded next.
-    const bool more = stop < of.end;
-    const float* next = of.b + ((panel + !more) * of.k + (more ? stop : of.begin)) * kPanel;
-    const int64_t bytes = (stop - p) * kPanel * 4;
-    Ahead ahead{reinterpret_cast<const uint8_t*>(next), nullptr, 1, bytes, 0, bytes};
+    Ahead ahead = next_of(of, panel, p, stop);
     const Job job{copies.a, copies.b,      first,          Transposed ? words * kPanel : (last - first) * kPanel,
                   words,    p == of.begin, stop == of.end, storage.sums,
                   first,    &ahead};
