@@ -159,20 +159,22 @@ def predict(bench: Bench) -> None:
 
 
 def extras(bench: Bench) -> None:
-    """What momentum, Adam, dropout and others cost in nacre, beside plain SGD."""
+    """What momentum, Adam, dropout and others cost in nacre, beside plain SGD; bfloat16 in torch.compile too."""
     has = {
         name
         for room in (layers, optimizers)
         for name in ("Adam", "Dropout", "BatchNormalization")
         if hasattr(room, name)
     }
-    wanted = ["", "momentum", *sorted(has)]
+    wanted = ["", "momentum", *sorted(has), "LayerStatistics", "mixed_bfloat16"]
     for name in [name for name in bench.workloads if name in ("W4", "W5", "W6")]:
         job = bench.job(name)
         entrants = [Entrant(extra, "nacre", replace(job, extra=extra), processors()) for extra in wanted]
+        half = replace(job, extra="mixed_bfloat16")
+        entrants += [Entrant(f"{p} {half.extra}", p, half, processors()) for p in ["torch-compile"] if p in bench.peers]
 
         def describe(o: Outcome, others: dict[str, Outcome], name: str = name) -> Record:
-            record = {"workload": name, "case": o.entrant.job.extra or "plain SGD"} | _trained(o)
+            record = {"workload": name, "case": o.entrant.key or "plain SGD"} | _trained(o)
             return record | {"to_plain": _ratio(o, others.get(""))}
 
         bench.race("extras", f"Extras, {name}: {job}", entrants, TRAIN, "case step_s to_plain spread", describe)

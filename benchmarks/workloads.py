@@ -24,7 +24,8 @@ class Job:
     batch: int
     steps: int
     uint8: bool = False  # rows stay bytes, and are divided by 255 on their way into the network
-    extra: str = ""  # what is added to plain SGD: "momentum", "Adam", "Dropout", "BatchNormalization"
+    # What is added to plain SGD: "momentum", "Adam", "Dropout", "BatchNormalization", "mixed_bfloat16", "LayerStatistics".
+    extra: str = ""
 
     @property
     def rows(self) -> int:

@@ -31,7 +31,8 @@ class Learner:
             self.model.add(layers.Rescaling(1 / 255))
         last = len(job.units) - 2
         for n, units in enumerate(job.units[1:]):
-            dense = layers.Dense(units, activation="softmax" if n == last else job.activation)
+            policy = "mixed_bfloat16" if job.extra == "mixed_bfloat16" else "float32"
+            dense = layers.Dense(units, activation="softmax" if n == last else job.activation, dtype=policy)
             self.model.add(dense)
             dense.set_weights(weights[2 * n : 2 * n + 2])
             if n < last and job.extra in BETWEEN:
@@ -41,6 +42,7 @@ class Learner:
     def train(self, epochs: int, shuffle: bool) -> float:
         """From the end of a first epoch on: `fit` looks through all the data once before it begins."""
         clock = Clock()
+        watching = [nacre.callbacks.LayerStatistics(every=50)] if self.job.extra == "LayerStatistics" else []
         lead = 1 if shuffle else 0
         begin = time.perf_counter()
         self.model.fit(
@@ -50,7 +52,7 @@ class Learner:
             epochs=epochs + lead,
             shuffle=shuffle,
             verbose=0,
-            callbacks=[clock],
+            callbacks=[clock, *watching],
         )
         return clock.ends[-1] - (clock.ends[0] if lead else begin)
 

@@ -15,8 +15,10 @@ from benchmarks.workloads import LEARNING_RATE, Array, Job
 
 
 class Learner:
+    extras: tuple[str, ...] = ()
+
     def __init__(self, job: Job, x: Array, y: Array, weights: list[Array], threads: int) -> None:
-        check(job)
+        check(job, self.extras)
         torch.set_num_threads(threads)
         self.job = job
         self.x, self.y = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))
