@@ -166,6 +166,16 @@ def test_a_product_of_any_size_is_that_of_the_reference(name, how, rng):
         assert np.allclose(expected, witness, rtol=1e-5, atol=2e-6 * (k + 10) ** 0.5 * 4), args
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_more_rows_in_bfloat16_than_a_copy_has_room_for(turned, rng):
+    for m, k, n in [(8300, 3, 33), (4200, 34, 5), (2750, 100, 40), (1100, 250, 3), (300, 2100, 33)]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
+        operands = [_packed(a.T.copy() if turned else a, np.nan), _packed(b, np.nan)]
+        args, size = [m, k, n, BFLOAT16 | TRANSPOSED * turned], panels(n) * m * PANEL
+        found = [_unpacked(_call(isa, "matmul", args, operands, [(size, "f4")])[0], m, n) for isa in ISAS]
+        assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
+
+
 @pytest.mark.parametrize("how", [0, BFLOAT16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("slices", [2, 8])
 def test_slices_of_a_product_are_those_of_the_reference(slices, how, rng):

@@ -436,9 +436,10 @@ NACRE_INLINE void rounded(const Factors& of, int64_t panel, int64_t first, int64
   }
 }
 
-// Rows of A of which a block has room in its copy: whole panels.
+// Rows of A of which a block has room in its copy, whose panels are as wide as ever: whole panels.
 NACRE_INLINE int64_t rows_rounded(int64_t length) {
-  const int64_t block = length < kBlock ? length + length % 2 : kBlock;
+  constexpr int64_t kColumns = kPanel * 2 / kWords;
+  const int64_t block = length < kBlock ? (length + kColumns - 1) / kColumns * kColumns : kBlock;
   return block ? kRows * kBlock / block / kPanel * kPanel : kRows;
 }
 
