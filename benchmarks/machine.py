@@ -30,7 +30,7 @@ def description() -> dict[str, Any]:
         "instructions": [name for name in _INSTRUCTIONS if name in flags],
         "processors": processors(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": platform.platform(),
+        "system": f"{platform.system()}, {' '.join(platform.libc_ver())}",
         "python": platform.python_version(),
     }
 
