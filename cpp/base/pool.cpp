@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 namespace nacre {
 
@@ -38,11 +39,18 @@ void spin_until(const Done& done) {
 
 class Pool {
  public:
-  explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { serve(i); });
+  // Whether there are so many threads, the caller's included, after starting those that are missing. The system may
+  // have no more to give.
+  bool reaches(int threads) {
+    try {
+      while (static_cast<int>(threads_.size()) + 1 < threads)
+        threads_.emplace_back(
+            [this, number = static_cast<int>(threads_.size()) + 1, job = job_.load()] { serve(number, job); });
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
   }
-
-  int size() const { return static_cast<int>(threads_.size()) + 1; }
 
   void run(int parts, const std::function<void(const Team&)>& work) {
     Barrier barrier(parts);
@@ -60,8 +68,7 @@ class Pool {
   }
 
  private:
-  void serve(int number) {
-    uint64_t seen = 0;
+  void serve(int number, uint64_t seen) {
     for (;;) {
       for (int spins = 0; job_.load(std::memory_order_acquire) == seen && spins < kSpins; ++spins) pause();
       const std::function<void(const Team&)>* work;
@@ -136,8 +143,8 @@ void run_together(int threads, const std::function<void(const Team&)>& work) {
   [[maybe_unused]] static const int watched = pthread_atfork(nullptr, nullptr, forget_pool);
   bool free = false;
   if (threads < 2 || !busy.compare_exchange_strong(free, true)) return work({});
-  if (!pool || pool->size() < threads) pool = new Pool(threads);
-  pool->run(threads, work);
+  if (!pool) pool = new Pool();
+  pool->reaches(threads) ? pool->run(threads, work) : work({});
   busy.store(false);
 }
 

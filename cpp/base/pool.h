@@ -39,7 +39,7 @@ struct Team {
 };
 
 // Calls work(team) on up to `threads` threads at once, this one included, and returns when all are done. Exceptions are
-// the caller's: `work` must not throw. Runs alone if the pool is in use.
+// the caller's: `work` must not throw. Runs alone if the pool is in use, or the system starts no more threads.
 void run_together(int threads, const std::function<void(const Team&)>& work);
 
 // Threads to use: NACRE_THREADS, else OMP_NUM_THREADS, else what affinity and the container's quota allow.

@@ -122,6 +122,33 @@ def test_any_number_of_threads_and_any_instruction_set_give_the_same_bits(policy
     assert len(found) == 1
 
 
+SCARCE = """
+import hashlib, resource, numpy as np, nacre; L = nacre.layers
+nacre.utils.set_random_seed(7); r = np.random.default_rng(0); x = r.random((512, 300), dtype="f4"); y = r.integers(0, 3, 512)
+m = nacre.Sequential([nacre.Input((300,)), L.Dense(300, activation="relu"), L.Dense(3, activation="softmax")])
+m.compile("sgd", "sparse_categorical_crossentropy"); m.plan(x, y)
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+limit = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (256 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+m.fit(x, y, epochs=2, verbose=0)
+resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+print(hashlib.sha256(b"".join(w.tobytes() for w in m.get_weights())).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="tells how much memory is in use")
+def test_where_the_system_starts_no_more_threads_one_does_the_same():
+    found = set()
+    for threads in ("1", "200"):  # which takes more memory for stacks than there is
+        environment = {**os.environ, "NACRE_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", SCARCE], capture_output=True, text=True, env=environment, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        found.add(run.stdout)
+    assert len(found) == 1
+
+
 FORKED = """
 import os, numpy as np, nacre; L = nacre.layers
 x = np.random.default_rng(0).random((512, 300), dtype="f4"); y = np.zeros(512, "int32")
