@@ -277,7 +277,9 @@ def test_evaluate_and_predict_call_their_hooks(make: Make, data: Data) -> None:
     watched = model.predict(data[0], batch_size=20, callbacks=[asked])
     assert asked.seen == ["test", "predict", 0, 1, 2]
     assert watched.tobytes() == model.predict(data[0]).tobytes()
+    asked.seen.clear()
     assert model.predict(data[0][:0], callbacks=[asked], verbose=0).shape == (0, 3)
+    assert asked.seen == ["predict"]
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])

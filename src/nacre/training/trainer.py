@@ -235,11 +235,13 @@ class Trainer:
                 while True:
                     stride = callbacks.stride(tally.kind)
                     piece = order if stride is None else order[: stride * executable.program.rows]
-                    callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
+                    if len(piece):
+                        callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
                     emits, whole = self._run(executable, block, piece, tally, callbacks)
                     if outputs is not None:
                         outputs.append(emits["output"])
-                    callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
+                    if len(piece):
+                        callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
                     if not whole or (tally.kind == "train" and callbacks.stopped):
                         return tally.figures()
                     order = order[len(piece) :]
