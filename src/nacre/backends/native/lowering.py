@@ -329,7 +329,8 @@ class Lowering:
         return program.read(by_rows.PLAIN_MATRIX, dtype, self.buffer(base))
 
     def map(self, root: Value) -> None:
-        """A register program for ``root``, everything inlined into it, and the totals that can be made with it."""
+        """A register program for ``root``, everything inlined into it, and what else it can make: totals, and what remains of the
+        update of a weight."""
         nodes = self._program_nodes(root)
         product = next((n for n in nodes if fusion.is_product(n)), None)
         shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
