@@ -110,7 +110,7 @@ print(hashlib.sha256(b"".join(found)).hexdigest())
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_any_number_of_threads_and_any_instruction_set_give_the_same_bits(policy):
+def test_any_number_of_threads_gives_the_same_bits_on_any_isa(policy):
     found, program = set(), WIDE.format(policy=policy)
     ways = [("baseline", 1), ("avx2", 2), ("avx512", 3), (ISAS[-1], 1), (ISAS[-1], 2), (ISAS[-1], 3), (ISAS[-1], 8)]
     for isa, threads in ways:
