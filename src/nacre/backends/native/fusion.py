@@ -27,6 +27,17 @@ def is_elementwise(x: Value) -> bool:
     return TABLE[x.operation.name].elementwise or x.operation.name == "random_uniform"
 
 
+def is_simple(x: Value) -> bool:
+    """Whether the node can join any program: there is an instruction for it, which does not ask where in the result it is."""
+    if not is_elementwise(x) or x.operation is None or x.operation.name == "random_uniform":
+        return False
+    try:
+        instruction(x)
+    except Limitation:
+        return False
+    return True
+
+
 def strip(x: Value) -> Value:
     """The value that holds the same elements in the same order."""
     while x.operation is not None and x.operation.name in SAME_ORDER:

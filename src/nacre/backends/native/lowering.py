@@ -79,7 +79,7 @@ class Lowering:
         for node in self.nodes:
             if fusion.is_total(node):
                 self.companions.setdefault(node.operands[0].shape, []).append(node)
-            elif id(node) in new and self._is_simple(node):
+            elif id(node) in new and fusion.is_simple(node):
                 self.companions.setdefault(node.shape, []).append(node)
         for value in graph.inputs:
             self._input(value)
@@ -411,21 +411,11 @@ class Lowering:
             made = id(base) in self.layouts
             if splat(base) is not None or id(base) in inside or id(base) in needed or (made and how is SCALAR):
                 continue
-            if how is not DENSE or base.shape != shape or not (made or self._is_simple(base)):
+            if how is not DENSE or base.shape != shape or not (made or fusion.is_simple(base)):
                 return None
             if not made:
                 pending += [(operand, True), *((o, False) for o in base.operands)]
         return list(needed.values())
-
-    def _is_simple(self, node: Value) -> bool:
-        """Whether a node can join any register program."""
-        if not fusion.is_elementwise(node) or node.operation is None or node.operation.name == "random_uniform":
-            return False
-        try:
-            fusion.instruction(node)
-        except Limitation:
-            return False
-        return True
 
     def _is_wanted(self, value: Value, made: set[int]) -> bool:
         """Whether somebody else reads a value than those in ``made``."""

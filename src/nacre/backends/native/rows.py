@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from nacre.backends.native import fusion
 from nacre.backends.native._binding import MAP_OPS
 from nacre.backends.native.fusion import DTYPE_NUMBERS
-from nacre.errors import Limitation
 from nacre.ir import Value
 from nacre.passes.simplify import splat
 
@@ -75,16 +74,10 @@ class Cluster:
     def _takes(self, node: Value) -> bool:
         if reduces_rows(node) and node.operands[0].shape == self.shape:
             return self._has(node.operands[0], MATRIX)
-        if not fusion.is_elementwise(node) or node.operation is None or node.operation.name == "random_uniform":
-            return False
         sort = self.sort(node)
-        if sort is None or node.dtype == "uint8" or not all(self._has(o, sort) for o in node.operands):
+        if sort is None or node.dtype == "uint8" or not fusion.is_simple(node):
             return False
-        try:
-            fusion.instruction(node)
-        except Limitation:
-            return False
-        return True
+        return all(self._has(o, sort) for o in node.operands)
 
     def _has(self, operand: Value, sort: str) -> bool:
         """Whether an operand can be had in a register of this sort."""
