@@ -27,7 +27,7 @@ from nacre.errors import (
 )
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
-from nacre.ir import Memory, TensorType, Value
+from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import TABLE, InputLayer, Layer, Parameter
 from nacre.layers.layer import Shape, numbers
 from nacre.ops import next_seed
@@ -119,9 +119,11 @@ class Model(Configured):
         return sum(w.type.size for w in self.weights)
 
     def get_weights(self) -> list[Array]:
-        """Copies of all weights, in order: kernel, bias, kernel, bias, ..."""
+        """Copies of all weights, in order: kernel, bias, kernel, bias, ... While another thread is in `fit`, this waits until its
+        epoch is over."""
         self._need_built()
-        return [w.numpy() for w in self.weights]
+        with self._turns():
+            return [w.numpy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights; number and shapes must agree, else `ShapeError` and nothing changes."""
@@ -134,8 +136,13 @@ class Model(Configured):
         for weight, array in zip(self.weights, arrays, strict=True):
             if weight.shape != array.shape:
                 raise ShapeError(f"{weight.name!r} has shape {weight.shape}, got {array.shape}.")
-        for weight, array in zip(self.weights, arrays, strict=True):
-            weight.assign(array)
+        with self._turns():
+            for weight, array in zip(self.weights, arrays, strict=True):
+                weight.assign(array)
+
+    def _turns(self) -> Turns:
+        """To be held by who reads or writes several weights: another thread may be training."""
+        return Turns(w.memory for w in self.weights)
 
     # -------------------------------------------------------------- compile
 
@@ -464,8 +471,9 @@ class Model(Configured):
 
         The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
         """
-        described, tensors = self._description()
-        safetensors.write(path, tensors, {"nacre": json.dumps(described)})
+        with self._turns():
+            described, tensors = self._description()
+            safetensors.write(path, tensors, {"nacre": json.dumps(described)})
 
     def _description(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
@@ -532,7 +540,9 @@ class Model(Configured):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Models are copied and pickled by their description, as `save` writes it."""
-        return _restore, self._description()
+        with self._turns():
+            described, tensors = self._description()
+            return _restore, (described, {name: array.copy() for name, array in tensors.items()})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"

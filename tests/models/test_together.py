@@ -88,27 +88,50 @@ def test_many_threads_with_many_batch_sizes_get_right_answers():
     assert not wrong
 
 
-def test_predictions_during_training_come_from_whole_steps():
-    model, steps, asked = _model(), [], []
+def _predicted(model, shared):
+    return model.predict(X, verbose=0).tobytes()
+
+
+def _predicted_by_another(model, shared):
+    return shared.predict(X, verbose=0).tobytes()
+
+
+def _weights(model, shared):
+    return b"".join(w.tobytes() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("look", [_predicted, _predicted_by_another, _weights])
+@pytest.mark.parametrize("predicts_first", [False, True])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_what_another_thread_sees_during_training_comes_from_whole_steps(look, predicts_first, backend):
+    wide = Dense(400, activation="tanh")
+    model, steps, seen = nacre.Sequential([nacre.Input((6,)), wide, Dense(3)]), [], []
+    model.compile("sgd", "mse", backend=backend)
+    shared = nacre.Sequential([nacre.Input((6,)), wide, Dense(2)])
+    targets = np.eye(3, dtype="f4")[Y]
+    if predicts_first:
+        model.predict(X, verbose=0)
+    shared.predict(X, verbose=0)
 
     class Keep(nacre.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            steps.append(model.predict(X, verbose=0).tobytes())
+            steps.append(look(model, shared))
 
-    steps.append(model.predict(X, verbose=0).tobytes())
-    over = threading.Event()
+    steps.append(look(model, shared))
+    started, over = threading.Event(), threading.Event()
 
     def ask():
         while not over.is_set():
-            asked.append(model.predict(X, verbose=0).tobytes())
+            seen.append(look(model, shared))
+            started.set()
 
     thread = threading.Thread(target=ask)
     thread.start()
-    model.fit(X, Y, batch_size=40, epochs=60, verbose=0, callbacks=[Keep()])
+    started.wait()
+    model.fit(X, targets, batch_size=40, epochs=100, verbose=0, callbacks=[Keep()])
     over.set()
     thread.join()
-    assert asked
-    assert set(asked) <= set(steps)
+    assert set(seen) <= set(steps)
 
 
 FORK = """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import UsageError
-from nacre.ir import Graph, Memory, TensorType
+from nacre.ir import Graph, Memory, TensorType, Turns
 
 Array = npt.NDArray[Any]
 
@@ -23,23 +20,7 @@ class State(dict[str, Memory]):
 
     def __init__(self, memory: Mapping[str, Memory] | None = None) -> None:
         super().__init__(memory or {})
-        self._lock = threading.Lock()
-        self.runner: tuple[int, int] | None = None  # process and thread
-
-    def turn(self) -> threading.Lock:
-        """The lock that a run holds, and notes its `runner` under.
-
-        `UsageError` when this thread holds it already, as a signal handler may find: it would hang.
-        """
-        if self._lock.locked() and self.runner:
-            process, thread = self.runner
-            if process != os.getpid():
-                self._lock = threading.Lock()  # it was held by a thread that a fork did not take along
-            elif thread == threading.get_ident():
-                raise UsageError(
-                    "This model is running already, in this very thread.", hint="wait until fit or predict is over"
-                )
-        return self._lock
+        self.turns = Turns(self.values())
 
     def add(self, types: Mapping[str, TensorType]) -> None:
         """More of it, all zero."""

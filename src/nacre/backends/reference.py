@@ -52,6 +52,22 @@ class ReferenceExecutable:
             raise NotFinite
         order = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(program, len(order))
+        with state.turns:
+            state.turns.run(True)
+            try:
+                return self._run(state, block, order, schedule, feed)
+            finally:
+                state.turns.run(False)
+
+    def _run(
+        self,
+        state: State,
+        block: Block,
+        order: npt.NDArray[np.int64],
+        schedule: Mapping[str, Array],
+        feed: Feed,
+    ) -> dict[str, Array]:
+        program = self.program
         ends = dict.fromkeys(program.emits, 0)
         row = 0
         for step, rows in enumerate(feed.batches):

@@ -1,7 +1,7 @@
 """A program as data: values made by operations, and the graph they form."""
 
 from nacre.ir.graph import Graph, Input, Operation, Value, install_operator, order
-from nacre.ir.memory import PANEL, Memory, is_matrix, panels
+from nacre.ir.memory import PANEL, Memory, Turns, is_matrix, panels
 from nacre.ir.text import parse, to_text
 from nacre.ir.types import DTYPES, TensorType
 from nacre.ir.verify import verify
@@ -14,6 +14,7 @@ __all__ = [
     "Memory",
     "Operation",
     "TensorType",
+    "Turns",
     "Value",
     "install_operator",
     "is_matrix",

@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
+from nacre.errors import UsageError
 from nacre.ir.types import TensorType
 
 Array = npt.NDArray[Any]
 
 PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
 
-_beginning = threading.Lock()
+_beginning = threading.RLock()  # a signal handler may come in the middle
+
+
+class _Turn:
+    """A lock that knows whether its holder must not be disturbed."""
+
+    alive: ClassVar[WeakSet[_Turn]] = WeakSet()
+
+    def __init__(self) -> None:
+        self.begin_anew()
+        self.number = next(_numbers)
+        _Turn.alive.add(self)
+
+    def begin_anew(self) -> None:
+        self.lock, self.running = threading.RLock(), False
+
+
+_numbers = count()
 
 
 def _begin_anew() -> None:
-    """A child of a fork has a lock of its own: another thread, which it has not, may have held the old one."""
+    """A child of a fork has locks of its own: another thread, which it has not, may have held the old ones."""
     global _beginning
-    _beginning = threading.Lock()
+    _beginning = threading.RLock()
+    for turn in list(_Turn.alive):
+        turn.begin_anew()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
@@ -55,6 +77,7 @@ class Memory:
 
     def __init__(self, type_: TensorType, initial: Callable[[], Array] | None = None) -> None:
         self.type = type_
+        self.turn: _Turn | None = None  # see `Turns`
         self._matrix = is_matrix(type_)
         self._initial = initial
         self._plain: Array | None = None
@@ -113,3 +136,38 @@ class Memory:
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""
         self._plain_is_stale = self._matrix
+
+
+class Turns:
+    """The right to use some memories, which one thread at a time has: ``with turns: ...``. Others wait.
+
+    Models that share a layer share its memory, hence its turn; turns are always taken in the same order. A thread may take again
+    what it has, but not in the middle of a run, where a signal handler may ask: `UsageError`, since it would wait for itself.
+    """
+
+    def __init__(self, memories: Iterable[Memory] = ()) -> None:
+        with _beginning:
+            memories = list(memories)
+            turns = {memory.turn for memory in memories if memory.turn}
+            new = next(iter(turns), None) or _Turn()
+            for memory in memories:
+                memory.turn = memory.turn or new
+            self._turns = sorted(turns or {new}, key=lambda turn: turn.number)
+
+    def __enter__(self) -> None:
+        for turn in self._turns:
+            turn.lock.acquire()
+        if any(turn.running for turn in self._turns):
+            self.__exit__()
+            raise UsageError(
+                "This model is running already, in this very thread.", hint="wait until fit or predict is over"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        for turn in self._turns:
+            turn.lock.release()
+
+    def run(self, begins: bool) -> None:
+        """Note that a run begins, or is over, that nobody may look into."""
+        for turn in self._turns:
+            turn.running = begins

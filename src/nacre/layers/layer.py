@@ -13,7 +13,7 @@ from nacre import initializers, ops
 from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
-from nacre.ir import Input, Memory, TensorType, Value
+from nacre.ir import Input, Memory, TensorType, Turns, Value
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
@@ -57,11 +57,13 @@ class Parameter(Input):
         given = numbers(repr(self.name), array)
         if given.shape != self.shape:
             raise ShapeError(f"{self.name!r} has shape {self.shape}, got {given.shape}.")
-        self.memory.write(given)
+        with Turns([self.memory]):
+            self.memory.write(given)
 
     def numpy(self) -> Array:
         """A copy of the weight as it is now."""
-        return self.memory.read().copy()
+        with Turns([self.memory]):
+            return self.memory.read().copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The weight as NumPy sees it."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import getpid
-from threading import get_ident
 
 import numpy as np
 import numpy.typing as npt
@@ -68,13 +66,13 @@ class NativeExecutable:
                 emits[name] = np.empty(shape, dtype)
         if not rows:
             return emits
-        with state.turn():
-            state.runner = (getpid(), get_ident())
+        with state.turns:
             bound = self._bound
             if bound is None or bound.state is not state:
                 bound = self._bound = _Bound(state, self.program.state, self._written)
             if bound.writes != Memory.writes:
                 bound.refresh()
+            state.turns.run(True)
             try:
                 all_finite = self._executor.run(
                     bound.arrays,
@@ -89,6 +87,7 @@ class NativeExecutable:
                     *(() if feed is None or not feed.due else ([*feed.samples.values()], feed.due[0], feed.due.step)),
                 )
             finally:
+                state.turns.run(False)
                 for memory in bound.written:
                     memory.paneled_was_written()
         if not all_finite:
