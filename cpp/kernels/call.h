@@ -34,7 +34,7 @@ struct Ahead {
     int64_t last;  // number of the last line
 
     [[gnu::always_inline]] void fetch(int64_t line) const {
-      __builtin_prefetch(from + 64 * (line < last ? line : last));
+      __builtin_prefetch(from + 64 * (line < last ? line : last), 0, 2);
     }
   };
 

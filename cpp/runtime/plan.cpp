@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/panel.h"
 #include "kernels/table.h"
 
 namespace nacre {
@@ -29,6 +30,17 @@ void check_buffer(const Plan& plan, const Buffer& buffer, const std::string& whe
   throw Error(where + " has no place.");
 }
 
+// Which operand of a step is a column of the data, of how many rows.
+struct Gathered {
+  int64_t operand = -1, rows = 0, row_bytes = 0;
+};
+
+Gathered gathered_by(const std::string& kernel, const std::vector<int64_t>& args) {
+  if (kernel == "gather") return {0, args[1], args[0] * args[2]};
+  if (kernel.rfind("matmul", 0) || !(args[3] & kFromData)) return {};
+  return args[3] & kTransposed ? Gathered{1, args[1], 4 * args[2]} : Gathered{0, args[0], 4 * args[1]};
+}
+
 }  // namespace
 
 void Plan::check() const {
@@ -50,12 +62,7 @@ void Plan::check() const {
     require(step.results > 0 && step.results <= operands, where + " has no result.");
     require(step.sharing >= Sharing::alone && step.sharing <= Sharing::free, where + " cannot be shared like this.");
     require(step.whole.size() == step.operands.size(), where + " does not tell which operands it reads by rows.");
-    if (row.name == "gather" && step.operands[0] >= 0 && step.operands[0] < static_cast<int64_t>(buffers.size())) {
-      const Buffer& column = buffers[step.operands[0]];
-      require(
-          column.place == Place::batch && step.args[1] == rows && step.args[0] * step.args[2] == batch_bytes[column.at],
-          where + " does not gather the rows of a column.");
-    }
+    const Gathered gathered = gathered_by(row.name, step.args);
     for (size_t i = 0; i < touched.size(); ++i) {
       require(step.operands[i] >= 0 && step.operands[i] < static_cast<int64_t>(buffers.size()),
               where + " names no buffer.");
@@ -65,8 +72,12 @@ void Plan::check() const {
         require(result == Place::arena || static_cast<int64_t>(n) >= first_update,
                 where + " changes the state too early.");
       }
-      require(row.name == "gather" || buffers[step.operands[i]].place != Place::batch,
-              where + " reads a column that is not gathered.");
+      const Buffer& buffer = buffers[step.operands[i]];
+      const bool column = static_cast<int64_t>(i) == gathered.operand;
+      require(column || buffer.place != Place::batch, where + " reads a column that is not gathered.");
+      require(!column || (buffer.place == Place::batch && gathered.rows == rows &&
+                          gathered.row_bytes == batch_bytes[buffer.at]),
+              where + " does not gather the rows of a column.");
       const auto has = static_cast<size_t>(buffers[step.operands[i]].bytes);
       require(touched[i] <= has, where + ", operand " + std::to_string(i) + ": touches " + std::to_string(touched[i]) +
                                      " bytes of a buffer of " + std::to_string(has) + ".");

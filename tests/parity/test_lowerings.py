@@ -60,6 +60,31 @@ def test_a_training_on_native_is_that_of_the_oracle(name):
         assert np.allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("features", [400, 403])
+def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((96, features)).astype("f4"), rng.integers(0, 3, 96)
+    weights, sampled = [], []
+    for backend in ("native", "reference"):
+        nacre.utils.set_random_seed(3)
+        model = nacre.Sequential(
+            [nacre.Input((features,)), Dense(32, activation="tanh"), Dense(500, activation="relu")]
+        )
+        model.add(Dense(7))
+        model.add(Dense(3, activation="softmax"))
+        model.compile(OPTIMIZERS[name](), "sparse_categorical_crossentropy", backend=backend)
+        statistics = nacre.callbacks.LayerStatistics(every=2)
+        model.fit(x, y, epochs=2, batch_size=32, verbose=0, callbacks=[statistics])
+        weights.append(model.get_weights())
+        sampled.append(statistics.history)
+    for a, b in zip(*weights, strict=True):
+        assert np.allclose(a, b, rtol=2e-4, atol=2e-5)
+    for name, figures in sampled[0].items():
+        for what, numbers in figures.items():
+            assert np.allclose(numbers, sampled[1][name][what], rtol=1e-3, atol=1e-4), (name, what)
+
+
 def test_one_step_on_native_moves_the_weights_as_the_oracle_does():
     x, y = _data()
     moved = []
@@ -109,9 +134,26 @@ print(hashlib.sha256(b"".join(found)).hexdigest())
 """
 
 
+# Layers that are long and narrow: over data, over bytes, between others; batches of as many rows as a layer has units.
+NARROW = """
+import hashlib, numpy as np, nacre; L = nacre.layers
+nacre.utils.set_random_seed(7); r = np.random.default_rng(0); nacre.config.set_dtype_policy({policy!r})
+found = []
+for x in (r.random((220, 784), dtype="f4"), r.random((220, 401), dtype="f4"), r.integers(0, 256, (220, 784), dtype="u1")):
+    m = nacre.Sequential([nacre.Input(x.shape[1:]), L.Rescaling(1 / x.max()), L.Dense(20, activation="sigmoid")])
+    m.add(L.Dense(400, activation="relu")); m.add(L.Dense(32)); m.add(L.Dense(1000)); m.add(L.Dense(3, activation="softmax"))
+    m.compile(nacre.optimizers.SGD(0.05, momentum={momentum}), "sparse_categorical_crossentropy")
+    h = m.fit(x, r.integers(0, 3, 220), epochs=2, batch_size=32, verbose=0)
+    found += [w.tobytes() for w in m.get_weights()] + [repr(h.history).encode(), m.predict(x, verbose=0).tobytes()]
+    one = m.predict(x[5:6], verbose=0); assert np.array_equal(one, m.predict(x, verbose=0)[5:6])
+print(hashlib.sha256(b"".join(found)).hexdigest())
+"""
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_any_number_of_threads_gives_the_same_bits_on_any_isa(policy):
-    found, program = set(), WIDE.format(policy=policy)
+@pytest.mark.parametrize(("program", "momentum"), [(WIDE, 0.9), (NARROW, 0.0), (NARROW, 0.9)])
+def test_any_number_of_threads_gives_the_same_bits_on_any_isa(program, momentum, policy):
+    found, program = set(), program.format(policy=policy, momentum=momentum)
     ways = [("baseline", 1), ("avx2", 2), ("avx512", 3), (ISAS[-1], 1), (ISAS[-1], 2), (ISAS[-1], 3), (ISAS[-1], 8)]
     for isa, threads in ways:
         environment = {**os.environ, "NACRE_THREADS": str(threads), "NACRE_ISA": isa if isa in ISAS else ISAS[-1]}

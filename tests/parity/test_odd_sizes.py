@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 
 from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, Arrays, Executor, make_plan
-from nacre.backends.native.plan import ALONE, BATCH, BFLOAT16, BY_ROWS, CHUNK, FREE, STATE, TRANSPOSED, TURNED_ROWS
+from nacre.backends.native.plan import (
+    ALONE,
+    BATCH,
+    BFLOAT16,
+    BY_ROWS,
+    CHUNK,
+    FREE,
+    FROM_DATA,
+    STATE,
+    TRANSPOSED,
+    TURNED_ROWS,
+)
 from nacre.ir import PANEL, panels
 from nacre.ops.linalg import to_bfloat16
 
@@ -37,12 +48,13 @@ class _Result:
         return (self.bytes[:GUARD] == MARK).all() and (self.bytes[len(self.bytes) - GUARD :] == MARK).all()
 
 
-def _call(isa, kernel, args, inputs, results, sharing=ALONE, threads=1, rows=1, whole=None):
-    """The results, given as (size, dtype), of one call."""
+def _call(isa, kernel, args, inputs, results, sharing=ALONE, threads=1, rows=1, whole=None, column=None):
+    """The results, given as (size, dtype), of one call. Operand number ``column`` holds rows of data, the last one first."""
     made = [_Result(*r) for r in results]
     operands = [np.ascontiguousarray(i).reshape(-1).view(np.uint8) for i in inputs] + [m.inside for m in made]
-    column = kernel == "gather"
-    buffers = [[BATCH if column and n == 0 else STATE, n, o.size] for n, o in enumerate(operands)]
+    column = 0 if kernel == "gather" else column
+    buffers = [[BATCH, 0, o.size] if n == column else [STATE, n, o.size] for n, o in enumerate(operands)]
+    data = [] if column is None else [operands[column].reshape(rows, -1)]
     step = (KERNELS[kernel], sharing, len(made), list(range(len(operands))), whole or [False] * len(operands), args)
     plan = make_plan(
         isa=isa,
@@ -53,12 +65,12 @@ def _call(isa, kernel, args, inputs, results, sharing=ALONE, threads=1, rows=1, 
         steps=[step],
         emits=[],
         constants=np.zeros(0, np.uint8),
-        batch_bytes=[operands[0].size // rows] if column else [],
+        batch_bytes=[x.shape[1] for x in data],
     )
     Executor(plan, None, None, threads).run(
         state=Arrays(operands),
-        columns=[operands[0].reshape(rows, -1)] if column else [],
-        order=np.arange(rows)[::-1].copy() if column else np.arange(rows),
+        columns=data,
+        order=np.arange(rows)[::-1].copy() if data else np.arange(rows),
         schedule=[],
         emits=[],
         done=np.zeros(1, np.int64),
@@ -176,18 +188,43 @@ def test_more_rows_in_bfloat16_than_a_copy_has_room_for(turned, rng):
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
 
 
-@pytest.mark.parametrize("how", [0, BFLOAT16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("slices", [2, 8])
-def test_slices_of_a_product_are_those_of_the_reference(slices, how, rng):
-    for m, k, n in [(m, k, n) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300) for n in (1, 5, 9, 17, 32)]:
-        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
-        results = [(m * PANEL, "f4")] * slices
+@pytest.mark.parametrize("name", [name for name, (turned, *_) in PRODUCTS.items() if turned])
+def test_a_product_with_rows_of_data_is_that_of_the_reference(name, rng):
+    _, more, others, formula = PRODUCTS[name]
+    kernel = name.split()[0]
+    for m, k, n in [(m, k, n) for m in (1, 10, 15, 33) for k in (1, 31, 32, 65) for n in (16, 48, 64)] + [
+        (5, 2100, 48)
+    ]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m), (k, n)))
+        rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
+        args, size = [m, k, n, TRANSPOSED | FROM_DATA, *more(m, n)], panels(n) * m * PANEL
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
-            operands = [_packed(a, garbage), _packed(b, garbage)]
+            operands = [_packed(a, garbage), b, *(_packed(x, garbage) if x.ndim == 2 else x for x in rest)]
+            for how in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
+                (flat,) = _call(isa, kernel, args, operands, [(size, "f4")], *how, rows=k, column=1)
+                found.append(_unpacked(flat, m, n))
+        assert all(np.array_equal(y, found[0]) for y in found), args
+        assert np.allclose(found[0], formula(a.T.astype("f8") @ b[::-1], *rest), rtol=1e-4, atol=1e-4), args
+
+
+@pytest.mark.parametrize("how", [0, BFLOAT16, FROM_DATA], ids=["float32", "bfloat16", "from data"])
+@pytest.mark.parametrize("slices", [2, 8])
+def test_slices_of_a_product_are_those_of_the_reference(slices, how, rng):
+    sizes = [(m, k) for m in (1, 5, 33) for k in (48, 64, 304)]
+    if how != FROM_DATA:
+        sizes = [(m, k) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300)]
+    for m, k, n in [(m, k, n) for m, k in sizes for n in (1, 5, 6, 9, 17, 32)]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
+        args, results = [m, k, n, how, slices], [(m * PANEL, "f4")] * slices
+        found = []
+        for isa in ISAS:
+            garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
+            operands = [a[::-1] if how == FROM_DATA else _packed(a, garbage), _packed(b.T.copy(), garbage)]
+            column, rows = (0, m) if how == FROM_DATA else (None, 1)
             for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
-                made = _call(isa, "matmul_slices", [m, k, n, how, slices], operands, results, sharing, threads)
+                made = _call(isa, "matmul_slices", args, operands, results, sharing, threads, rows, column=column)
                 found.append([_unpacked(y, m, n) for y in made])
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
         if how == BFLOAT16:

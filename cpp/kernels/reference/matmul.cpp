@@ -1,11 +1,13 @@
 // matmul: C (m, n) = A (m, k) times B (k, n); args = { m, k, n, how }. All three lie in panels (kernels/panel.h, which
-// has the bits of `how` too); with kTransposed, what lies there is the transpose of A, a matrix (k, m).
+// has the bits of `how` too); with kTransposed, what lies there is the transpose of A, a matrix (k, m). With kFromData,
+// B is a column of the data, which goes with kTransposed only: a batch is multiplied by its gradient.
 //
 // One chain of fused multiply-adds over k for each element: the order that every version keeps. In bfloat16, of each
 // two neighbors in the chain the second comes first, and an odd last one comes after a product of zeros: so does the
 // processor that multiplies and adds pairs.
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/error.h"
@@ -13,6 +15,7 @@
 #include "kernels/extents.h"
 #include "kernels/map.h"
 #include "kernels/panel.h"
+#include "kernels/reduction.h"
 
 namespace nacre {
 
@@ -46,6 +49,14 @@ float chain(int64_t begin, int64_t end, bool bfloat16, const A& a, const B& b) {
   return sum;
 }
 
+// Number `c` of row `r` of a column of the data.
+float number(const void* column, int64_t r, int64_t c, int64_t columns) {
+  const auto* rows = static_cast<const Rows*>(column);
+  float x;
+  std::memcpy(&x, rows->data + (rows->order[r] * columns + c) * sizeof x, sizeof x);
+  return x;
+}
+
 }  // namespace
 
 namespace reference {
@@ -55,6 +66,7 @@ void matmul(const Call& call) {
   const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   const bool transposed = call.args[3] & kTransposed, bfloat16 = call.args[3] & kBfloat16;
+  const bool from_data = call.args[3] & kFromData;
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
@@ -62,22 +74,31 @@ void matmul(const Call& call) {
     for (int64_t j = 0; j < panels(n) * kPanel; ++j)
       c[place(i, j, m)] = chain(
           0, k, bfloat16, [&](int64_t p) { return a[transposed ? place(p, i, k) : place(i, p, m)]; },
-          [&](int64_t p) { return b[place(p, j, k)]; });
+          [&](int64_t p) { return !from_data ? b[place(p, j, k)]
+                                  : j < n    ? number(call.operands[1], p, j, n)
+                                             : 0; });
 }
 
-// matmul_slices: the product of a matrix with a single panel, as that many addends; args = { m, k, n, how,
-// slices }; operands A, B, C of each slice.
+// matmul_slices: the product of a matrix with one of a single panel, B, whose transpose lies in panels, as that many
+// addends; args = { m, k, n, how, slices }; operands A, B, C of each slice. With kFromData, A is a column of the data.
+//
+// Both factors lie along k, so the sums do too: each element has sixteen, added as kernels/reduction.h says.
 void matmul_slices(const Call& call) {
-  const NoDenormals guard(call.args[3] & kBfloat16);
-  const int64_t m = call.args[0], k = call.args[1], slices = call.args[4];
+  const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
+  const auto rounded = [&](float x) { return call.args[3] & kBfloat16 ? to_bfloat16(x) : x; };
   for (int64_t s = 0; s < slices; ++s)
     for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < kPanel; ++j)
-        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = chain(
-            slice_begin(k, s, slices), slice_begin(k, s + 1, slices), call.args[3] & kBfloat16,
-            [&](int64_t p) { return a[place(i, p, m)]; }, [&](int64_t p) { return b[place(p, j, k)]; });
+      for (int64_t j = 0; j < kPanel; ++j) {
+        float sums[kLanesOfSum] = {};
+        for (int64_t p = slice_begin(k, s, slices); j < n && p < slice_begin(k, s + 1, slices); ++p) {
+          const float x = call.args[3] & kFromData ? number(call.operands[0], i, p, k) : a[place(i, p, m)];
+          float& sum = sums[p % kLanesOfSum];
+          sum = std::fma(rounded(x), rounded(b[place(j, p, n)]), sum);
+        }
+        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = add_lanes(sums);
+      }
 }
 
 // matmul_bias: C = A B + bias, or the larger of that and 0; args = { m, k, n, how, relu }. The bias has
@@ -149,16 +170,23 @@ void matmul_map(const Call& call) {
 
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   require(count == 4 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
-  require((args[3] & ~(kTransposed | kBfloat16)) == 0, "matmul: unknown bits");
+  require((args[3] & ~(kTransposed | kBfloat16 | kFromData)) == 0, "matmul: unknown bits");
   const int64_t m = args[0], k = args[1], n = args[2];
+  const bool from_data = args[3] & kFromData;
+  require(!from_data || (n % kPiece == 0 && args[3] == (kTransposed | kFromData)), "matmul: not over data");
   const size_t a = args[3] & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
-  return {a, product({4, k, panels(n), kPanel}), product({4, m, panels(n), kPanel})};
+  const size_t b = from_data ? product({4, k, n}) : product({4, k, panels(n), kPanel});
+  return {a, b, product({4, m, panels(n), kPanel})};
 }
 
 std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
   require(count == 5 && !(args[3] & kTransposed) && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
-  auto bytes = matmul(args, 4);
-  require(panels(args[2]) == 1, "matmul_slices: more than a panel");
+  auto bytes = matmul(std::vector{args[0], args[1], args[2], args[3] & ~kFromData}.data(), 4);
+  const int64_t m = args[0], k = args[1], n = args[2];
+  require(panels(n) == 1, "matmul_slices: more than a panel");
+  require(!(args[3] & kFromData) || (k % kPiece == 0 && args[3] == kFromData), "matmul_slices: not over data");
+  if (args[3] & kFromData) bytes[0] = product({4, m, k});
+  bytes[1] = product({4, n, panels(k), kPanel});
   bytes.resize(2 + args[4], bytes[2]);
   return bytes;
 }

@@ -2,7 +2,8 @@
 //
 // Vectors run along the columns of C, so each element is one chain of fused multiply-adds over k in order, whatever the
 // width of the vectors, the tile or the edge. A tile is up to kTile rows of C by one panel, held in registers from the
-// first multiply-add to what the kernel does last with the sums: store them, add the bias, update a weight.
+// first multiply-add to what the kernel does last with the sums: store them, add the bias, update a weight. Only where
+// C is a single panel and k is long, vectors run along k: they would be filled badly, and rows be read in pieces.
 //
 // In bfloat16, both factors are rounded into copies, a block at a time, that lie as the same tiles read them: in panels
 // of 32 words, a word being the two numbers that one instruction multiplies and adds, the second one first. Without
@@ -13,6 +14,7 @@
 #include "kernels/call.h"
 #include "kernels/denormals.h"
 #include "kernels/panel.h"
+#include "kernels/reduction.h"
 #include "kernels/simd/program.h"
 #include "kernels/simd/vector.h"
 
@@ -37,6 +39,9 @@ NACRE_INLINE void prefetch(const float* from) { __builtin_prefetch(from); }
 
 // What a word of the factors is.
 enum class Word { number, pair };
+
+// How the factors of C lie: the first one plain or transposed; over data, the second one is a column of the data.
+enum class Lie { plain, transposed, over_data };
 
 #if defined(__AVX512BF16__)
 constexpr Word kRounded = Word::pair;
@@ -81,19 +86,20 @@ NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, i
   }
 }
 
-// Word (i, p) of A is at a[p * 32 + i].
-template <Word W, int Rows, int Vectors>
-NACRE_INLINE void chain_transposed(const float* a, const float* b, int64_t length, Ahead& ahead,
+// Word (i, p) of A is at a[p * 32 + i]. Rows of data lie anywhere: those of B begin `stride` apart, in this order.
+template <Word W, int Rows, int Vectors, typename Row>
+NACRE_INLINE void chain_transposed(const float* a, const Row& row, int64_t length, Ahead& ahead,
                                    Sums<Rows, Vectors>& sum) {
   for (int64_t first = 0; first < length; first += kPanel) {
     const int64_t last = length - first < kPanel ? length : first + kPanel;
-    const Ahead::Piece piece = ahead.take(last - first, b);
+    const Ahead::Piece piece = ahead.take(last - first, a);
     for (int64_t p = first; p < last; ++p) {
       prefetch(a + (p + 8) * kPanel);
       piece.fetch(p - first);
+      const float* from = row(p);
       F x[Vectors];
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
+      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(from + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
         const F factor = all(a[p * kPanel + i]);
@@ -177,36 +183,6 @@ struct Updated {
   }
 };
 
-// The same for sums of the transpose: of units `row` on, over features from `first` on.
-struct UpdatedTurned {
-  float* c;
-  const float* w;
-  float rate;
-  int64_t features;  // that there are, from the first of these panels on
-
-  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
-
-  template <int Rows, int Vectors>
-  [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
-    const F step = all(rate);
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) {
-      F turned[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) turned[i] = i < Rows ? sum[i < Rows ? i : 0][v] : F{};
-      transpose<kLanes / 2>(turned);
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) {
-        const int64_t feature = strip + v * kLanes + l;
-        if (feature >= features) break;
-        const int64_t place = feature * kPanel + at / kPanel;
-        const F moved = load<F>(w + place) - step * turned[l];
-        __builtin_memcpy(c + place, &moved, Rows * sizeof(float));
-      }
-    }
-  }
-};
-
 // A block of the chains of a panel of C.
 struct Job {
   const float *a, *b;  // the block of A, from row `first` of C on, and of B
@@ -214,10 +190,12 @@ struct Job {
   bool begins, ends;
   float* kept;  // the sums between two blocks, from row `kept_first` on
   int64_t kept_first;
-  Ahead* ahead;  // a line of it is fetched with each step
+  Ahead* ahead;                    // a line of it is fetched with each step
+  const int64_t* order = nullptr;  // over data, the rows of B, and how far apart they begin
+  int64_t stride = 0;
 };
 
-template <bool Transposed, Word W, int Rows, int Vectors, typename End>
+template <Lie L, Word W, int Rows, int Vectors, typename End>
 void tile(const Job& job, int64_t row, int strip, const End& end) {
   Sums<Rows, Vectors> sum;
   const Stored keep{job.kept + (row - job.kept_first) * kPanel + strip};
@@ -230,11 +208,24 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
       for (int l = 0; l < Vectors * kLanes; l += 16) prefetch(soon + i * kPanel + l);
-  if constexpr (Transposed)
-    chain_transposed<W, Rows, Vectors>(job.a + at / kPanel * job.a_panel + at % kPanel, job.b + strip, job.length,
-                                       *job.ahead, sum);
-  else
-    chain_plain<W, Rows, Vectors>(job.a + at * kPanel, job.a_panel, job.b + strip, job.length, *job.ahead, sum);
+  const float* b = job.b + strip;
+  if constexpr (L == Lie::plain) {
+    chain_plain<W, Rows, Vectors>(job.a + at * kPanel, job.a_panel, b, job.length, *job.ahead, sum);
+  } else {
+    const float* a = job.a + at / kPanel * job.a_panel + at % kPanel;
+    if constexpr (L == Lie::transposed)
+      chain_transposed<W, Rows, Vectors>(a, [&](int64_t p) { return b + p * kPanel; }, job.length, *job.ahead, sum);
+    else
+      chain_transposed<W, Rows, Vectors>(
+          a,
+          [&](int64_t p) {
+            const float* from = b + job.order[p] * job.stride;
+            prefetch(from + kPanel);  // the next panel, a piece of every row
+            prefetch(from + kPanel + 16);
+            return from;
+          },
+          job.length, *job.ahead, sum);
+  }
   if (job.ends)
     end.template operator()<Rows, Vectors>(row * kPanel + strip, strip, sum);
   else
@@ -244,21 +235,21 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
 template <typename End>
 using Tile = void (*)(const Job&, int64_t, int, const End&);
 
-template <bool Transposed, Word W, int Vectors, typename End, size_t... Rows>
+template <Lie L, Word W, int Vectors, typename End, size_t... Rows>
 constexpr auto tiles_of(std::index_sequence<Rows...>) {
-  return std::array<Tile<End>, sizeof...(Rows)>{tile<Transposed, W, Rows + 1, Vectors, End>...};
+  return std::array<Tile<End>, sizeof...(Rows)>{tile<L, W, Rows + 1, Vectors, End>...};
 }
 
 // Rows row .. last - 1 of the block, in tiles of about the same height.
-template <bool Transposed, Word W, typename End>
+template <Lie L, Word W, typename End>
 NACRE_INLINE void rows_of_block(const Job& job, int64_t first, int64_t last, int64_t columns, const End& end) {
-  static constexpr auto kWide = tiles_of<Transposed, W, kVectors, End>(std::make_index_sequence<kTile>());
-  static constexpr auto kNarrow = tiles_of<Transposed, W, 1, End>(std::make_index_sequence<kTile>());
+  static constexpr auto kWide = tiles_of<L, W, kVectors, End>(std::make_index_sequence<kTile>());
+  static constexpr auto kNarrow = tiles_of<L, W, 1, End>(std::make_index_sequence<kTile>());
   for (int strip = 0; strip < columns; strip += kStrip) {
     const auto& tiles = columns - strip <= kLanes ? kNarrow : kWide;  // one vector does for the last few columns
     for (int64_t row = first; row < last;) {
       // A transposed operand lies in panels too, which a tile must not leave.
-      const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = Transposed && edge < last ? edge : last;
+      const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = L != Lie::plain && edge < last ? edge : last;
       const int64_t left = end_of_run - row, tiles_left = (left + kTile - 1) / kTile;
       const int64_t height = (left + tiles_left - 1) / tiles_left;
       tiles[height - 1](job, row, strip, end);
@@ -278,10 +269,26 @@ struct Storage {
 
 thread_local Storage storage;
 
+// The rows of a batch, a factor, wherever they lie: row r begins at data + order[r] * stride, or r * stride if there is
+// no order, and its panels are so many numbers apart.
+struct Lines {
+  const float* data = nullptr;
+  const int64_t* order = nullptr;
+  int64_t stride = kPanel, panel = kPanel;
+
+  Lines() = default;
+  Lines(const void* matrix, int64_t rows) : data(static_cast<const float*>(matrix)), panel(rows * kPanel) {}
+  explicit Lines(const Rows& column, int64_t columns)
+      : data(reinterpret_cast<const float*>(column.data)), order(column.order), stride(columns) {}
+
+  [[gnu::always_inline]] const float* row(int64_t r) const { return data + (order ? order[r] : r) * stride; }
+};
+
 // The factors of C, and the chains: over columns begin .. end - 1 of A. A is (m, k), or where it is transposed (k, m).
 struct Factors {
   const float *a, *b;
   int64_t m, k, begin, end;
+  Lines lines;  // of B, over data
 };
 
 // The block of B that comes after p .. stop - 1 of a panel.
@@ -293,23 +300,26 @@ NACRE_INLINE Ahead next_of(const Factors& of, int64_t panel, int64_t p, int64_t 
 }
 
 // Rows first .. last - 1 of a panel of C, at most kRows of them if the chains are longer than a block.
-template <bool Transposed, typename End>
+template <Lie L, typename End>
 NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns, Ahead& ahead,
                            const End& end) {
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
     Ahead next = next_of(of, panel, p, stop);
-    const Job job{Transposed ? of.a + p * kPanel : of.a + p * of.m,
-                  of.b + (panel * of.k + p) * kPanel,
+    const bool over_data = L == Lie::over_data;
+    const Job job{L == Lie::plain ? of.a + p * of.m : of.a + p * kPanel,
+                  over_data ? of.lines.data + panel * kPanel : of.b + (panel * of.k + p) * kPanel,
                   0,
-                  Transposed ? of.k * kPanel : of.m * kPanel,
+                  L == Lie::plain ? of.m * kPanel : of.k * kPanel,
                   stop - p,
                   p == of.begin,
                   stop == of.end,
                   storage.sums,
                   first,
-                  ahead.row < ahead.rows ? &ahead : &next};
-    rows_of_block<Transposed, Word::number>(job, first, last, columns, end);
+                  over_data || ahead.row < ahead.rows ? &ahead : &next,
+                  over_data ? of.lines.order + p : nullptr,
+                  of.lines.stride};
+    rows_of_block<L, Word::number>(job, first, last, columns, end);
   }
 }
 
@@ -415,13 +425,13 @@ NACRE_INLINE void pair_columns(const float* rows, int64_t panel, int64_t count, 
 }
 
 // The same in bfloat16. Of A, what was rounded before is used again.
-template <bool Transposed, typename End>
+template <Lie L, typename End>
 NACRE_INLINE void rounded(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns, bool again,
                           const End& end) {
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end, words = (stop - p + 1) / 2 * kWords;
     if (!again || of.end - of.begin > kBlock) {
-      if constexpr (Transposed)
+      if constexpr (L == Lie::transposed)
         for (int64_t row = first; row < last; row += kPanel)
           pair_rows(of.a + row / kPanel * of.k * kPanel, p, stop, copies.a + (row - first) / kPanel * words * kPanel);
       else
@@ -429,10 +439,11 @@ NACRE_INLINE void rounded(const Factors& of, int64_t panel, int64_t first, int64
     }
     pair_rows(of.b + panel * of.k * kPanel, p, stop, copies.b);
     Ahead ahead = next_of(of, panel, p, stop);
-    const Job job{copies.a, copies.b,      first,          Transposed ? words * kPanel : (last - first) * kPanel,
-                  words,    p == of.begin, stop == of.end, storage.sums,
-                  first,    &ahead};
-    rows_of_block<Transposed, kRounded>(job, first, last, columns, end);
+    const Job job{
+        copies.a, copies.b,      first,          L == Lie::transposed ? words * kPanel : (last - first) * kPanel,
+        words,    p == of.begin, stop == of.end, storage.sums,
+        first,    &ahead};
+    rows_of_block<L, kRounded>(job, first, last, columns, end);
   }
 }
 
@@ -445,32 +456,169 @@ NACRE_INLINE int64_t rows_rounded(int64_t length) {
 
 // Each piece of the share: `make_end(panel)` tells what becomes of its sums, `after(panel, first, last)` is called when
 // it is made.
-template <bool Transposed, typename MakeEnd, typename After>
-NACRE_INLINE void product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
+template <Lie L, typename MakeEnd, typename After>
+void product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
-  const Factors of{
-      static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, k};
+  Factors of{static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, k, {}};
+  if constexpr (L == Lie::over_data) of.lines = Lines(*static_cast<const Rows*>(call.operands[1]), n);
   const Share share(call);
   const NoDenormals guard(call.args[3] & kBfloat16);
-  if (call.args[3] & kBfloat16) {
-    const int64_t room = rows_rounded(k), height = piece < room ? piece : room;
-    for (int64_t row = share.row0; row < share.row1; row += height)
-      for (int64_t q = share.panel0; q < share.panel1; ++q) {
-        const int64_t last = row + height < share.row1 ? row + height : share.row1;
-        rounded<Transposed>(of, q, row, last, columns_of(q, n), q != share.panel0, make_end(q, row));
-        after(q, row, last);
-      }
-    return;
-  }
+  if constexpr (L != Lie::over_data)
+    if (call.args[3] & kBfloat16) {
+      const int64_t room = rows_rounded(k), height = piece < room ? piece : room;
+      for (int64_t row = share.row0; row < share.row1; row += height)
+        for (int64_t q = share.panel0; q < share.panel1; ++q) {
+          const int64_t last = row + height < share.row1 ? row + height : share.row1;
+          rounded<L>(of, q, row, last, columns_of(q, n), q != share.panel0, make_end(q, row));
+          after(q, row, last);
+        }
+      return;
+    }
   for (int64_t q = share.panel0; q < share.panel1; ++q)
     for (int64_t row = share.row0; row < share.row1; row += piece) {
       const int64_t last = row + piece < share.row1 ? row + piece : share.row1;
-      in_place<Transposed>(of, q, row, last, columns_of(q, n), ahead_of(call), make_end(q, row));
+      in_place<L>(of, q, row, last, columns_of(q, n), ahead_of(call), make_end(q, row));
       after(q, row, last);
     }
 }
 
+// The product over its factors as they lie.
+template <typename MakeEnd, typename After>
+NACRE_INLINE void any_product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
+  const auto make = !(call.args[3] & kTransposed) ? product<Lie::plain, MakeEnd, After>
+                    : call.args[3] & kFromData    ? product<Lie::over_data, MakeEnd, After>
+                                                  : product<Lie::transposed, MakeEnd, After>;
+  make(call, piece, make_end, after);
+}
+
 NACRE_INLINE int64_t piece_of(const Call& call) { return call.args[1] > kBlock ? kRows : INT64_MAX / 2; }
+
+// ------------------------------------------------------------------ along the chains
+
+// Vectors that the sixteen sums of an element take, and elements of a tile, whose sums the registers hold.
+constexpr int kParts = kLanesOfSum / kLanes;
+constexpr int kDotRows = kLanes == 16 ? 4 : kLanes == 8 ? 3 : 1, kDotUnits = kLanes == 16 ? 5 : 2;
+
+// Two vectors with groups of 2 * Half sums become one with the sums of their halves, in groups of Half.
+template <int Half>
+NACRE_INLINE F join(F a, F b) {
+  I low = {}, high = {};
+  for (int l = 0; l < kLanes; ++l) {
+    low[l] = l / Half * 2 * Half + l % Half;
+    high[l] = low[l] + Half;
+  }
+  return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+}
+
+// The sums of up to kLanes elements, each of a vector of sums.
+template <int Half, int Count>
+NACRE_INLINE F join_all(F* sums) {
+#pragma GCC unroll 16
+  for (int i = 0; 2 * i < Count; ++i) sums[i] = join<Half>(sums[2 * i], sums[2 * i + 1 < Count ? 2 * i + 1 : 2 * i]);
+  if constexpr (Half > 1)
+    return join_all<Half / 2, (Count + 1) / 2>(sums);
+  else
+    return sums[0];
+}
+
+// The sums of `Elements` elements from number `First` on, each of kParts vectors of sums.
+template <int First, int Elements>
+NACRE_INLINE void add_up(const F (*sums)[kParts], float* totals) {
+  constexpr int kCount = Elements - First < kLanes ? Elements - First : kLanes;
+  F group[kCount];
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) {
+    const F(&parts)[kParts] = sums[First + i];
+    group[i] = parts[0];
+    if constexpr (kParts == 2) group[i] = parts[0] + parts[1];
+    if constexpr (kParts == 4) group[i] = (parts[0] + parts[2]) + (parts[1] + parts[3]);
+  }
+  store(totals + First, join_all<kLanes / 2, kCount>(group));
+  if constexpr (First + kLanes < Elements) add_up<First + kLanes, Elements>(sums, totals);
+}
+
+struct Dots {
+  Lines x;         // rows of the batch
+  const float* w;  // rows of units, in panels
+  int64_t units, begin, end;
+  float* c;
+  Ahead* ahead;
+};
+
+// Sixteen numbers of each factor; of the last ones, `count` are there.
+template <bool Rounded, bool Whole, int Rows, int Units>
+NACRE_INLINE void multiply_along(const float* const (&rows)[Rows], int64_t at, const float* units, int64_t count,
+                                 F (&sum)[Rows * Units][kParts]) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kParts; ++v) {
+    I inside = {};
+    for (int l = 0; l < kLanes; ++l) inside[l] = v * kLanes + l < count ? -1 : 0;
+    const auto numbers = [&](const float* from) {
+      F x = load<F>(from + v * kLanes);
+      if constexpr (!Whole) x = choose(inside, x, all(0.0f));
+      return Rounded ? to_bfloat16(x) : x;
+    };
+    F weight[Units];
+#pragma GCC unroll 8
+    for (int u = 0; u < Units; ++u) weight[u] = numbers(units + u * kPanel);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const F x = numbers(rows[r] + at);
+#pragma GCC unroll 8
+      for (int u = 0; u < Units; ++u) sum[r * Units + u][v] = fma(x, weight[u], sum[r * Units + u][v]);
+    }
+  }
+}
+
+template <bool Rounded, int Rows, int Units>
+void dot_tile(const Dots& of, int64_t row, int64_t unit) {
+  constexpr int64_t kLines = 4;  // fetched with each panel
+  F sum[Rows * Units][kParts] = {};
+  const float* rows[Rows];
+  for (int r = 0; r < Rows; ++r) rows[r] = of.x.row(row + r);
+  const float* units = of.w + (of.begin / kPanel * of.units + unit) * kPanel;
+  int64_t p = of.begin, at = of.begin / kPanel * of.x.panel;
+  for (; p + kPanel <= of.end; p += kPanel, at += of.x.panel, units += of.units * kPanel) {
+    const Ahead::Piece piece = of.ahead->take(kLines, units);
+    for (int64_t line = 0; line < kLines; ++line) piece.fetch(line);
+    multiply_along<Rounded, true, Rows, Units>(rows, at, units, kLanesOfSum, sum);
+    multiply_along<Rounded, true, Rows, Units>(rows, at + kLanesOfSum, units + kLanesOfSum, kLanesOfSum, sum);
+  }
+  for (int64_t done = 0; p + done < of.end; done += kLanesOfSum)
+    if (const int64_t left = of.end - p - done; left < kLanesOfSum)
+      multiply_along<Rounded, false, Rows, Units>(rows, at + done, units + done, left, sum);
+    else
+      multiply_along<Rounded, true, Rows, Units>(rows, at + done, units + done, kLanesOfSum, sum);
+  alignas(64) float totals[Rows * Units + kLanes];
+  add_up<0, Rows * Units>(sum, totals);
+  for (int r = 0; r < Rows; ++r)
+    __builtin_memcpy(of.c + (row + r) * kPanel + unit, totals + r * Units, Units * sizeof(float));
+}
+
+using DotTile = void (*)(const Dots&, int64_t, int64_t);
+
+template <bool Rounded, size_t... Sizes>
+constexpr auto dot_tiles_of(std::index_sequence<Sizes...>) {
+  return std::array<DotTile, sizeof...(Sizes)>{dot_tile<Rounded, Sizes / kDotUnits + 1, Sizes % kDotUnits + 1>...};
+}
+
+// How many of `left` the next tile takes, so that all become about as large.
+NACRE_INLINE int64_t tile_size(int64_t left, int64_t most) {
+  const int64_t tiles = (left + most - 1) / most;
+  return (left + tiles - 1) / tiles;
+}
+
+template <bool Rounded>
+void dots(const Dots& of, int64_t rows) {
+  static constexpr auto kTiles = dot_tiles_of<Rounded>(std::make_index_sequence<kDotRows * kDotUnits>());
+  for (int64_t row = 0, height; row < rows; row += height) {
+    height = tile_size(rows - row, kDotRows);
+    for (int64_t unit = 0, width; unit < of.units; unit += width) {
+      width = tile_size(of.units - unit, kDotUnits);
+      kTiles[(height - 1) * kDotUnits + width - 1](of, row, unit);
+    }
+  }
+}
 
 }  // namespace
 
@@ -481,33 +629,25 @@ void matmul(const Call& call) {
   const auto after = [&](int64_t q, int64_t first, int64_t last) {
     clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
   };
-  const auto make = call.args[3] & kTransposed ? product<true, decltype(end), decltype(after)>
-                                               : product<false, decltype(end), decltype(after)>;
-  make(call, piece_of(call), end, after);
+  any_product(call, piece_of(call), end, after);
 }
 
-// By slices, each thread keeps its part of the weights, and of what it gathered, in its own cache.
+// By slices, each thread keeps its part of the weights, and of what it reads of the rows, in its own cache.
 void matmul_slices(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
-  const NoDenormals guard(call.args[3] & kBfloat16);
+  const Lines x =
+      call.args[3] & kFromData ? Lines(*static_cast<const Rows*>(call.operands[0]), k) : Lines(call.operands[0], m);
   for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
-    const Factors of{static_cast<const float*>(call.operands[0]),
-                     static_cast<const float*>(call.operands[1]),
-                     m,
-                     k,
-                     slice_begin(k, s, slices),
-                     slice_begin(k, s + 1, slices)};
     auto* c = static_cast<float*>(call.operands[2 + s]);
-    const int64_t length = of.end - of.begin, room = rows_rounded(length);
-    const int64_t piece = length > kBlock ? kRows : call.args[3] & kBfloat16 && room < m ? room : m;
-    for (int64_t row = 0; row < m; row += piece) {
-      const int64_t last = row + piece < m ? row + piece : m;
-      if (call.args[3] & kBfloat16)
-        rounded<false>(of, 0, row, last, n, false, Stored{c});
-      else
-        in_place<false>(of, 0, row, last, n, ahead_of(call), Stored{c});
-    }
-    clear_the_rest(c, m, n);
+    const Dots of{x,
+                  static_cast<const float*>(call.operands[1]),
+                  n,
+                  slice_begin(k, s, slices),
+                  slice_begin(k, s + 1, slices),
+                  c,
+                  &ahead_of(call)};
+    __builtin_memset(c, 0, m * kPanel * sizeof(float));  // of each row, some are made
+    call.args[3] & kBfloat16 ? dots<true>(of, m) : dots<false>(of, m);
   }
 }
 
@@ -516,7 +656,7 @@ void matmul_bias(const Call& call) {
   const auto* bias = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
   const float least = call.args[4] ? 0.0f : -__builtin_inff();
-  product<false>(
+  product<Lie::plain>(
       call, piece_of(call), [&](int64_t q, int64_t) { return Biased{c + q * m * kPanel, bias + q * kPanel, least}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
@@ -527,36 +667,19 @@ void matmul_masked(const Call& call) {
   const int64_t m = call.args[0], n = call.args[2];
   const auto* mask = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
-  product<false>(
+  product<Lie::plain>(
       call, piece_of(call), [&](int64_t q, int64_t) { return Masked{c + q * m * kPanel, mask + q * m * kPanel}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
       });
 }
 
-// Whether the transpose of a gradient is made, because vectors along its columns would be filled by three quarters at
-// most, and the chains are long enough to be worth turning their sums. Each element is the same chain.
-NACRE_INLINE bool is_narrow(int64_t k, int64_t n) {
-  const int64_t width = n <= kLanes ? kLanes : (n + kStrip - 1) / kStrip * kStrip;
-  return n <= kPanel && n * 4 <= width * 3 && k >= 2 * kPanel;
-}
-
 void matmul_update(const Call& call) {
-  const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
+  const int64_t m = call.args[0];
   const float rate = *static_cast<const float*>(call.operands[2]);
   const auto* w = static_cast<const float*>(call.operands[3]);
   auto* c = static_cast<float*>(call.operands[4]);
-  if (is_narrow(k, n) && !(call.args[3] & kBfloat16)) {
-    const Factors of{
-        static_cast<const float*>(call.operands[1]), static_cast<const float*>(call.operands[0]), n, k, 0, k};
-    for (int64_t q = call.begin(panels(m)); q < call.end(panels(m)); ++q) {
-      const int64_t first = q * kPanel, features = columns_of(q, m);
-      const UpdatedTurned end{c + first * kPanel, w + first * kPanel, rate, features};
-      in_place<true>(of, q, 0, n, features, ahead_of(call), end);
-    }
-    return;
-  }
-  product<true>(
+  any_product(
       call, piece_of(call), [&](int64_t q, int64_t) { return Updated{c + q * m * kPanel, w + q * m * kPanel, rate}; },
       [](int64_t, int64_t, int64_t) {});
 }
@@ -574,9 +697,7 @@ void matmul_map(const Call& call) {
       program.block(q, row * kPanel, rows * kPanel, storage.sums + (row - first) * kPanel);
     }
   };
-  const auto make = call.args[3] & kTransposed ? product<true, decltype(end), decltype(after)>
-                                               : product<false, decltype(end), decltype(after)>;
-  make(call, kRows, end, after);
+  any_product(call, kRows, end, after);
 }
 
 }  // namespace nacre::NACRE_ISA_NAMESPACE

@@ -18,6 +18,7 @@ from nacre.ir.types import TensorType
 Array = npt.NDArray[Any]
 
 PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
+NARROW = 384  # rows from which on a matrix with a single panel is narrow
 
 _beginning = threading.RLock()  # a signal handler may come in the middle
 
@@ -55,6 +56,11 @@ def is_matrix(type_: TensorType) -> bool:
     return type_.rank == 2 and type_.dtype == "float32" and type_.size > 0
 
 
+def is_narrow(type_: TensorType) -> bool:
+    """Whether a matrix of this type lies at home as its transpose: a panel would be filled badly, all the way down."""
+    return is_matrix(type_) and type_.shape[1] <= PANEL and type_.shape[0] >= NARROW
+
+
 def panels(columns: int) -> int:
     """How many panels hold so many columns."""
     return -(-columns // PANEL)
@@ -64,8 +70,8 @@ class Memory:
     """An array in the layout that its user needs; whoever writes makes the other layout stale.
 
     *Plain* is row-major, as NumPy has it. *Paneled*, for float32 matrices (rows, columns), is (panels, rows, 32), the layout the
-    matrix kernels read; what lies after the last column means nothing. Other arrays have one layout, padded so that 32 elements
-    can be read at a time. ``initial`` makes the first value, when it is first needed.
+    matrix kernels read; what lies after the last column means nothing. Narrow matrices lie so as their transpose. Other arrays
+    have one layout, padded so that 32 elements can be read at a time. ``initial`` makes the first value, when it is first needed.
 
     >>> m = Memory(TensorType((2, 3)))
     >>> m.write(np.array([[1, 2, 3], [4, 5, 6]]))
@@ -78,7 +84,7 @@ class Memory:
     def __init__(self, type_: TensorType, initial: Callable[[], Array] | None = None) -> None:
         self.type = type_
         self.turn: _Turn | None = None  # see `Turns`
-        self._matrix = is_matrix(type_)
+        self._matrix, self._turned = is_matrix(type_), is_narrow(type_)
         self._initial = initial
         self._plain: Array | None = None
         self._paneled: Array | None = None
@@ -101,10 +107,11 @@ class Memory:
         if self._plain is None:
             self._begin(self._initial)
         if self._plain_is_stale:
-            rows, columns = self.type.shape
             assert self._plain is not None
             assert self._paneled is not None
-            self._plain[...] = self._paneled.reshape(-1, rows, PANEL).swapaxes(0, 1).reshape(rows, -1)[:, :columns]
+            plain = self._as_it_lies(self._plain)
+            rows, columns = plain.shape
+            plain[...] = self._paneled.reshape(-1, rows, PANEL).swapaxes(0, 1).reshape(rows, -1)[:, :columns]
             self._plain_is_stale = False
         assert self._plain is not None
         return self._plain
@@ -121,17 +128,21 @@ class Memory:
         if not self._matrix:
             self.read()
             return self._padded
-        rows, columns = self.type.shape
+        rows, columns = self.type.shape[::-1] if self._turned else self.type.shape
         if self._paneled is None:
             self._paneled = TensorType((panels(columns) * rows * PANEL,)).zeros()
             self._paneled_is_stale = True
         if self._paneled_is_stale:
-            plain = self.read()
+            plain = self._as_it_lies(self.read())
             self._paneled_is_stale = False  # before it is read: another thread may write meanwhile
             padded = np.zeros((rows, panels(columns) * PANEL), dtype=np.float32)
             padded[:, :columns] = plain
             self._paneled.reshape(-1, rows, PANEL)[...] = padded.reshape(rows, -1, PANEL).swapaxes(0, 1)
         return self._paneled
+
+    def _as_it_lies(self, plain: Array) -> Array:
+        """The matrix whose panels are kept."""
+        return plain.T if self._turned else plain
 
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""

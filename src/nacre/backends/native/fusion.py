@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from nacre.backends.native._binding import MAP_OPS
 from nacre.errors import Limitation
-from nacre.ir import PANEL, Graph, Value
+from nacre.ir import NARROW, PANEL, Graph, Value, is_narrow
 from nacre.ops import TABLE
 
 MAX_REGISTERS, MAX_SUMS = 32, 8
@@ -130,8 +130,14 @@ def is_product(x: Value) -> bool:
 
 
 def is_turned(product: Value | None) -> bool:
-    """Whether it is the transpose of a product that the kernel makes."""
-    return product is not None and bool(product.attrs["transpose_b"])
+    """Whether it is the transpose of a product that the kernel makes: of one with the transpose of a large matrix, which then need
+    not be turned, and of a narrow gradient, which lies like its weight."""
+    if product is None:
+        return False
+    if product.attrs["transpose_b"]:
+        b = product.operands[1].type
+        return not is_narrow(b) and b.size > product.type.size
+    return product.attrs["transpose_a"] and is_narrow(product.type)
 
 
 def is_total(x: Value) -> bool:
@@ -150,7 +156,7 @@ def slices(product: Value) -> int:
     if product.attrs["transpose_a"] or product.attrs["transpose_b"] or product.shape[1] > PANEL:
         return 1
     inner = product.operands[0].shape[1]
-    return next((n for n in (8, 4, 2) if inner >= 192 * n), 1)
+    return next((n for n in (8, 4, 2) if inner >= NARROW // 2 * n), 1)
 
 
 def _is(x: Value, name: str) -> bool:

@@ -27,7 +27,9 @@ from nacre.backends.native.plan import (
     BFLOAT16,
     CHUNK,
     CONSTANT,
+    FROM_DATA,
     PANELED,
+    PIECE,
     PLAIN,
     SCHEDULE,
     STATE,
@@ -42,7 +44,7 @@ from nacre.backends.native.plan import (
 )
 from nacre.backends.native.rules import MATERIALIZE, RULES, item_bytes, walk
 from nacre.errors import Limitation
-from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, order, panels
+from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
 from nacre.passes.simplify import splat
 
 
@@ -108,7 +110,7 @@ class Lowering:
         return number
 
     def _at_home(self, value: Value) -> str:
-        return PANELED if is_matrix(value.type) else PLAIN
+        return TURNED if is_narrow(value.type) else PANELED if is_matrix(value.type) else PLAIN
 
     def _input(self, value: Input) -> None:
         for place_, names in (
@@ -333,9 +335,8 @@ class Lowering:
         update of a weight."""
         nodes = self._program_nodes(root)
         product = next((n for n in nodes if fusion.is_product(n)), None)
-        shape = root.shape if product is not None else self._shape_in_panels(root, nodes)
-        layout = PLAIN if shape is None else TURNED if fusion.is_turned(product) else PANELED
-        found = [] if layout == TURNED else self._add_companions(root, nodes, product)
+        layout, shape = self._layout(root, nodes, product)
+        found = [] if layout == TURNED and not is_narrow(root.type) else self._add_companions(root, nodes, product)
         totals = [v for v in found if fusion.is_total(v)]
         if shape is None:
             program = RegisterProgram(1, root.type.size, max(root.shape[-1], 1) if root.type.rank else 1)
@@ -366,7 +367,7 @@ class Lowering:
         numbers = [
             self.keep(key_of(n, layout, shape or ()), self.new(padded_bytes(n.type, layout, shape or ()))) for n in kept
         ]
-        by_rows_of_panels = turned and root.shape[0] == self.plan.rows
+        by_rows_of_panels = turned and self.is_batch(product)
         results = [*parts, *numbers]
         self.plan.steps.append(Step(kernel, [*operands, *results], args, label, len(results), turned=by_rows_of_panels))
         for total, part in zip(totals, parts, strict=True):
@@ -426,10 +427,14 @@ class Lowering:
         count = fusion.slices(y)
         if count == 1:
             return program.read(Access(fusion.PRODUCT), "float32", None)
-        factors, sizes, what, _ = self.product(y)
+        (x, w), (rows, columns), how = y.operands, y.shape, BFLOAT16 * (y.attrs["precision"] == "bfloat16")
+        column = None if how else self._column_of(x)
+        factors = [self.buffer(x, PANELED) if column is None else column, self.buffer(w, TURNED)]
+        args = [rows, x.shape[1], columns, how | FROM_DATA * (column is not None), count]
         parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
         self._share_by_columns(factors[0])
-        self.plan.steps.append(Step("matmul_slices", [*factors, *parts], [*sizes, count], what, count))
+        what = f"{rows}x{x.shape[1]}x{columns}{' in bfloat16' * bool(how)}"
+        self.plan.steps.append(Step("matmul_slices", [*factors, *parts], args, what, count))
         total = program.read(DENSE, "float32", parts[0])
         for part in parts[1:]:
             total = program.add("add_float32", [total, program.read(DENSE, "float32", part)])
@@ -451,14 +456,28 @@ class Lowering:
         """
         (a, b), transposed, turned = y.operands, y.attrs["transpose_a"], fusion.is_turned(y)
         (rows, columns), inner = y.shape, a.shape[0 if transposed else 1]
-        what = f"{rows}x{inner}x{columns}{' A^T' * transposed}{' B^T' * turned}"
-        rounded = BFLOAT16 * (y.attrs["precision"] == "bfloat16")
-        what += " in bfloat16" * bool(rounded)
-        if turned:
+        what = f"{rows}x{inner}x{columns}{' A^T' * transposed}{' B^T' * y.attrs['transpose_b']}"
+        how = BFLOAT16 * (y.attrs["precision"] == "bfloat16")
+        what += " in bfloat16" * bool(how)
+        if turned and y.attrs["transpose_b"]:
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED if transposed else TURNED)]
-            return factors, [columns, inner, rows, rounded], what, True
-        how = rounded | TRANSPOSED * transposed
-        return [self.buffer(a, PANELED), self.buffer(b, PANELED)], [rows, inner, columns, how], what, False
+            return factors, [columns, inner, rows, how], what, True
+        if turned:
+            column = None if how else self._column_of(a)
+            factors = [self.buffer(b, PANELED), self.buffer(a, PANELED) if column is None else column]
+            return factors, [columns, inner, rows, how | TRANSPOSED | FROM_DATA * (column is not None)], what, True
+        factors = [self.buffer(a, PANELED), self.buffer(b, TURNED if y.attrs["transpose_b"] else PANELED)]
+        return factors, [rows, inner, columns, how | TRANSPOSED * transposed], what, False
+
+    def is_batch(self, product: Value | None) -> bool:
+        """Whether the rows of a product are those of the batch."""
+        return product is not None and not product.attrs["transpose_a"] and product.shape[0] == self.plan.rows
+
+    def _column_of(self, rows: Value) -> int | None:
+        """The column of the data whose rows these are, if products can read it as it lies."""
+        base = fusion.strip(rows)
+        fits = rows.shape[0] == self.plan.rows and rows.shape[1] % PIECE == 0 and rows.dtype == "float32"
+        return self.columns.get(id(base)) if fits else None
 
     def _program_nodes(self, root: Value) -> list[Value]:
         """``root`` and the nodes inlined into it, operands first."""
@@ -475,11 +494,13 @@ class Lowering:
             nodes.setdefault(id(node), node)
         return list(nodes.values())
 
-    def _shape_in_panels(self, root: Value, nodes: list[Value]) -> tuple[int, ...] | None:
-        """The shape under which a result goes into panels; None if it does not. It does where fewer operands need to be converted
-        then, or as many and a product reads it; and random numbers, which are for activations, do."""
+    def _layout(self, root: Value, nodes: list[Value], product: Value | None) -> tuple[str, tuple[int, ...] | None]:
+        """The layout of a result, and the shape under which it goes into panels, if it does. It does where fewer operands need to
+        be converted then, or as many and a product reads it; and random numbers, which are for activations, do."""
+        if product is not None:
+            return TURNED if fusion.is_turned(product) else PANELED, root.shape
         if root.type.size == 0:
-            return None
+            return PLAIN, None
         readers = [r for r in self._readers(root) if r is not None and r.operation is not None]
         factors = [o for r in readers if r.operation and r.operation.name == "matmul" for o in r.operands]
         wanted = next((o.shape for o in factors if fusion.strip(o) is root), None)
@@ -487,17 +508,16 @@ class Lowering:
         accesses = [(base, how) for base, how in accesses if splat(base) is None]
         random = any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes)
         if root.type.rank != 2 and (wanted is None or random or any(how not in (DENSE, SCALAR) for _, how in accesses)):
-            return None
+            return PLAIN, None
         shape = root.shape if root.type.rank == 2 else wanted
         assert shape is not None
-        plain = paneled = 0
-        for base, how in accesses:
-            if how is not DENSE or id(base) not in self.layouts or base.type.size != root.type.size:
-                continue
-            kinds = {k[1] for k in self.layouts[id(base)] if k[1] == PLAIN or k[2] == shape}
-            plain += PLAIN not in kinds
-            paneled += PANELED not in kinds
-        return shape if paneled < plain or (paneled == plain and (random or wanted == shape)) else None
+        whole = [b for b, how in accesses if how is DENSE and id(b) in self.layouts and b.type.size == root.type.size]
+        kinds = [{k[1] for k in self.layouts[id(b)] if k[1] == PLAIN or k[2] == shape} for b in whole]
+        if kinds and not random and all(TURNED in k and PANELED not in k for k in kinds):
+            return TURNED, shape
+        plain, paneled = (sum(layout not in k for k in kinds) for layout in (PLAIN, PANELED))
+        in_panels = paneled < plain or (paneled == plain and (random or wanted == shape))
+        return (PANELED, shape) if in_panels else (PLAIN, None)
 
     def _instruction(
         self,

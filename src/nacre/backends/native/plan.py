@@ -20,8 +20,9 @@ _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
 ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
+PIECE = 16  # numbers at a time that a product reads of a column of the data; see cpp/kernels/panel.h
 CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
-TRANSPOSED, BFLOAT16 = 1, 2  # how a product is made; see cpp/kernels/panel.h
+TRANSPOSED, BFLOAT16, FROM_DATA = 1, 2, 4  # how a product is made; see cpp/kernels/panel.h
 
 
 @dataclass

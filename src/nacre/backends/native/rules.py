@@ -126,7 +126,7 @@ def _matmul(lowering: Lowering, y: Value) -> None:
         return lowering.map(y)
     operands, args, what, turned = lowering.product(y)
     step = lowering.step("matmul", y, operands, args, what, TURNED if turned else PANELED)
-    step.turned = turned and y.shape[0] == lowering.plan.rows
+    step.turned = turned and lowering.is_batch(y)
 
 
 def _take(lowering: Lowering, y: Value) -> None:
