@@ -58,7 +58,23 @@ struct Touch {
   int32_t buffer;
   bool writes, whole;
   Sharing sharing;
+  int member;  // who alone does the step, if somebody does
 };
+
+std::vector<Touch> touches_of(const Step& step, Sharing sharing, int member) {
+  std::vector<Touch> touches;
+  for (size_t i = 0; i < step.operands.size(); ++i)
+    touches.push_back({step.operands[i], i + step.results >= step.operands.size(), step.whole[i] || !by_rows(sharing),
+                       sharing, member});
+  return touches;
+}
+
+// Roughly, what a step costs: bytes, some of them for being called at all.
+int64_t cost_of(const Plan& plan, const Step& step) {
+  int64_t bytes = 2048;
+  for (int32_t operand : step.operands) bytes += plan.buffers[operand].bytes;
+  return bytes;
+}
 
 bool overlap(const Buffer& a, const Buffer& b) {
   if (a.place != b.place) return false;
@@ -69,7 +85,8 @@ bool overlap(const Buffer& a, const Buffer& b) {
 // Whether one member could come to a step before another has done with an earlier one what it must not see undone.
 bool conflict(const Plan& plan, const Touch& earlier, const Touch& later) {
   if (!earlier.writes && !later.writes) return false;
-  if (earlier.sharing == Sharing::alone && later.sharing == Sharing::alone) return false;
+  if (earlier.sharing == Sharing::alone && later.sharing == Sharing::alone && earlier.member == later.member)
+    return false;
   const bool own_rows = earlier.buffer == later.buffer && !earlier.whole && !later.whole && by_rows(earlier.sharing) &&
                         by_rows(later.sharing);
   return !own_rows && overlap(plan.buffers[earlier.buffer], plan.buffers[later.buffer]);
@@ -77,29 +94,38 @@ bool conflict(const Plan& plan, const Touch& earlier, const Touch& later) {
 
 }  // namespace
 
-Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::move(given)), meet_to_report(false) {
+Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::move(given)), report(0) {
+  const auto steps = static_cast<int64_t>(plan->steps.size());
+  const auto writes_state = [&](const Step& step) {
+    return std::any_of(step.operands.end() - step.results, step.operands.end(),
+                       [&](int32_t result) { return plan->buffers[result].place == Place::state; });
+  };
+  while (report < steps && !writes_state(plan->steps[report])) ++report;
   std::vector<Touch> since;  // the last meeting
+  std::vector<int64_t> load(parts);
   const auto meets = [&](const std::vector<Touch>& touches) {
     for (const Touch& later : touches)
       for (const Touch& earlier : since)
         if (conflict(*plan, earlier, later)) return true;
     return false;
   };
-  for (size_t n = 0; n < plan->steps.size(); ++n) {
+  for (int64_t n = 0; n < steps; ++n) {
     const Step& step = plan->steps[n];
-    if (static_cast<int64_t>(n) == plan->first_update) since.clear();
+    if (n == report) since.clear();
     sharing.push_back(sharing_of(step, plan->rows, parts));
-    std::vector<Touch> touches;
-    for (size_t i = 0; i < step.operands.size(); ++i)
-      touches.push_back({step.operands[i], i + step.results >= step.operands.size(),
-                         step.whole[i] || !by_rows(sharing.back()), sharing.back()});
-    meet.push_back(meets(touches));
+    // What one does alone is done by who need not wait for it, the one with the least to do.
+    int who = 0;
+    meet.push_back(true);
+    for (int m = 0; m < (sharing.back() == Sharing::alone ? parts : 1); ++m)
+      if (!meets(touches_of(step, sharing.back(), m)) && (meet.back() || load[m] < load[who])) {
+        meet.back() = false;
+        who = m;
+      }
     if (meet.back()) since.clear();
-    since.insert(since.end(), touches.begin(), touches.end());
-    if (static_cast<int64_t>(n) + 1 != plan->first_update) continue;
-    std::vector<Touch> report;
-    for (const Emit& emit : plan->emits) report.push_back({emit.buffer, false, true, Sharing::alone});
-    meet_to_report = meets(report);
+    if (meet.back() || n == report) load.assign(parts, 0);
+    member.push_back(who);
+    if (sharing.back() == Sharing::alone) load[who] += cost_of(*plan, step);
+    for (const Touch& touch : touches_of(step, sharing.back(), who)) since.push_back(touch);
   }
 }
 
@@ -275,17 +301,17 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     team.wait();
     return halt.meeting.load() > meeting++;
   };
-  // Hands out the results of a step; returns whether the state may be updated.
-  const auto report = [&](const Bound& bound) {
-    const Plan& plan = *bound.way->plan;
+  const auto hand_out = [&](const Bound& bound) {
     for (size_t e = 0; e < emitted.size(); ++e) {
-      const Emit& emit = plan.emits[e];
+      const Emit& emit = bound.way->plan->emits[e];
       std::memcpy(emitted[e], bound.buffers[emit.buffer], emit.bytes);
       emitted[e] += emit.bytes;
     }
+  };
+  const auto is_finite = [&](const Bound& bound) {
     if (run.watch < 0) return true;
     float watched;
-    std::memcpy(&watched, bound.buffers[plan.emits[run.watch].buffer], sizeof watched);
+    std::memcpy(&watched, bound.buffers[bound.way->plan->emits[run.watch].buffer], sizeof watched);
     return std::isfinite(watched);
   };
   Ahead ahead;
@@ -297,7 +323,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
       const Step& step = way.plan->steps[n];
       if (way.meet[n] && !meet(may_leave && team.part == 0 && impatient())) return false;
       const bool alone = way.sharing[n] == Sharing::alone;
-      if (!alone || team.part == 0)
+      if (!alone || team.part == way.member[n] % team.parts)
         step.kernel({bound.operands.data() + bound.begins[n], step.args.data(), alone ? 0 : team.part,
                      alone ? 1 : team.parts, way.sharing[n], way.plan->rows, &ahead});
       if (!seconds) continue;
@@ -330,13 +356,16 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     for (const auto& [operand, list] : bound.scheduled) *operand = run.schedule[list].data + 4 * number;
     for (Rows& column : bound.columns) column.order = run.order + row;
     ahead = ahead_of(bound, run, row + plan.rows, team);
-    if (!walk(bound, 0, plan.first_update, true, seconds)) return;
+    const int64_t report = bound.way->report;
+    if (!walk(bound, 0, report, true, seconds)) return;
     for (const Column& column : run.columns)
       if (column.doubtful && !all_finite(column, run.order + row, plan.rows, team)) halt.not_finite.store(true);
-    if (bound.way->meet_to_report) team.wait();
-    if (!meet(team.part == 0 && (impatient() || !report(bound)))) return;
-    walk(bound, plan.first_update, steps, false, seconds);
-    if (plan.first_update < steps) team.wait();
+    if (!meet(team.part == 0 && impatient())) return;
+    // What is handed out stays where it is until the step is over: all see the same.
+    if (team.part == 0) hand_out(bound);
+    if (!is_finite(bound)) return;
+    walk(bound, report, steps, false, seconds);
+    team.wait();
     if (sample) {
       for (size_t n = 0; n < sampled.size() && team.part == 0; ++n) {
         const Emit& emit = plan.emits[emitted.size() + n];

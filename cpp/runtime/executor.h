@@ -58,8 +58,9 @@ class Executor {
   struct Way {
     std::shared_ptr<const Plan> plan;
     std::vector<Sharing> sharing;
-    std::vector<bool> meet;  // before which steps the members wait for each other
-    bool meet_to_report;
+    std::vector<int> member;  // who does what is done alone
+    std::vector<bool> meet;   // before which steps the members wait for each other
+    int64_t report;           // the first step that changes the state: before it, results are handed out
 
     Way(std::shared_ptr<const Plan> plan, int parts);
   };

@@ -575,7 +575,7 @@ class Lowering:
 
     def _emitted(self, value: Value, name: str) -> tuple[int, int]:
         number = self.buffer(value)
-        if self.plan.buffers[number].place == SCHEDULE:  # it moves on with each step: what is handed out must stay
+        if self.plan.buffers[number].place in (SCHEDULE, STATE):  # what is handed out must stay until the step is over
             number = self._copy(number, value.type.nbytes, name)
         if self.plan.buffers[number].place == ARENA:
             self.plan.buffers[number] = replace(self.plan.buffers[number], label=name)
