@@ -1,6 +1,6 @@
 """Activations: functions of a value, by name. What Keras calls them, meaning what Keras means.
 
-They work element by element; softmax, log_softmax, sparsemax and glu work along an axis. All but the exponential are right, and have
+They work element by element; softmax, log_softmax, sparsemax and glu along an axis. All but the exponential are right, and have
 finite gradients, for inputs of any size. At a kink, the gradient is one of those beside it, or their mean.
 
 >>> from nacre.layers import Dense
@@ -63,7 +63,7 @@ def relu(x: Value, negative_slope: float = 0.0, max_value: float | None = None, 
     if negative_slope == 0 and threshold == 0:
         y = ops.relu(x)
     else:
-        y = ops.where(x > threshold, x, (x - threshold) * negative_slope if negative_slope else 0.0)
+        y = ops.where(x <= threshold, (x - threshold) * negative_slope if negative_slope else 0.0, x)
     return y if max_value is None else ops.minimum(y, max_value)
 
 

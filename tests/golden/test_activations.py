@@ -12,6 +12,8 @@ import pytest
 
 from nacre import Input, Sequential, activations, layers
 from nacre.autodiff import gradients
+from nacre.backends import native, reference
+from nacre.backends.base import Block, Program, State
 from nacre.backends.reference import evaluate
 from nacre.errors import Limitation, NacreError, ShapeError, UsageError
 from nacre.ir import Graph, TensorType
@@ -90,6 +92,24 @@ def test_a_model_with_an_activation_predicts_what_keras_answers(case: dict[str, 
     near(model.predict(x, verbose=0), case["y"])
 
 
+@pytest.mark.parametrize("name", sorted(set(activations.__all__) - {"get", "threshold"}))
+def test_a_step_of_training_through_an_activation_is_the_same_on_both_lowerings(name: str) -> None:
+    draw = np.random.default_rng(4)
+    x, y = (draw.standard_normal(shape).astype("float32") for shape in ((6, 5), (6, 2)))
+    weights = [
+        draw.standard_normal(shape).astype("float32") for shape in ((5, 4), (4,), (2 if name == "glu" else 4, 2), (2,))
+    ]
+    found = []
+    for backend in BACKENDS:
+        model = Sequential([Input((5,)), layers.Dense(4, activation=name), layers.Dense(2)])
+        model.compile("sgd", "mse", backend=backend)
+        model.set_weights(weights)
+        model.train_on_batch(x, y)
+        found.append(model.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def _made(case: dict[str, Any], backend: str) -> Sequential:
     model = Sequential([Input(np.shape(case["x"])[1:]), getattr(layers, case["class"])(**case["config"])])
     model.compile("sgd", "mse", backend=backend)
@@ -126,6 +146,19 @@ def test_arguments_that_nobody_gave_are_those_of_keras(name: str) -> None:
     found = {k: v["class_name"] if isinstance(v, dict) else v for k, v in config.items()}
     expected = {k: v for k, v in KERAS["defaults"][name].items() if k != "trainable"}
     assert {k: found[k] for k in expected} == expected
+
+
+@pytest.mark.parametrize("lowering", [native, reference], ids=["native", "reference"])
+@pytest.mark.parametrize("case", KERAS["cases"], ids=named)
+def test_nan_comes_out_where_nan_went_in(case: dict[str, Any], lowering: Any) -> None:
+    x = GraphInput("x", TensorType((1, 4)))
+    y = getattr(activations, case["name"])(x, **{k: v for k, v in case["config"].items() if k != "axis"})
+    program = Program({1: Graph([x], {"y": y})}, ("x",), (), (), ("y",))
+    state = State()
+    state.add({"x": x.type})
+    state["x"].write(np.array([[np.nan, 1.0, np.nan, -1.0]], "float32"))
+    found = lowering.compile(program).run(state, Block([]), np.zeros(1, dtype=np.int64), {})["y"]
+    assert np.isnan(found[0, 0])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,6 +1,7 @@
 """Functions that stand behind layers: what `keras.ops` and `keras.activations` share.
 
-Each is right, and has finite gradients, for inputs of any size. At a kink, the gradient is one of those beside it, or their mean.
+Each is right, and has finite gradients, for inputs of any size; NaN stays NaN. At a kink, the gradient is one of those beside it,
+or their mean.
 
 >>> from nacre.ops import constant
 >>> glu(constant([[1.0, 2.0, 0.0, 0.0]]))
@@ -42,7 +43,7 @@ def leaky_relu(x: Value, negative_slope: float = 0.2) -> Value:
 
 def threshold(x: Value, threshold: float, default_value: float) -> Value:
     """x where it is above the threshold, else the default value."""
-    return e.select(x > threshold, x, default_value)
+    return e.select(x <= threshold, default_value, x)
 
 
 def hard_tanh(x: Value) -> Value:
@@ -67,12 +68,12 @@ def sparse_sigmoid(x: Value) -> Value:
 
 def hard_shrink(x: Value, threshold: float = 0.5) -> Value:
     """x where it is farther from 0 than the threshold, else 0."""
-    return e.select(e.abs(x) > threshold, x, 0)
+    return e.select(e.abs(x) <= threshold, 0, x)
 
 
 def soft_shrink(x: Value, threshold: float = 0.5) -> Value:
     """x moved towards 0 by the threshold, and 0 where it would go beyond."""
-    return e.select(x > threshold, x - threshold, e.select(x < -threshold, x + threshold, 0))
+    return e.select(e.abs(x) <= threshold, 0, x - e.sign(x) * threshold)
 
 
 # ------------------------------------------------------------------ smooth ones

@@ -176,6 +176,11 @@ def select(condlist: Sequence[Value], choicelist: Sequence[Any], default: Any = 
     """At each place, the choice whose condition is the first to hold; ``default`` where none does.
 
     Raises `UsageError` if there is not one choice for each condition.
+
+    >>> from nacre.ops import constant
+    >>> x = constant([-1.0, 0.5, 2.0])
+    >>> select([x < 0, x > 1], [0.0, 1.0], default=x)
+    <select: float32[3]>
     """
     if len(condlist) != len(choicelist) or not condlist:
         raise UsageError(

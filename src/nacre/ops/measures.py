@@ -22,7 +22,15 @@ from nacre.ops.rearranging import moveaxis, ravel
 from nacre.ops.reduction import Axis, argmax, axes_of, max, mean, min, sum
 from nacre.ops.shape import axis_of, concatenate, full, iota, reshape, transpose
 
-amax, amin = max, min
+
+def amax(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Largest over axes, as `max`."""
+    return max(x, axis, keepdims)
+
+
+def amin(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Smallest over axes, as `min`."""
+    return min(x, axis, keepdims)
 
 
 def ptp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -123,6 +131,10 @@ def norm(x: Value, ord: int | float | str | None = None, axis: Axis = None, keep
     ``ord`` None or 2 is the Euclidean length, for two axes ``None`` or ``"fro"``; for one axis, 1 is the sum of sizes, ``inf`` the
     largest, ``-inf`` the smallest, 0 how many are not zero, and p the p-th root of the sum of p-th powers. Raises `Limitation` for
     the norms of matrices that need singular values.
+
+    >>> from nacre.ops import constant
+    >>> norm(constant([[3.0, 4.0], [0.0, 0.0]]), axis=-1).shape
+    (2,)
     """
     axes = axes_of(x, axis)
     size = e.abs(floating(x))
@@ -149,6 +161,10 @@ def normalize(x: Value, axis: Axis = -1, order: int | float = 2, epsilon: float 
     """x divided by its length along ``axis``, which counts as no less than ``epsilon`` (1e-7).
 
     Raises `UsageError` if the order is no positive number.
+
+    >>> from nacre.ops import constant
+    >>> normalize(constant([[3.0, 4.0], [0.0, 0.0]]))
+    <divide: float32[2,2]>
     """
     if isinstance(order, bool) or not isinstance(order, int | float) or order <= 0:
         raise UsageError(f"normalize needs a positive order, got {order!r}.")
@@ -159,7 +175,14 @@ def normalize(x: Value, axis: Axis = -1, order: int | float = 2, epsilon: float 
 
 
 def tensordot(x1: Value, x2: Value, axes: int | Sequence[Any] = 2) -> Value:
-    """Sum of products over pairs of axes: the last ``axes`` of x1 with the first of x2, or the two lists of axes given."""
+    """Sum of products over pairs of axes: the last ``axes`` of x1 with the first of x2, or the two lists of axes given.
+
+    Raises `ShapeError` if two of a pair differ in size.
+
+    >>> from nacre.ops import ones
+    >>> tensordot(ones((2, 3, 4)), ones((4, 2, 5)), axes=[[0, 2], [1, 0]]).shape
+    (3, 5)
+    """
     if isinstance(axes, int):
         ones, twos = list(range(x1.rank - axes, x1.rank)), list(range(axes))
     else:
@@ -219,12 +242,18 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> V
 
 def tril(x: Value, k: int = 0) -> Value:
     """x on and below the k-th diagonal of the last two axes, 0 above."""
-    return e.select(_diagonals(*x.shape[-2:]) <= k, x, 0)
+    return e.select(_triangle(x) <= k, x, 0)
 
 
 def triu(x: Value, k: int = 0) -> Value:
     """x on and above the k-th diagonal of the last two axes, 0 below."""
-    return e.select(_diagonals(*x.shape[-2:]) >= k, x, 0)
+    return e.select(_triangle(x) >= k, x, 0)
+
+
+def _triangle(x: Value) -> Value:
+    if x.rank < 2:
+        raise ShapeError("A triangle is cut out of two axes.", {"input": x.shape})
+    return _diagonals(*x.shape[-2:])
 
 
 def _diagonals(rows: int, columns: int | None) -> Value:

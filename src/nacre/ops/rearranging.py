@@ -19,9 +19,10 @@ import numpy as np
 from nacre.errors import Limitation, ShapeError, UsageError
 from nacre.ir import Value
 from nacre.ops import elementwise as e
-from nacre.ops import indexing
-from nacre.ops import shape as rows
+from nacre.ops.indexing import take as take_rows
 from nacre.ops.shape import axis_of, broadcast_to, concatenate, constant, full, iota, reshape, transpose
+from nacre.ops.shape import pad as pad_row
+from nacre.ops.shape import slice as slice_row
 
 Axes = int | Sequence[int] | None
 
@@ -147,6 +148,8 @@ def expand_dims(x: Value, axis: int | Sequence[int]) -> Value:
     axes = [axis] if isinstance(axis, int) else list(axis)
     rank = x.rank + len(axes)
     places = {axis_of(a, rank) for a in axes}
+    if len(places) < len(axes):
+        raise ShapeError(f"expand_dims cannot make two axes at one place, got {axis}.")
     sizes = iter(x.shape)
     return reshape(x, [1 if a in places else next(sizes) for a in range(rank)])
 
@@ -188,6 +191,9 @@ def split(x: Value, indices_or_sections: int | Sequence[int], axis: int = 0) -> 
     """x cut along ``axis`` into so many equal parts, or at these places.
 
     Raises `ShapeError` if the parts would not be equal.
+
+    >>> [part.shape for part in split(zeros((5, 2)), [1, 3])]
+    [(1, 2), (2, 2), (2, 2)]
     """
     axis = axis_of(axis, x.rank)
     n = x.shape[axis]
@@ -213,6 +219,9 @@ def slice(inputs: Value, start_indices: Sequence[int], shape: Sequence[int]) -> 
     """The block of this shape that begins at these indices.
 
     Raises `ShapeError` if it reaches beyond ``inputs``.
+
+    >>> slice(zeros((4, 4)), (1, 2), (3, 2)).shape
+    (3, 2)
     """
     start = tuple(start_indices)
     limit = tuple(a + n for a, n in zip(start, shape, strict=True))
@@ -220,13 +229,13 @@ def slice(inputs: Value, start_indices: Sequence[int], shape: Sequence[int]) -> 
         not 0 <= a <= b <= n for a, b, n in zip(start, limit, inputs.shape, strict=True)
     ):
         raise ShapeError(f"A block of {tuple(shape)} at {start} does not lie inside {inputs.shape}.")
-    return rows.slice(inputs, start=start, limit=limit, stride=(1,) * inputs.rank)
+    return slice_row(inputs, start=start, limit=limit, stride=(1,) * inputs.rank)
 
 
 def _cut(x: Value, axis: int, begin: int, end: int) -> Value:
     start = tuple(begin if a == axis else 0 for a in range(x.rank))
     limit = tuple(builtins.max(begin, end) if a == axis else n for a, n in enumerate(x.shape))
-    return rows.slice(x, start=start, limit=limit, stride=(1,) * x.rank)
+    return slice_row(x, start=start, limit=limit, stride=(1,) * x.rank)
 
 
 # ------------------------------------------------------------------ picking and repeating
@@ -237,13 +246,16 @@ def take(x: Value, indices: Any, axis: int | None = None) -> Value:
 
     ``indices`` are whole numbers in any shape, a value or an array, and count from the end where they are negative. Numbers
     beyond either end mean the element there.
+
+    >>> take(zeros((2, 5)), [0, -1, 3], axis=1).shape
+    (2, 3)
     """
     if axis is None:
         return take(ravel(x), indices, 0)
     axis = axis_of(axis, x.rank)
     n = x.shape[axis]
     at = e.cast(indices, "int32") if isinstance(indices, Value) else constant(indices, "int32")
-    picked = indexing.take(moveaxis(x, axis, 0), e.select(at < 0, at + n, at))
+    picked = take_rows(moveaxis(x, axis, 0), e.select(at < 0, at + n, at))
     new = list(range(at.rank))
     return moveaxis(picked, new, [axis + a for a in new])
 
@@ -311,7 +323,7 @@ def pad(
     value = constant_values or 0.0
     if mode == "constant" and not value:
         low, high = zip(*widths, strict=True) if widths else ((), ())
-        return rows.pad(x, low=low, high=high, interior=(0,) * x.rank)
+        return pad_row(x, low=low, high=high, interior=(0,) * x.rank)
     for axis, (before, after) in enumerate(widths):
         if mode != "constant":
             x = take(x, np.pad(np.arange(x.shape[axis]), (before, after), mode=mode), axis)  # type: ignore[call-overload]
@@ -370,7 +382,7 @@ def getitem(x: Value, key: Any) -> Value:
         start.append(first)
         limit.append(last)
         stride.append(step)
-    return reshape(rows.slice(x, start=tuple(start), limit=tuple(limit), stride=tuple(stride)), shape)
+    return reshape(slice_row(x, start=tuple(start), limit=tuple(limit), stride=tuple(stride)), shape)
 
 
 get_item = getitem
