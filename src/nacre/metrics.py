@@ -63,7 +63,7 @@ class CategoricalAccuracy(Metric):
 
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """1 where the largest output is the target's."""
-        hits = ops.in_top_1(ops.argmax(_aligned(y_true, y_pred)), y_pred)
+        hits = ops.in_top_1(ops.argmax(_aligned(y_true, y_pred), axis=-1), y_pred)
         return ops.cast(hits, dtype=y_pred.dtype)
 
 

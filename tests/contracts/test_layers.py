@@ -21,9 +21,14 @@ MAKERS = {
     "Activation": ({"activation": "tanh"}, (3, 4)),
     "Dense": ({"units": 5, "activation": "sigmoid", "bias_initializer": "ones"}, (3, 4)),
     "Dropout": ({"rate": 0.5}, (3, 40)),
+    "ELU": ({"alpha": 0.7}, (3, 4)),
     "Flatten": ({}, (3, 4, 2)),
     "InputLayer": ({"shape": (4,)}, (3, 4)),
+    "LeakyReLU": ({"negative_slope": 0.1}, (3, 4)),
+    "PReLU": ({"shared_axes": [1], "alpha_initializer": "ones"}, (3, 4, 2)),
+    "ReLU": ({"max_value": 1.5, "negative_slope": 0.1, "threshold": 0.2}, (3, 4)),
     "Rescaling": ({"scale": 0.5, "offset": 1.0}, (3, 4)),
+    "Softmax": ({"axis": 1}, (3, 4, 2)),
 }
 
 
@@ -74,11 +79,14 @@ def test_rows_of_a_batch_do_not_see_one_another(cls):
 NAMES = [n for n in activations.__all__ if n not in ("get", "step")]
 
 
+NEEDED = {"threshold": {"threshold": 0.3, "default_value": 2.0}}  # arguments without a default
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_of_an_activation_match_central_differences(name):
-    x = Input("x", TensorType((3, 5), "float64"))
-    arrays = {"x": np.random.default_rng(2).standard_normal((3, 5)) * 3}
-    check_gradients([x], arrays, getattr(activations, name)(x))
+    x = Input("x", TensorType((3, 6), "float64"))
+    arrays = {"x": np.random.default_rng(2).standard_normal((3, 6)) * 3}
+    check_gradients([x], arrays, getattr(activations, name)(x, **NEEDED.get(name, {})))
 
 
 def test_the_step_has_no_gradient():

@@ -156,7 +156,7 @@ class _Maker:
         condition = self.of("bool")
         a = self.pick([v for v in self.values if _fit(v.shape, condition.shape)])
         b = self.pick([v for v in self.values if v.dtype == a.dtype and _fit(v.shape, condition.shape, a.shape)])
-        self.keep(ops.select(condition, a, b), max(self.bounds[id(a)], self.bounds[id(b)]))
+        self.keep(ops.where(condition, a, b), max(self.bounds[id(a)], self.bounds[id(b)]))
 
     def cast(self):
         x, dtype = self.pick(), self.choice(DTYPES)
@@ -188,11 +188,11 @@ class _Maker:
         x = self.pick([v for v in self.values if v.rank])
         low, high, more = (tuple(self.rng.integers(0, 3, x.rank).tolist()) for _ in range(3))
         if self.rng.random() < 0.5:
-            y = ops.pad(x, low=low, high=high, interior=more)
+            y = ops.TABLE["pad"](x, low=low, high=high, interior=more)
         else:
             start = tuple(min(a, n) for a, n in zip(low, x.shape, strict=True))
             limit = tuple(max(a, n - b) for a, b, n in zip(start, high, x.shape, strict=True))
-            y = ops.slice(x, start=start, limit=limit, stride=tuple(n + 1 for n in more))
+            y = ops.TABLE["slice"](x, start=start, limit=limit, stride=tuple(n + 1 for n in more))
         self.keep(y, self.bounds[id(x)])
 
     def join(self):
@@ -226,7 +226,7 @@ class _Maker:
     def look_up(self):
         indices, x = self.of("int32"), self.pick([v for v in self.values if v.dtype == "float32" and v.type.size])
         if self.rng.random() < 0.5 and x.rank:
-            self.keep(ops.take(x, indices), self.bounds[id(x)])
+            self.keep(ops.TABLE["take"](x, indices), self.bounds[id(x)])
         elif x.shape[: indices.rank] == indices.shape:
             rows = int(self.rng.integers(1, 6))
             self.keep(ops.scatter_add(indices, x, rows=rows), self.bounds[id(x)] * indices.type.size)

@@ -249,32 +249,37 @@ def _cast_vjp(y: Value, dy: Value, x: Value, dtype: str) -> tuple[Value | None]:
         sample(int32(3, 4), dtype="uint8"),
     ],
 )
-def cast(xp: Any, x: Array, *, dtype: Any) -> Array:
+def _cast(xp: Any, x: Array, *, dtype: Any) -> Array:
     """The same numbers in another dtype; a float becomes an integer by dropping its fraction."""
     return x.astype(dtype)
 
 
+def cast(x: Value, dtype: str) -> Value:
+    """The same numbers in another dtype; a float becomes an integer by dropping its fraction."""
+    return _cast(x, dtype=dtype)
+
+
 @primitive("stop_gradient", infer=same_type, prepare=together, samples=_samples())
-def stop_gradient(xp: Any, x: Array) -> Array:
-    """x itself, and no gradient to it."""
-    return x
+def stop_gradient(xp: Any, variable: Array) -> Array:
+    """The value itself, and no gradient to it."""
+    return variable
 
 
 # ------------------------------------------------------------------ two operands
 
 
 @primitive("add", infer=number_type, prepare=together, vjp=lambda y, dy, a, b: (dy, dy), samples=_samples(operands=2))
-def add(xp: Any, a: Array, b: Array) -> Array:
-    """a + b."""
-    return a + b
+def add(xp: Any, x1: Array, x2: Array) -> Array:
+    """x1 + x2."""
+    return x1 + x2
 
 
 @primitive(
     "subtract", infer=number_type, prepare=together, vjp=lambda y, dy, a, b: (dy, -dy), samples=_samples(operands=2)
 )
-def subtract(xp: Any, a: Array, b: Array) -> Array:
-    """a - b."""
-    return a - b
+def subtract(xp: Any, x1: Array, x2: Array) -> Array:
+    """x1 - x2."""
+    return x1 - x2
 
 
 @primitive(
@@ -284,9 +289,9 @@ def subtract(xp: Any, a: Array, b: Array) -> Array:
     vjp=lambda y, dy, a, b: (dy * b, dy * a),
     samples=_samples(operands=2),
 )
-def multiply(xp: Any, a: Array, b: Array) -> Array:
-    """a times b, element by element."""
-    return a * b
+def multiply(xp: Any, x1: Array, x2: Array) -> Array:
+    """x1 times x2, element by element."""
+    return x1 * x2
 
 
 @primitive(
@@ -296,9 +301,9 @@ def multiply(xp: Any, a: Array, b: Array) -> Array:
     vjp=lambda y, dy, a, b: (dy / b, -(dy * y / b)),
     samples=_samples(0.5, 4, operands=2),
 )
-def divide(xp: Any, a: Array, b: Array) -> Array:
-    """a / b; division by zero gives an infinity or NaN."""
-    return a / b
+def divide(xp: Any, x1: Array, x2: Array) -> Array:
+    """x1 / x2; division by zero gives an infinity or NaN."""
+    return x1 / x2
 
 
 def _power_vjp(y: Value, dy: Value, a: Value, b: Value) -> tuple[Value, Value]:
@@ -309,9 +314,9 @@ def _power_vjp(y: Value, dy: Value, a: Value, b: Value) -> tuple[Value, Value]:
 
 
 @primitive("power", infer=float_type, prepare=together, vjp=_power_vjp, samples=_samples(0.2, 3, operands=2))
-def power(xp: Any, a: Array, b: Array) -> Array:
-    """a to the b."""
-    return xp.power(a, b)
+def power(xp: Any, x1: Array, x2: Array) -> Array:
+    """x1 to the x2."""
+    return xp.power(x1, x2)
 
 
 def _share(picked: Value, dy: Value, a: Value, b: Value) -> Value:
@@ -326,9 +331,9 @@ def _share(picked: Value, dy: Value, a: Value, b: Value) -> Value:
     vjp=lambda y, dy, a, b: (_share(a > b, dy, a, b), _share(b > a, dy, a, b)),
     samples=_samples(operands=2),
 )
-def maximum(xp: Any, a: Array, b: Array) -> Array:
+def maximum(xp: Any, x1: Array, x2: Array) -> Array:
     """The larger; NaN if either is. At a tie the gradient is shared."""
-    return xp.maximum(a, b)
+    return xp.maximum(x1, x2)
 
 
 @primitive(
@@ -338,58 +343,58 @@ def maximum(xp: Any, a: Array, b: Array) -> Array:
     vjp=lambda y, dy, a, b: (_share(a < b, dy, a, b), _share(b < a, dy, a, b)),
     samples=_samples(operands=2),
 )
-def minimum(xp: Any, a: Array, b: Array) -> Array:
+def minimum(xp: Any, x1: Array, x2: Array) -> Array:
     """The smaller; NaN if either is. At a tie the gradient is shared."""
-    return xp.minimum(a, b)
+    return xp.minimum(x1, x2)
 
 
 _COMPARED = [*_samples(operands=2), sample(int32(5, 67), int32(5, 67)), sample(uint8(3), uint8(3))]
 
 
 @primitive("equal", infer=truth_type, prepare=together, samples=_COMPARED)
-def equal(xp: Any, a: Array, b: Array) -> Array:
-    """Whether a equals b."""
-    return a == b
+def equal(xp: Any, x1: Array, x2: Array) -> Array:
+    """Whether x1 equals x2."""
+    return x1 == x2
 
 
 @primitive("not_equal", infer=truth_type, prepare=together, samples=_COMPARED)
-def not_equal(xp: Any, a: Array, b: Array) -> Array:
-    """Whether a differs from b."""
-    return a != b
+def not_equal(xp: Any, x1: Array, x2: Array) -> Array:
+    """Whether x1 differs from x2."""
+    return x1 != x2
 
 
 @primitive("less", infer=ordered_type, prepare=together, samples=_COMPARED)
-def less(xp: Any, a: Array, b: Array) -> Array:
-    """Whether a is below b."""
-    return a < b
+def less(xp: Any, x1: Array, x2: Array) -> Array:
+    """Whether x1 is below x2."""
+    return x1 < x2
 
 
 @primitive("less_equal", infer=ordered_type, prepare=together, samples=_COMPARED)
-def less_equal(xp: Any, a: Array, b: Array) -> Array:
-    """Whether a is at most b."""
-    return a <= b
+def less_equal(xp: Any, x1: Array, x2: Array) -> Array:
+    """Whether x1 is at most x2."""
+    return x1 <= x2
 
 
-def greater(a: Any, b: Any) -> Value:
-    """Whether a is above b."""
-    return less(b, a)
+def greater(x1: Any, x2: Any) -> Value:
+    """Whether x1 is above x2."""
+    return less(x2, x1)
 
 
-def greater_equal(a: Any, b: Any) -> Value:
-    """Whether a is at least b."""
-    return less_equal(b, a)
+def greater_equal(x1: Any, x2: Any) -> Value:
+    """Whether x1 is at least x2."""
+    return less_equal(x2, x1)
 
 
 @primitive("logical_and", infer=logical_type, prepare=together, samples=[sample(boolean(3, 4), boolean(3, 4))])
-def logical_and(xp: Any, a: Array, b: Array) -> Array:
+def logical_and(xp: Any, x1: Array, x2: Array) -> Array:
     """Whether both hold."""
-    return xp.logical_and(a, b)
+    return xp.logical_and(x1, x2)
 
 
 @primitive("logical_or", infer=logical_type, prepare=together, samples=[sample(boolean(3, 4), boolean(3, 4))])
-def logical_or(xp: Any, a: Array, b: Array) -> Array:
+def logical_or(xp: Any, x1: Array, x2: Array) -> Array:
     """Whether one holds."""
-    return xp.logical_or(a, b)
+    return xp.logical_or(x1, x2)
 
 
 # ------------------------------------------------------------------ three operands

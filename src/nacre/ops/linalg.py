@@ -78,18 +78,18 @@ def _matmul(xp: Any, a: Array, b: Array, *, transpose_a: Any, transpose_b: Any, 
 
 
 def matmul(
-    a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool = False, precision: str = "full"
+    x1: Value, x2: Value, *, transpose_a: bool = False, transpose_b: bool = False, precision: str = "full"
 ) -> Value:
-    """Matrix product over the last axis of ``a``.   a (..., m), b (m, k) -> (..., k)
+    """Matrix product over the last axis of ``x1``.   x1 (..., m), x2 (m, k) -> (..., k)
 
     With ``precision="bfloat16"`` both are rounded to bfloat16 before they are multiplied, as are the factors of the gradients;
     sums are made in float32. Numbers too small to be normal count as 0 then.
     """
-    inner_a, inner_b = a.shape[-2 if transpose_a else -1 :][:1], b.shape[-1 if transpose_b else 0 :][:1]
-    if b.rank != 2 or a.rank < 2 or inner_a != inner_b:
-        raise ShapeError("These cannot be multiplied as matrices.", {"shapes": f"{a.shape} and {b.shape}"})
-    if a.rank == 2:
-        return _matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision)
-    rows = reshape(a, [-1, a.shape[-1]])
-    y = _matmul(rows, b, transpose_a=False, transpose_b=transpose_b, precision=precision)
-    return reshape(y, [*a.shape[:-1], y.shape[-1]])
+    inner_a, inner_b = x1.shape[-2 if transpose_a else -1 :][:1], x2.shape[-1 if transpose_b else 0 :][:1]
+    if x2.rank != 2 or x1.rank < 2 or inner_a != inner_b:
+        raise ShapeError("These cannot be multiplied as matrices.", {"shapes": f"{x1.shape} and {x2.shape}"})
+    if x1.rank == 2:
+        return _matmul(x1, x2, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision)
+    rows = reshape(x1, [-1, x1.shape[-1]])
+    y = _matmul(rows, x2, transpose_a=False, transpose_b=transpose_b, precision=precision)
+    return reshape(y, [*x1.shape[:-1], y.shape[-1]])

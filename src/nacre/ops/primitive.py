@@ -6,6 +6,7 @@ over any array namespace ``xp``), and samples, from which every contract test is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,7 @@ class Primitive:
     vjp: Callable[..., Gradients] | None
     samples: tuple[Sample, ...]
     prepare: Callable[..., tuple[Value, ...]] | None
+    operand_names: tuple[str, ...]
     __doc__: str | None = None
 
     @property
@@ -97,7 +99,8 @@ class Primitive:
         return self.prepare is not None
 
     def __call__(self, *operands: Any, **attrs: Any) -> Value:
-        """The node; elementwise rows first bring their operands to one shape."""
+        """The node; elementwise rows first bring their operands to one shape. Operands may be given by name."""
+        operands += tuple(attrs.pop(n) for n in self.operand_names[len(operands) :] if n in attrs)
         values = self.prepare(*operands) if self.prepare else operands
         for value in values:
             if not isinstance(value, Value):
@@ -131,7 +134,9 @@ def primitive(
     def enter(body: Callable[..., Any]) -> Primitive:
         if name in TABLE or not samples:
             raise GraphError(f"The row {name!r} is there already or has no samples.")
-        TABLE[name] = Primitive(name, infer, body, vjp, tuple(samples), prepare, body.__doc__)
+        parameters = list(inspect.signature(body).parameters.values())[1:]
+        operands = tuple(p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD)
+        TABLE[name] = Primitive(name, infer, body, vjp, tuple(samples), prepare, operands, body.__doc__)
         return TABLE[name]
 
     return enter

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nacre.ir import TensorType, Value
-from nacre.ops.elementwise import cast, equal
+from nacre.ops.elementwise import cast, equal, maximum, minimum
 from nacre.ops.primitive import Array, Primitive, Sample, expect, float32, primitive, sample
-from nacre.ops.shape import broadcast, reshape
+from nacre.ops.shape import axis_of, broadcast, reshape
 
 Axis = int | Sequence[int] | None
 
@@ -93,36 +93,50 @@ def _argmax(xp: Any, x: Array, *, axis: Any) -> Array:
 # ------------------------------------------------------------------ with Keras's arguments
 
 
-def _axes(x: Value, axis: Axis) -> tuple[int, ...]:
+def axes_of(x: Value, axis: Axis) -> tuple[int, ...]:
+    """The axes that are meant, counted from the front, in order; all for None."""
     if axis is None:
         return tuple(range(x.rank))
-    return tuple(sorted({a % x.rank for a in ([axis] if isinstance(axis, int) else axis)}))
+    return tuple(sorted({axis_of(a, x.rank) for a in ([axis] if isinstance(axis, int) else axis)}))
 
 
-def _reduction(row: Primitive) -> Callable[..., Value]:
-    def reduce(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
-        axes = _axes(x, axis)
-        y = row(x, axes=axes)
-        return reshape(y, [1 if a in axes else n for a, n in enumerate(x.shape)]) if keepdims else y
-
-    reduce.__doc__ = f"{row.__doc__} All axes when none is given."
-    return reduce
+def _reduced(row: Primitive, x: Value, axis: Axis, keepdims: bool) -> Value:
+    axes = axes_of(x, axis)
+    y = row(x, axes=axes)
+    return reshape(y, [1 if a in axes else n for a, n in enumerate(x.shape)]) if keepdims else y
 
 
-sum = _reduction(reduce_sum)
-max = _reduction(reduce_max)
-min = _reduction(reduce_min)
+def sum(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Sum over axes, all when none is given; of nothing, 0. Truth values and bytes are summed as int32."""
+    return _reduced(reduce_sum, cast(x, "int32") if x.dtype in ("bool", "uint8") else x, axis, keepdims)
+
+
+def max(x: Value, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
+    """Largest over axes, all when none is given, and at least ``initial``; NaN if one is."""
+    y = _reduced(reduce_max, x, axis, keepdims)
+    return y if initial is None else maximum(y, initial)
+
+
+def min(x: Value, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
+    """Smallest over axes, all when none is given, and at most ``initial``; NaN if one is."""
+    y = _reduced(reduce_min, x, axis, keepdims)
+    return y if initial is None else minimum(y, initial)
 
 
 def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Arithmetic mean over axes; all when none is given."""
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     count = 1
     for a in axes:
         count *= x.shape[a]
     return sum(x, axis, keepdims) * (1 / count) if count else sum(x, axis, keepdims) / 0.0
 
 
-def argmax(x: Value, axis: int = -1) -> Value:
-    """Index of the largest along ``axis``, the first of equals."""
-    return _argmax(x, axis=axis % x.rank)
+def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
+    """Index of the largest along ``axis``, or among all elements in row-major order; the first of equals."""
+    if axis is None:
+        y = _argmax(reshape(x, [-1]), axis=0)
+        return reshape(y, [1] * x.rank) if keepdims else y
+    axis = axis_of(axis, x.rank)
+    y = _argmax(x, axis=axis)
+    return reshape(y, [*x.shape[:axis], 1, *x.shape[axis + 1 :]]) if keepdims else y

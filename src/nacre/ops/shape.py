@@ -53,9 +53,10 @@ def constant(x: Any, dtype: str | None = None) -> Value:
     return _constant(value=value, shape=array.shape, dtype=dtype)
 
 
-def full(shape: Shape, value: float, dtype: str = "float32") -> Value:
-    """One number in all places of ``shape``."""
-    return _constant(value=np.asarray(value).astype(dtype).item(), shape=tuple(shape), dtype=dtype)
+def full(shape: int | Sequence[int], fill_value: float, dtype: str | None = None) -> Value:
+    """One number in all places of ``shape``; float32 unless another dtype is named."""
+    shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), dtype or "float32"
+    return _constant(value=np.asarray(fill_value).astype(dtype).item(), shape=shape, dtype=dtype)
 
 
 @primitive(
@@ -108,6 +109,17 @@ def reshape(x: Value, newshape: Sequence[int]) -> Value:
     return x if shape == x.shape else _reshape(x, shape=shape)
 
 
+def axis_of(axis: int, rank: int) -> int:
+    """``axis``, counted from the front. Raises `ShapeError` if there is no such axis.
+
+    >>> axis_of(-1, 3)
+    2
+    """
+    if not -rank <= axis < rank:
+        raise ShapeError(f"There is no axis {axis} in a shape of {rank} axes.")
+    return axis % rank
+
+
 def _transpose_type(x: TensorType, *, axes: Shape) -> TensorType:
     expect(sorted(axes) == list(range(x.rank)), "transpose", "each axis once", x)
     return TensorType(tuple(x.shape[a] for a in axes), x.dtype)
@@ -134,7 +146,7 @@ def _transpose(xp: Any, x: Array, *, axes: Any) -> Array:
 
 def transpose(x: Value, axes: Sequence[int] | None = None) -> Value:
     """Axes in another order; reversed when none is given."""
-    order = tuple(range(x.rank))[::-1] if axes is None else tuple(int(a) % x.rank for a in axes)
+    order = tuple(range(x.rank))[::-1] if axes is None else tuple(axis_of(int(a), x.rank) for a in axes)
     return _transpose(x, axes=order)
 
 
@@ -286,4 +298,4 @@ def _concatenate(xp: Any, *xs: Array, axis: Array) -> Array:
 
 def concatenate(xs: Sequence[Value], axis: int = 0) -> Value:
     """Values one after the other along ``axis``."""
-    return _concatenate(*xs, axis=axis % xs[0].rank)
+    return _concatenate(*xs, axis=axis_of(axis, xs[0].rank))

@@ -27,7 +27,7 @@ class LayerStatistics(Callback):
 
     * ``activation``: root mean square of its outputs;
     * ``dead``: share of its units that gave the same number for all rows, as a relu does that is never above 0;
-    * ``saturated``: share of its outputs within a hundredth of the bounds of a sigmoid, tanh or softmax.
+    * ``saturated``: share of its outputs within a hundredth of the bounds, for activations that have some: sigmoid, tanh, softmax.
 
     Only full batches are looked at. The training is the same to the last bit as without.
 
