@@ -55,6 +55,13 @@ def test_relu_has_gradient_zero_at_zero_and_a_tie_is_shared():
     assert _gradient(lambda x: ops.max(x), [1.0, 3.0, 3.0]) == [[0.0, 0.5, 0.5]]
 
 
+def test_a_crossentropy_of_logits_has_the_slope_of_its_sigmoid_at_zero_too():
+    logits, targets = np.array([0.0, 0.0, 2.0, -800.0, 800.0]), np.array([0.0, 1.0, 0.25, 1.0, 1.0])
+    (found,) = _gradient(lambda x: ops.sum(ops.binary_crossentropy(ops.constant(targets, "float64"), x, True)), logits)
+    with np.errstate(over="ignore"):
+        assert found == pytest.approx(1 / (1 + np.exp(-logits)) - targets)
+
+
 def test_powers_at_zero_have_the_gradients_of_calculus():
     assert _gradient(lambda x: ops.power(x, 0), 0.0) == [0.0]
     assert _gradient(lambda x: x**3, 0.0) == [0.0]

@@ -82,7 +82,8 @@ def binary_crossentropy(target: Value, output: Value, from_logits: bool = False)
     """-(t log o + (1 - t) log(1 - o)), element by element; the output of a sigmoid is scored from its logits."""
     logits = output if from_logits else (origin(output, "sigmoid") or (None,))[0]
     if logits is not None:
-        return e.relu(logits) - logits * target + e.log1p(e.exp(-e.abs(logits)))
+        # At 0, the maximum shares its gradient and the absolute value has none: together 1/2, as it must be.
+        return e.maximum(logits, 0) - logits * target + e.log1p(e.exp(-e.abs(logits)))
     output = clip(output, EPSILON, 1 - EPSILON)
     return -(target * e.log(output) + (1 - target) * e.log(1 - output))
 
