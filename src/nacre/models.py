@@ -122,8 +122,7 @@ class Model(Configured):
         """Copies of all weights, in order: kernel, bias, kernel, bias, ... While another thread is in `fit`, this waits until its
         epoch is over."""
         self._need_built()
-        with self._turns():
-            return [w.numpy() for w in self.weights]
+        return self._turns().use(lambda: [w.numpy() for w in self.weights])
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights; number and shapes must agree, else `ShapeError` and nothing changes."""
@@ -136,12 +135,15 @@ class Model(Configured):
         for weight, array in zip(self.weights, arrays, strict=True):
             if weight.shape != array.shape:
                 raise ShapeError(f"{weight.name!r} has shape {weight.shape}, got {array.shape}.")
-        with self._turns():
+
+        def assign() -> None:
             for weight, array in zip(self.weights, arrays, strict=True):
                 weight.assign(array)
 
+        self._turns().use(assign)
+
     def _turns(self) -> Turns:
-        """To be held by who reads or writes several weights: another thread may be training."""
+        """For who reads or writes several weights: another thread may be training."""
         return Turns(w.memory for w in self.weights)
 
     # -------------------------------------------------------------- compile
@@ -471,9 +473,12 @@ class Model(Configured):
 
         The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
         """
-        with self._turns():
+
+        def write() -> None:
             described, tensors = self._description()
             safetensors.write(path, tensors, {"nacre": json.dumps(described)})
+
+        self._turns().use(write)
 
     def _description(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
@@ -540,9 +545,12 @@ class Model(Configured):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Models are copied and pickled by their description, as `save` writes it."""
-        with self._turns():
+
+        def describe() -> tuple[dict[str, Any], dict[str, Array]]:
             described, tensors = self._description()
-            return _restore, (described, {name: array.copy() for name, array in tensors.items()})
+            return described, {name: array.copy() for name, array in tensors.items()}
+
+        return _restore, self._turns().use(describe)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"

@@ -52,12 +52,7 @@ class ReferenceExecutable:
             raise NotFinite
         order = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(program, len(order))
-        with state.turns:
-            state.turns.run(True)
-            try:
-                return self._run(state, block, order, schedule, feed)
-            finally:
-                state.turns.run(False)
+        return state.turns.run(lambda: self._run(state, block, order, schedule, feed))
 
     def _run(
         self,

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -16,6 +16,7 @@ from nacre.errors import UsageError
 from nacre.ir.types import TensorType
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
 NARROW = 384  # rows from which on a matrix with a single panel is narrow
@@ -150,7 +151,7 @@ class Memory:
 
 
 class Turns:
-    """The right to use some memories, which one thread at a time has: ``with turns: ...``. Others wait.
+    """The right to use some memories, which one thread at a time has. Others wait.
 
     Models that share a layer share its memory, hence its turn; turns are always taken in the same order. A thread may take again
     what it has, but not in the middle of a run, where a signal handler may ask: `UsageError`, since it would wait for itself.
@@ -165,20 +166,30 @@ class Turns:
                 memory.turn = memory.turn or new
             self._turns = sorted(turns or {new}, key=lambda turn: turn.number)
 
-    def __enter__(self) -> None:
-        for turn in self._turns:
-            turn.lock.acquire()
-        if any(turn.running for turn in self._turns):
-            self.__exit__()
-            raise UsageError(
-                "This model is running already, in this very thread.", hint="wait until fit or predict is over"
-            )
+    def use(self, body: Callable[[], T]) -> T:
+        """What ``body`` gives, called while no other thread uses the memories."""
+        return self._holding(0, body)
 
-    def __exit__(self, *_: object) -> None:
-        for turn in self._turns:
-            turn.lock.release()
+    def run(self, body: Callable[[], T]) -> T:
+        """The same for what nobody may look into, not even a signal handler of this thread."""
+        return self._holding(0, lambda: self._running(body))
 
-    def run(self, begins: bool) -> None:
-        """Note that a run begins, or is over, that nobody may look into."""
-        for turn in self._turns:
-            turn.running = begins
+    def _holding(self, first: int, body: Callable[[], T]) -> T:
+        if first == len(self._turns):
+            return body()
+        turn = self._turns[first]
+        with turn.lock:  # itself, not a `with` over this object: a signal may come between the lines of an `__enter__`
+            if turn.running:
+                raise UsageError(
+                    "This model is running already, in this very thread.", hint="wait until fit or predict is over"
+                )
+            return self._holding(first + 1, body)
+
+    def _running(self, body: Callable[[], T]) -> T:
+        try:
+            for turn in self._turns:
+                turn.running = True
+            return body()
+        finally:
+            for turn in self._turns:
+                turn.running = False

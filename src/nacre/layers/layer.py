@@ -57,13 +57,11 @@ class Parameter(Input):
         given = numbers(repr(self.name), array)
         if given.shape != self.shape:
             raise ShapeError(f"{self.name!r} has shape {self.shape}, got {given.shape}.")
-        with Turns([self.memory]):
-            self.memory.write(given)
+        Turns([self.memory]).use(lambda: self.memory.write(given))
 
     def numpy(self) -> Array:
         """A copy of the weight as it is now."""
-        with Turns([self.memory]):
-            return self.memory.read().copy()
+        return Turns([self.memory]).use(lambda: self.memory.read().copy())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The weight as NumPy sees it."""

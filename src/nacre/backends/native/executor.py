@@ -66,33 +66,43 @@ class NativeExecutable:
                 emits[name] = np.empty(shape, dtype)
         if not rows:
             return emits
-        with state.turns:
-            bound = self._bound
-            if bound is None or bound.state is not state:
-                bound = self._bound = _Bound(state, self.program.state, self._written)
-            if bound.writes != Memory.writes:
-                bound.refresh()
-            state.turns.run(True)
-            try:
-                all_finite = self._executor.run(
-                    bound.arrays,
-                    block,
-                    order,
-                    [schedule[name] for name in names] if names else [],
-                    [*emits.values()],
-                    None if feed is None else feed.done,
-                    self._watch,
-                    finite,
-                    self.seconds,
-                    *(() if feed is None or not feed.due else ([*feed.samples.values()], feed.due[0], feed.due.step)),
-                )
-            finally:
-                state.turns.run(False)
-                for memory in bound.written:
-                    memory.paneled_was_written()
-        if not all_finite:
+        numbers = [schedule[name] for name in names] if names else []
+        if not state.turns.run(lambda: self._run(state, block, order, numbers, emits, feed, finite)):
             raise NotFinite
         return emits if feed is None else feed.finished()
+
+    def _run(
+        self,
+        state: State,
+        block: Block,
+        order: npt.NDArray[np.int64] | None,
+        schedule: list[Array],
+        emits: dict[str, Array],
+        feed: Feed | None,
+        finite: bool,
+    ) -> bool:
+        bound = self._bound
+        if bound is None or bound.state is not state:
+            bound = self._bound = _Bound(state, self.program.state, self._written)
+        if bound.writes != Memory.writes:
+            bound.refresh()
+        try:
+            all_finite: bool = self._executor.run(
+                bound.arrays,
+                block,
+                order,
+                schedule,
+                [*emits.values()],
+                None if feed is None else feed.done,
+                self._watch,
+                finite,
+                self.seconds,
+                *(() if feed is None or not feed.due else ([*feed.samples.values()], feed.due[0], feed.due.step)),
+            )
+        finally:
+            for memory in bound.written:
+                memory.paneled_was_written()
+        return all_finite
 
 
 class _Bound:
