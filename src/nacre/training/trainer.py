@@ -52,7 +52,10 @@ class Trainer:
         self.executable = lru_cache(_KEPT)(self._executable)
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
-            state.add({name: t for name, t in slot_types(goal.optimizer, network.weights).items() if name not in state})
+            begins = goal.optimizer.state()
+            for name, type_ in slot_types(goal.optimizer, network.weights).items():
+                if name not in state:
+                    state.add({name: type_}, begins[name.rpartition("/")[2]])
 
     # -------------------------------------------------------------- programs
 
@@ -174,10 +177,8 @@ class Trainer:
             while time.perf_counter() - begin < seconds:
                 feed = Feed(executable.program, len(rows))
                 schedule = self._schedule(kind, len(feed.batches))
-                if schedule:
-                    schedule["learning_rate"][:] = (
-                        0  # the same work, however long, and no loss that grows until a run ends
-                    )
+                for name in self.goal.optimizer.numbers(0) if self.goal and schedule else ():
+                    schedule[name][:] = 0  # the same work, however long, and no loss that grows until a run ends
                 executable.run(self.state, block, rows, schedule, feed)
                 count += len(feed.batches)
             return steps, (executable.seconds / count).tolist()
@@ -195,7 +196,7 @@ class Trainer:
         assert self.goal is not None
         optimizer = self.goal.optimizer
         return {
-            "learning_rate": optimizer.rates(steps),
+            **optimizer.numbers(steps),
             "seed": np.full(steps, self.seed, dtype=np.uint32),
             "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
         }
