@@ -143,8 +143,8 @@ class PolynomialDecay(LearningRateSchedule):
     Then it stays there; with ``cycle`` it jumps up instead, to where it would be if it had gone down from step 0 on over twice,
     three times, ... as many steps.
 
-    >>> PolynomialDecay(0.1, decay_steps=10, end_learning_rate=0.0)(5)
-    0.05
+    >>> PolynomialDecay(0.1, decay_steps=10, end_learning_rate=0.0)(np.array([0, 5, 10, 11]))
+    array([0.1 , 0.05, 0.  , 0.  ])
     """
 
     def __init__(
