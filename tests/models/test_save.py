@@ -240,6 +240,11 @@ HOSTILE: dict[str, Callable[[Any], Any]] = {
         for r in ("x", None, -1, float("inf"), float("nan"), [0.1])
     },
     "momentum above one": put(*RULE, "momentum", value=2),
+    "a schedule that is none": put(*RULE, "learning_rate", value={"class_name": "SGD", "config": {}}),
+    "a schedule of no steps": put(
+        *RULE, "learning_rate", value={"class_name": "OneCycle", "config": {"total_steps": 0}}
+    ),
+    "weights that do not decay, by number": put(*RULE, "not_decayed", value=[[], [3]]),
     "an unknown loss": put("training", "loss", "class_name", value="Exec"),
     "a loss that is a list": put("training", "loss", value=[]),
     "no loss": put("training", "loss", value=None),

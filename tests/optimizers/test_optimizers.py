@@ -183,7 +183,8 @@ WRONG: dict[str, Wrong] = {
     "learning_rate_power": (lambda: Ftrl(learning_rate_power=0.5), ("learning_rate_power", "0.5")),
     "an argument misspelled": (lambda: Adam(learning_rat=0.1), ("'learning_rat'", "did you mean 'learning_rate'")),
     "a callable": (lambda: SGD(lambda: 0.1), ("LearningRateSchedule", "__call__")),
-    "names that are no list": (lambda: SGD().exclude_from_weight_decay(var_names="bias"), ("['bias']",)),
+    "a weight that is no list": (lambda: SGD().exclude_from_weight_decay("dense/bias"), ("var_list", "'dense/bias'")),
+    "names that are no list": (lambda: SGD().exclude_from_weight_decay(var_names="bias"), ("'bias'", '["bias"]')),
 }
 
 

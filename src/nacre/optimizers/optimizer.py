@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypedDict
 
@@ -108,7 +107,7 @@ class Optimizer(Configured):
         )
         self.name = name or kind.lower()
         self.iterations = 0
-        self._not_decayed: list[str] = []  # patterns of names
+        self._not_decayed: tuple[list[str], list[str]] = ([], [])  # names, and parts of names
 
     # -------------------------------------------------------------- what a rule says
 
@@ -209,35 +208,38 @@ class Optimizer(Configured):
     # -------------------------------------------------------------- which weights decay
 
     def exclude_from_weight_decay(
-        self, var_list: Sequence[Input] | None = None, var_names: Sequence[str] | None = None
+        self, var_list: Sequence[Input | str] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Let some weights not decay: those of ``var_list``, and those in whose names one of ``var_names`` is found (a
-        regular expression; "bias" finds "dense/bias"). To be called before the first step; forgets what it was told before.
+        """Let some weights not decay: those of ``var_list``, weights or their names, and those in whose names one of
+        ``var_names`` occurs, as "bias" does in "dense/bias". To be called before the first step; forgets what was said before.
 
         >>> optimizer = Optimizer(0.1, weight_decay=0.01)
         >>> optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
         """
         if self.iterations:
             raise UsageError("Which weights decay is settled by now.", {"steps taken": self.iterations})
-        if isinstance(var_names, str):
-            raise UsageError(f"var_names is a list of names, got {var_names!r}.", hint=f"[{var_names!r}]")
-        self._not_decayed = [*(var_names or []), *(f"^{re.escape(w.name)}$" for w in var_list or [])]
+        for what, given in (("var_list", var_list or []), ("var_names", var_names or [])):
+            if not isinstance(given, list | tuple) or not all(isinstance(w, str | Input) for w in given):
+                raise UsageError(f"{what} is a list of names, got {given!r}.", hint='for example ["bias"]')
+        named = [w.name if isinstance(w, Input) else w for w in var_list or []]
+        self._not_decayed = named, list(var_names or [])
 
     def _decays(self, weight: Input) -> bool:
-        return not any(re.search(pattern, weight.name) for pattern in self._not_decayed)
+        names, parts = self._not_decayed
+        return weight.name not in names and not any(part in weight.name for part in parts)
 
     # -------------------------------------------------------------- description
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, and the weights that do not decay."""
         config = super().get_config() | {"learning_rate": serialize(self._learning_rate)}
-        return config | ({"not_decayed": list(self._not_decayed)} if self._not_decayed else {})
+        return config | ({"not_decayed": list(self._not_decayed)} if any(self._not_decayed) else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The optimizer that `get_config` described."""
         optimizer = cls(**{name: value for name, value in config.items() if name != "not_decayed"})
-        optimizer.exclude_from_weight_decay(var_names=config.get("not_decayed"))
+        optimizer.exclude_from_weight_decay(*config.get("not_decayed", ()))
         return optimizer
 
 

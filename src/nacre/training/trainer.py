@@ -125,8 +125,8 @@ class Trainer:
             return
         with self.state.turns:
             for w in self.network.weights:
-                if w.trainable:
-                    self.state[w.name].write(self.state[f"{w.name}/{AVERAGE}"].read())
+                if w.trainable and (average := f"{w.name}/{AVERAGE}") in self.state:
+                    self.state[w.name].write(self.state[average].read())
 
     def epoch(
         self,
