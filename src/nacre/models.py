@@ -181,7 +181,7 @@ class Model(Configured):
 
     @property
     def optimizer(self) -> optimizers.Optimizer:
-        """The optimizer; its learning rate may be set between epochs."""
+        """The optimizer; its learning rate may be set between epochs, if it is no schedule."""
         optimizer: optimizers.Optimizer = self._compiled["optimizer"]
         return optimizer
 
@@ -522,7 +522,9 @@ class Model(Configured):
         expected = {w.name: w.type for w in self.weights} | {f"optimizer/{name}": t for name, t in slots.items()}
         _check_tensors(tensors, expected)
         seed, iterations = _natural(described["seed"], 2**32), _natural(training["iterations"], 2**53)
-        self.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
+        rate = training["optimizer"]["config"]["learning_rate"]
+        if not isinstance(rate, Mapping):  # a schedule is a setting, and does not change on the way
+            self.optimizer.learning_rate = rate
         self.optimizer.iterations = iterations
         self._seed = self._trainer.seed = seed
         for name, array in tensors.items():
@@ -532,6 +534,8 @@ class Model(Configured):
         """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
         try:
             again = type(self).from_config(self.get_config())
+            if self._settings is not None:
+                optimizers.get(serialize(self.optimizer))
         except UnknownName as error:
             raise UsageError(
                 "The model cannot be saved: it has a part that only this program knows.",

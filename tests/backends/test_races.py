@@ -10,6 +10,7 @@ import signal
 
 import numpy as np
 import pytest
+from update_rules import RULES
 
 import nacre
 from nacre.backends.native import plan as planning
@@ -54,7 +55,7 @@ NETWORKS = {
 }
 
 
-def _trained(name, rows, threads, monkeypatch):
+def _trained(name, rows, threads, monkeypatch, rule=None):
     """Everything that comes of two full batches and a shorter one, in training, in evaluation and in prediction."""
     monkeypatch.setenv("NACRE_THREADS", str(threads))
     nacre.utils.set_random_seed(1)
@@ -64,7 +65,7 @@ def _trained(name, rows, threads, monkeypatch):
     x = rng.integers(0, 256, (count, *model.input_shape[1:]), dtype=np.uint8)
     wanted = rng.random((count, *model.output_shape[1:]), dtype="f4")
     y = wanted if loss == "mse" else rng.integers(0, max(model.output_shape[-1], 2), count)
-    model.compile(optimizer(), loss, [] if loss == "mse" else ["accuracy"])
+    model.compile((rule or optimizer)(), loss, [] if loss == "mse" else ["accuracy"])
     history = model.fit(x, y, batch_size=rows, verbose=0).history
     found = [repr(history), repr(model.evaluate(x, y, batch_size=rows, verbose=0))]
     return found, model.predict(x, batch_size=rows, verbose=0).tobytes(), [w.tobytes() for w in model.get_weights()]
@@ -88,6 +89,12 @@ def test_one_thread_and_many_come_to_the_same_bits(name, rows, threads, all_step
     if all_steps:
         _share_all(monkeypatch)
     assert _trained(name, rows, threads, monkeypatch) == _trained(name, rows, 1, monkeypatch)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_any_optimizer_comes_to_the_same_bits_with_one_thread_and_two(rule, monkeypatch):
+    _share_all(monkeypatch)
+    assert _trained("deep", 64, 2, monkeypatch, RULES[rule]) == _trained("deep", 64, 1, monkeypatch, RULES[rule])
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from update_rules import RULES
 
 import nacre
 from nacre.backends.native._binding import ISAS
@@ -38,20 +39,12 @@ def _data():
     return rng.integers(0, 256, (103, 5, 4), dtype=np.uint8), rng.integers(0, 4, 103)
 
 
-OPTIMIZERS = {
-    "sgd": lambda: nacre.optimizers.SGD(0.1),
-    "momentum": lambda: nacre.optimizers.SGD(0.1, momentum=0.9),
-    "nesterov": lambda: nacre.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    "rmsprop": lambda: nacre.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
-}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", RULES)
 def test_a_training_on_native_is_that_of_the_oracle(name):
     x, y = _data()
     histories, weights = [], []
     for backend in ("native", "reference"):
-        model = _network(OPTIMIZERS[name](), backend)
+        model = _network(RULES[name](), backend)
         histories.append(model.fit(x, y, epochs=3, batch_size=25, verbose=0).history)
         weights.append(model.get_weights())
     for key in histories[0]:
@@ -98,7 +91,7 @@ def test_one_step_on_native_moves_the_weights_as_the_oracle_does():
 
 
 PROGRAM = """
-import sys; sys.path.insert(0, {folder!r})
+import sys; sys.path[:0] = [{folder!r}, {folder!r} + "/../contracts"]
 import hashlib, nacre, test_lowerings as t
 x, y = t._data(); model = t._network(nacre.optimizers.SGD(0.1, momentum=0.9)); model.fit(x, y, epochs=3, batch_size=25, verbose=0)
 print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest())

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from update_rules import RULES
 
 from nacre import Input, Sequential, layers
 from nacre.callbacks import BackupAndRestore, Callback
@@ -25,18 +26,13 @@ from nacre.cli import main
 from nacre.errors import DataError, ModelFileError, UsageError
 from nacre.interop import safetensors
 from nacre.models import load_model
-from nacre.optimizers import SGD, Optimizer, RMSprop
+from nacre.optimizers import SGD, schedules
 from nacre.training import checkpoint
 from nacre.training.checkpoint import PacedCheckpoints
 from nacre.training.position import Tally
 from nacre.utils import set_random_seed
 
 Array = npt.NDArray[Any]
-
-RULES: dict[str, Callable[[], Optimizer]] = {
-    "momentum": lambda: SGD(0.1, momentum=0.9),
-    "rmsprop": lambda: RMSprop(0.01, momentum=0.5, centered=True),
-}
 
 
 def data() -> tuple[Array, Array]:
@@ -92,8 +88,17 @@ def steps(folder: Path) -> list[int]:
 # ------------------------------------------------------------------ the same bits
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("save_freq", "shuffle"), [(1, True), (4, True), (5, True), ("epoch", True), (3, False)])
+@pytest.mark.parametrize(
+    ("rule", "save_freq", "shuffle"),
+    [
+        *((rule, 4, True) for rule in RULES),
+        *(
+            (rule, *how)
+            for rule in ("momentum", "everything")
+            for how in [(1, True), (5, True), ("epoch", True), (3, False)]
+        ),
+    ],
+)
 def test_a_training_that_breaks_off_at_any_step_goes_on_to_the_same_bits(
     tmp_path: Path, rule: str, save_freq: Any, shuffle: bool
 ) -> None:
@@ -183,6 +188,34 @@ def test_sums_do_not_depend_on_the_pieces() -> None:
         parts.add(Pieces(losses[first : first + 7]), len(losses[first : first + 7]))  # type: ignore[arg-type]
     assert parts.loss == whole.loss
     assert (parts.steps, parts.rows) == (1000, 3000)
+
+
+class Fading(schedules.LearningRateSchedule):
+    """Known to this program only."""
+
+    def __init__(self, first: float) -> None:
+        self.first = first
+
+    def __call__(self, step: Any) -> Any:
+        return self.first / (1 + step)
+
+
+def test_a_training_on_a_schedule_of_ones_own_goes_on(tmp_path: Path) -> None:
+    def faded(first: float) -> Sequential:
+        model = make()
+        model.compile(SGD(Fading(first)), "sparse_categorical_crossentropy", ["accuracy"])
+        return model
+
+    straight, resumed = faded(0.1), faded(0.1)
+    fit(straight)
+    with pytest.raises(CrashError):
+        fit(faded(0.1), BackupAndRestore(tmp_path, 4), CrashAt(15))
+    with pytest.raises(UsageError, match=r"0\.1 in the checkpoint, 0\.2 here"):
+        fit(faded(0.2), BackupAndRestore(tmp_path, 4))
+    with pytest.raises(UsageError, match="another training"):
+        fit(make(), BackupAndRestore(tmp_path, 4))
+    fit(resumed, BackupAndRestore(tmp_path, 4))
+    assert digest(resumed) == digest(straight)
 
 
 def test_a_learning_rate_that_changed_on_the_way_is_kept(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from update_rules import RULES
 
 from nacre import Input, Sequential, callbacks, layers, optimizers, utils
 from nacre.errors import UsageError
@@ -23,18 +24,11 @@ def data(rng):
     return rng.standard_normal((150, 40)).astype("float32"), rng.integers(0, 4, 150)
 
 
-OPTIMIZERS = {
-    "sgd": lambda: optimizers.SGD(0.1),
-    "nesterov": lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    "rmsprop": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
-}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", RULES)
 def test_a_training_that_is_watched_is_the_same_to_the_last_bit(name, data):
     found = []
     for more in ([], [callbacks.LayerStatistics(3)]):
-        model = _network(OPTIMIZERS[name]())
+        model = _network(RULES[name]())
         history = model.fit(*data, batch_size=32, epochs=4, verbose=0, callbacks=more).history
         found.append((model.get_weights(), history))
     assert found[0][1] == found[1][1]

@@ -27,7 +27,7 @@ def test_the_public_names_are_these():
     with pytest.raises(AttributeError, match="no 'layer'"):
         nacre.layer  # noqa: B018 - asking is the test
     assert set(layers.__all__) == {"Input", "Layer", "Parameter", *(c.__name__ for c in layers.LAYERS)}
-    assert set(optimizers.__all__) == {"Optimizer", "get", *(c.__name__ for c in optimizers.OPTIMIZERS)}
+    assert set(optimizers.__all__) == {"Optimizer", "get", "schedules", *(c.__name__ for c in optimizers.OPTIMIZERS)}
     assert set(nacre.utils.__all__) == {"set_random_seed", "to_categorical"}
     assert set(nacre.callbacks.__all__) == {"BackupAndRestore", "Callback", "History", "LayerStatistics"}
     assert set(nacre.datasets.__all__) == {"digits", "mnist"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,9 +22,9 @@ class State(dict[str, Memory]):
         super().__init__(memory or {})
         self.turns = Turns(self.values())
 
-    def add(self, types: Mapping[str, TensorType]) -> None:
-        """More of it, all zero."""
-        self |= {name: Memory(t) for name, t in types.items()}
+    def add(self, types: Mapping[str, TensorType], begin: float = 0.0) -> None:
+        """More of it, all of it the number ``begin``."""
+        self |= {name: Memory(t, partial(np.asarray, begin) if begin else None) for name, t in types.items()}
 
 
 @dataclass(frozen=True)

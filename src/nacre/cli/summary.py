@@ -57,12 +57,13 @@ def _training(training: dict[str, Any] | None) -> str:
 def _named(described: Any) -> str:
     """Something from a model file in one line.
 
-    >>> _named({"class_name": "SGD", "config": {"learning_rate": 0.1}})
+    >>> _named({"class_name": "SGD", "config": {"learning_rate": 0.1, "nesterov": False}})
     'SGD (learning_rate 0.1)'
     """
     if not isinstance(described, dict):
         return str(described)
-    settings = ", ".join(f"{name} {value}" for name, value in described.get("config", {}).items() if name != "name")
+    said = {name: _named(value) for name, value in described.get("config", {}).items() if name != "name"}
+    settings = ", ".join(f"{name} {value}" for name, value in said.items() if value not in ("None", "False"))
     return f"{described.get('class_name')} ({settings})" if settings else str(described.get("class_name"))
 
 

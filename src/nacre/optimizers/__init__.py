@@ -4,16 +4,25 @@ from typing import Any
 
 from nacre.configured import resolve as _resolve
 from nacre.errors import UsageError as _UsageError
+from nacre.optimizers import schedules
+from nacre.optimizers.adadelta import Adadelta
+from nacre.optimizers.adagrad import Adagrad
+from nacre.optimizers.adam import Adam
+from nacre.optimizers.adamax import Adamax
+from nacre.optimizers.adamw import AdamW
+from nacre.optimizers.ftrl import Ftrl
+from nacre.optimizers.lion import Lion
+from nacre.optimizers.nadam import Nadam
 from nacre.optimizers.optimizer import Optimizer
 from nacre.optimizers.rmsprop import RMSprop
 from nacre.optimizers.sgd import SGD
 
-OPTIMIZERS = (RMSprop, SGD)
+OPTIMIZERS = (Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lion, Nadam, RMSprop, SGD)
 _TABLE = {o.__name__: o for o in OPTIMIZERS} | {o.__name__.lower(): o for o in OPTIMIZERS}
 
 
 def get(identifier: Any) -> Optimizer:
-    """The optimizer that ``identifier`` means: a name such as "sgd", or an `Optimizer`.
+    """The optimizer that ``identifier`` means: a name such as "adam", or an `Optimizer`.
 
     >>> get("sgd").learning_rate
     0.01
@@ -28,7 +37,16 @@ def get(identifier: Any) -> Optimizer:
 
 __all__ = [
     "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lion",
+    "Nadam",
     "Optimizer",
     "RMSprop",
     "get",
+    "schedules",
 ]

@@ -198,9 +198,11 @@ class PacedCheckpoints(Checkpoints):
 
 
 def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
-    """All that makes this training this one. The learning rate is no part of it: it may change on the way."""
+    """All that makes this training this one. A learning rate that is a number is no part of it: it may change on the way."""
     training = described["training"]
-    rule = {name: value for name, value in training["optimizer"]["config"].items() if name != "learning_rate"}
+    rule = dict(training["optimizer"]["config"])
+    if not isinstance(rule["learning_rate"], Mapping):
+        del rule["learning_rate"]
     return {
         "model": described["architecture"],
         "input_shape": described["input_shape"],

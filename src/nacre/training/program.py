@@ -18,8 +18,6 @@ from nacre.optimizers import Optimizer
 from nacre.passes import simplify
 from nacre.training.samples import of_outputs, of_weight
 
-SCHEDULE = ("learning_rate", "seed", "step")
-
 
 class Network(Protocol):
     """What training needs of a model."""
@@ -55,7 +53,7 @@ class Goal:
 
 def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, TensorType]:
     """Types of all slots by name: the weight's name, then the slot's."""
-    return {f"{w.name}/{name}": t for w in weights if w.trainable for name, t in optimizer.slots(w.type).items()}
+    return {f"{w.name}/{name}": w.type for w in weights if w.trainable for name in optimizer.state()}
 
 
 def training_program(
@@ -64,7 +62,7 @@ def training_program(
     """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
     weights = network.weights
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
-    rate = Input("learning_rate", TensorType(()))
+    numbers = {name: Input(name, TensorType(())) for name in goal.optimizer.numbers(0)}
     if not any(w.trainable for w in weights):
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
@@ -73,15 +71,16 @@ def training_program(
         columns, loss, emits = _measured(network, goal, x, y, rows, training=True, outputs=outputs)
         trained = [w for w in weights if w.trainable]
         updates: dict[str, Value] = {}
-        for w, gradient in zip(trained, gradients(loss, trained), strict=True):
-            own = {name: slots[f"{w.name}/{name}"] for name in goal.optimizer.slots(w.type)}
-            updates[w.name], after = goal.optimizer.update(w, gradient, own, _in_dtype(rate, w))
-            updates |= {f"{w.name}/{name}": value for name, value in after.items()}
+        found = gradients(loss, trained)
+        own = [{name: slots[f"{w.name}/{name}"] for name in goal.optimizer.state()} for w in trained]
+        moved = goal.optimizer.step(trained, found, own, numbers)
+        for w, gradient, (new, after) in zip(trained, found, moved, strict=True):
+            updates |= {w.name: new, **{f"{w.name}/{name}": value for name, value in after.items()}}
             if samples is not None:
-                samples |= of_weight(w, gradient, updates[w.name])
+                samples |= of_weight(w, gradient, new)
         if samples is not None:
             samples |= of_outputs(outputs)
-        inputs = [*weights, *slots.values(), *columns, rate, ops.SEED, ops.STEP]
+        inputs = [*weights, *slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
         return simplify(Graph(inputs, emits | updates | (samples or {})))
 
     graphs = {rows: trace(rows) for rows in sizes}
@@ -89,7 +88,8 @@ def training_program(
     sampled = trace(max(sizes), samples) if every else None
     state = (*(w.name for w in weights), *slots)
     emits = _emit_names(goal)
-    return Program(graphs, state, ("x", "y"), SCHEDULE, emits, "loss", sampled, tuple(samples), every)
+    schedule = (*numbers, "seed", "step")
+    return Program(graphs, state, ("x", "y"), schedule, emits, "loss", sampled, tuple(samples), every)
 
 
 def evaluation_program(network: Network, goal: Goal, x: RowType, y: RowType, sizes: Iterable[int]) -> Program:
@@ -137,7 +137,3 @@ def _measured(
 
 def _emit_names(goal: Goal) -> tuple[str, ...]:
     return ("loss", *(m.name for m in goal.metrics))
-
-
-def _in_dtype(x: Value, like: Value) -> Value:
-    return x if x.dtype == like.dtype else ops.cast(x, dtype=like.dtype)

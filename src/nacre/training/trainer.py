@@ -16,6 +16,8 @@ from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep,
 from nacre.data import Column, Dataset, Stream, not_finite
 from nacre.errors import Limitation, NonFiniteLossError, find
 from nacre.ops import next_seed
+from nacre.optimizers import Optimizer
+from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
 from nacre.training.history import History
 from nacre.training.position import Logs, Position, Tally
@@ -25,7 +27,6 @@ from nacre.training.program import (
     RowType,
     evaluation_program,
     prediction_program,
-    slot_types,
     training_program,
 )
 
@@ -52,7 +53,16 @@ class Trainer:
         self.executable = lru_cache(_KEPT)(self._executable)
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
-            state.add({name: t for name, t in slot_types(goal.optimizer, network.weights).items() if name not in state})
+            self._add_slots(goal.optimizer)
+
+    def _add_slots(self, optimizer: Optimizer) -> None:
+        """Those that are missing beside weights that are trained now."""
+        for w in self.network.weights:
+            for slot, begin in optimizer.state().items() if w.trainable else ():
+                if (name := f"{w.name}/{slot}") not in self.state:
+                    self.state.add({name: w.type}, begin)
+                    if slot == AVERAGE:
+                        self.state[name].write(self.state[w.name].read())
 
     # -------------------------------------------------------------- programs
 
@@ -69,6 +79,7 @@ class Trainer:
         assert self.goal is not None
         assert y is not None
         if kind == "train":
+            self._add_slots(self.goal.optimizer)
             return training_program(self.network, self.goal, x, y, sizes, every)
         return evaluation_program(self.network, self.goal, x, y, sizes)
 
@@ -104,7 +115,18 @@ class Trainer:
             callbacks.call("on_epoch_end", epoch, logs)
             if callbacks.stopped:
                 break
+        self._take_averages()
         callbacks.call("on_train_end", {})
+
+    def _take_averages(self) -> None:
+        """The weights become their averages, where the optimizer keeps some."""
+        assert self.goal is not None
+        if not self.goal.optimizer.use_ema or not self.goal.optimizer.iterations:
+            return
+        with self.state.turns:
+            for w in self.network.weights:
+                if w.trainable and (average := f"{w.name}/{AVERAGE}") in self.state:
+                    self.state[w.name].write(self.state[average].read())
 
     def epoch(
         self,
@@ -174,10 +196,8 @@ class Trainer:
             while time.perf_counter() - begin < seconds:
                 feed = Feed(executable.program, len(rows))
                 schedule = self._schedule(kind, len(feed.batches))
-                if schedule:
-                    schedule["learning_rate"][:] = (
-                        0  # the same work, however long, and no loss that grows until a run ends
-                    )
+                for name in self.goal.optimizer.numbers(0) if self.goal and schedule else ():
+                    schedule[name][:] = 0  # the same work, however long, and no loss that grows until a run ends
                 executable.run(self.state, block, rows, schedule, feed)
                 count += len(feed.batches)
             return steps, (executable.seconds / count).tolist()
@@ -195,7 +215,7 @@ class Trainer:
         assert self.goal is not None
         optimizer = self.goal.optimizer
         return {
-            "learning_rate": optimizer.rates(steps),
+            **optimizer.numbers(steps),
             "seed": np.full(steps, self.seed, dtype=np.uint32),
             "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
         }

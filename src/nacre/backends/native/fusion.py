@@ -1,7 +1,7 @@
 """Which elementwise nodes run together: chains become one register program, and broadcasts fold into whoever reads them.
 
 A node is inlined into its only reader when both have the same number of elements; what is read in another shape, more than
-once, or by a kernel, gets a buffer.
+once, or by a kernel, gets a buffer. The gradient of a weight may have several readers, which become one program if they can.
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ def is_broadcast(x: Value) -> bool:
 
 def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
     """Ids of the elementwise nodes that run inside their reader; ``keep`` are the values that need a buffer in any case."""
-    readers: dict[int, set[int]] = {}
+    readers: dict[int, dict[int, Value]] = {}
     for node in graph.nodes:
         for operand in node.operands:
-            readers.setdefault(id(operand), set()).add(id(node))
+            readers.setdefault(id(operand), {})[id(node)] = node
     kept = {id(strip(v)) for v in keep} | {id(v) for v in keep}
+    gradients = {id(node) for node in graph.nodes if _is_gradient(node, readers)}
     inside: set[int] = set()
     needs: dict[int, int] = {}  # registers the program of a node needs
     product: set[int] = set()  # programs over the result of a matrix product, one each: they keep its shape
@@ -102,7 +103,9 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
             random.add(id(node))
         for operand in dict.fromkeys(node.operands):
             base, how = access(operand)
-            if how is not DENSE or id(base) in kept or not _read_once(operand, base, readers):
+            if how is not DENSE or id(base) in kept:
+                continue
+            if id(base) not in gradients and not _read_once(operand, base, readers):
                 continue
             if is_product(base):
                 fits = base.shape == node.shape and id(node) not in product
@@ -146,8 +149,12 @@ def is_total(x: Value) -> bool:
 
 
 def weight(nodes: Iterable[Value]) -> int:
-    """Registers that nodes may need."""
-    return sum(1 + len(node.operands) for node in nodes)
+    """Registers that a program of these nodes needs: for each of them, and for each thing they read."""
+    made = {id(node): node for node in nodes}
+    sums = [slices(node) for node in made.values() if is_product(node)]
+    random = sum(_is(node, "random_uniform") for node in made.values())
+    read = {access(o) for node in made.values() if not is_product(node) for o in node.operands}
+    return len(made) + sum(2 * n - 2 for n in sums) + random + sum(id(base) not in made for base, _ in read)
 
 
 def slices(product: Value) -> int:
@@ -163,7 +170,16 @@ def _is(x: Value, name: str) -> bool:
     return x.operation is not None and x.operation.name == name
 
 
-def _read_once(operand: Value, base: Value, readers: dict[int, set[int]]) -> bool:
+def _is_gradient(x: Value, readers: dict[int, dict[int, Value]]) -> bool:
+    """Whether it is a product that only updates of a weight read: all of them may run over it as it is made."""
+    if not is_product(x) or not x.attrs["transpose_a"] or is_turned(x):
+        return False
+    mine = readers.get(id(x), {}).values()
+    summed = any(is_total(r) for node in mine for r in readers.get(id(node), {}).values())
+    return all(is_elementwise(node) and node.shape == x.shape for node in mine) and not summed
+
+
+def _read_once(operand: Value, base: Value, readers: dict[int, dict[int, Value]]) -> bool:
     """Whether nobody but one node reads ``base``, directly or through the views that lead to ``operand``."""
     value = operand
     while True:

@@ -350,7 +350,8 @@ class Lowering:
                 continue
             registers[id(node)] = self._instruction(program, node, registers, layout, shape)
         made = {id(n) for n in [*nodes, *totals]}
-        kept = [n for n in nodes if n is not product and self._is_wanted(n, made)] if found else [root]
+        several = found or product is not None
+        kept = [n for n in nodes if self._is_wanted(n, made)] if several else [root]
         self.done |= made
         self.inlined = (self.inlined | {id(n) for n in nodes}) - {id(n) for n in kept}
         columns = 1 if shape is None else (across - 1) % PANEL + 1
