@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nacre.ir import Value
 from nacre.ops import elementwise as e
 from nacre.ops.reduction import Axis, argmax, max, sum
-from nacre.ops.shape import broadcast_to, concatenate, full, iota, reshape, slice
+from nacre.ops.shape import broadcast_to, concatenate, full, iota, reshape, slice, transpose
 
 EPSILON = 1e-7  # Keras's `epsilon()`: probabilities are kept this far from 0 and 1
 
 
 def composite(build: Callable[..., Value]) -> Callable[..., Value]:
-    """Mark the result with the composition's name and operands (`Value.origin`)."""
+    """Mark the result with the composition's name and all of its arguments (`Value.origin`)."""
+    signature = inspect.signature(build)
 
     @functools.wraps(build)
     def marked(*operands: Any, **attrs: Any) -> Value:
-        y = build(*operands, **attrs)
-        y.origin = (build.__name__, operands)
+        given = signature.bind(*operands, **attrs)
+        given.apply_defaults()
+        y = build(*given.args)
+        y.origin = (build.__name__, given.args)
         return y
 
     return marked
@@ -71,6 +75,27 @@ def zeros_like(x: Value) -> Value:
 def ones_like(x: Value) -> Value:
     """Ones of the same type."""
     return full(x.shape, 1, x.dtype)
+
+
+# ------------------------------------------------------------------ lengths
+
+
+def _scale(x: Value, axis: Axis) -> Value:
+    # Large numbers are divided by the largest, so that no square overflows. Lengths follow, so no gradient goes through it.
+    return e.stop_gradient(e.maximum(max(e.abs(x), axis, keepdims=True), 1))
+
+
+def norm(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Length, the root of the sum of squares."""
+    scale = _scale(x, axis)
+    length = e.sqrt(sum(square(x / scale), axis, keepdims=True)) * scale
+    return length if keepdims else reshape(length, sum(x, axis).shape)
+
+
+def normalize(x: Value, axis: Axis = -1) -> Value:
+    """x divided by its length along ``axis``, by ``EPSILON`` where it is shorter; the gradient is finite at 0."""
+    x = x / _scale(x, axis)
+    return x / e.sqrt(e.maximum(sum(square(x), axis, keepdims=True), EPSILON**2))
 
 
 # ------------------------------------------------------------------ shapes
@@ -166,29 +191,50 @@ def softplus(x: Value) -> Value:
     return e.relu(x) + e.log1p(e.exp(-e.abs(x)))
 
 
-def categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
-    """-sum target * log(output) along ``axis``.   target (..., k), output (..., k) -> (...)
+def logits(output: Value, end: str, from_logits: bool = False, axis: int = -1) -> Value | None:
+    """The scores behind ``output``, if it holds scores, or if ``end`` made it: "sigmoid", or "softmax" along ``axis``."""
+    if from_logits:
+        return output
+    scores, *along = origin(output, end) or (None,)
+    return scores if all(a % output.rank == axis % output.rank for a in along) else None
 
-    The output of a softmax is scored from its logits: exact and finite for scores of any size. Other outputs are scaled to sum
-    to 1 and kept ``EPSILON`` away from 0 and 1.
+
+def log_probabilities(output: Value, from_logits: bool = False, axis: int = -1) -> Value:
+    """Logarithm of the probabilities that ``output`` holds along ``axis``.
+
+    Those of a softmax come from its scores: exact, and finite for scores of any size. Others are scaled to sum to 1 and kept
+    ``EPSILON`` away from 0 and 1.
     """
-    logits = output if from_logits else (origin(output, "softmax") or (None,))[0]
-    if logits is not None:
-        return -sum(target * log_softmax(logits, axis), axis)
-    output = output / sum(output, axis, keepdims=True)
-    return -sum(target * e.log(clip(output, EPSILON, 1 - EPSILON)), axis)
+    scores = logits(output, "softmax", from_logits, axis)
+    if scores is not None:
+        return log_softmax(scores, axis)
+    total = sum(output, axis, keepdims=True)
+    return e.log(clip(output / where(e.equal(total, 0), 1, total), EPSILON, 1 - EPSILON))
 
 
-def sparse_categorical_crossentropy(target: Value, output: Value, from_logits: bool = False) -> Value:
+def categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
+    """-sum target * log(output) along ``axis``, see `log_probabilities`.   target (..., k), output (..., k) -> (...)"""
+    return -sum(target * log_probabilities(output, from_logits, axis), axis)
+
+
+def sparse_categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
     """Crossentropy against class numbers.   target (...) of integers, output (..., k) -> (...)"""
-    return categorical_crossentropy(one_hot(target, output.shape[-1], output.dtype), output, from_logits)
+    return categorical_crossentropy(one_hot_like(target, output, axis), output, from_logits, axis)
+
+
+def one_hot_like(target: Value, output: Value, axis: int = -1) -> Value:
+    """Class numbers as ones and zeros in the shape of the output, classes along ``axis``."""
+    last = output.rank - 1
+    axis = axis % output.rank
+    hot = one_hot(target, output.shape[axis], output.dtype)
+    return hot if axis == last else transpose(hot, [*range(axis), last, *range(axis, last)])
 
 
 def binary_crossentropy(target: Value, output: Value, from_logits: bool = False) -> Value:
     """-(t log o + (1 - t) log(1 - o)), element by element; the output of a sigmoid is scored from its logits."""
-    logits = output if from_logits else (origin(output, "sigmoid") or (None,))[0]
-    if logits is not None:
-        return e.relu(logits) - logits * target + e.log1p(e.exp(-e.abs(logits)))
+    scores = logits(output, "sigmoid", from_logits)
+    if scores is not None:
+        return e.relu(scores) - scores * target + e.log1p(e.exp(-e.abs(scores)))
     output = clip(output, EPSILON, 1 - EPSILON)
     return -(target * e.log(output) + (1 - target) * e.log(1 - output))
 
