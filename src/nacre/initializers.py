@@ -90,8 +90,8 @@ class Identity(Initializer):
         """``gain`` on the diagonal. Raises `ShapeError` unless the shape is that of a matrix."""
         if len(shape) != 2:
             raise ShapeError("Identity makes matrices only.", {"found": f"shape {shape}"})
-        matrix: Array = np.eye(*shape, dtype=dtype)
-        return matrix * np.asarray(self.gain, dtype)
+        matrix: Array = np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)
+        return matrix
 
 
 # ------------------------------------------------------------------ random

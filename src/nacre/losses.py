@@ -7,6 +7,7 @@ them by itself behind a sigmoid or softmax.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -604,6 +605,8 @@ class _OwnFunction(Loss):
     """A loss that somebody's function of (y_true, y_pred) computes; it alone knows which targets fit."""
 
     def __init__(self, function: Callable[[Value, Value], Value]) -> None:
+        if not _takes_two(function):
+            raise UsageError(f"{function!r} is no loss.", hint="a function that takes (y_true, y_pred)")
         super().__init__(getattr(function, "__name__", type(function).__name__))
         self.function = function
 
@@ -617,6 +620,17 @@ class _OwnFunction(Loss):
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """What the function gives."""
         return self.function(y_true, y_pred)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two values; one that is built into Python cannot."""
+    if inspect.isbuiltin(function):
+        return False
+    try:
+        inspect.signature(function).bind("y_true", "y_pred")
+    except (TypeError, ValueError):  # the latter where a function in C does not say what it takes
+        return False
+    return True
 
 
 def _between(name: str, value: Any, most: float = math.inf) -> float:
@@ -673,7 +687,7 @@ def get(identifier: Any) -> Loss:
     >>> get(lambda y_true, y_pred: ops.mean(ops.abs(y_pred - y_true) ** 1.5, axis=-1)).reduction
     'sum_over_batch_size'
     """
-    if callable(identifier) and not isinstance(identifier, Loss | type):
+    if callable(identifier) and not isinstance(identifier, Configured | type):
         known = _FUNCTIONS.get(identifier)
         return _OwnFunction(identifier) if known is None else known()
     loss: Loss = resolve("loss", identifier, TABLE)

@@ -36,7 +36,12 @@ class L1L2(Regularizer):
 
     def __call__(self, x: Value) -> Value:
         """l1 sum |x| + l2 sum x^2."""
-        return self.l1 * ops.sum(ops.abs(x)) + self.l2 * ops.sum(ops.square(x))
+        total = ops.constant(0.0, x.dtype)
+        if self.l1:
+            total = total + self.l1 * ops.sum(ops.abs(x))
+        if self.l2:
+            total = total + self.l2 * ops.sum(ops.square(x))
+        return total
 
 
 class L1(Regularizer):

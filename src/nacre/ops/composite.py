@@ -188,7 +188,7 @@ def logsumexp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
 def softplus(x: Value) -> Value:
     """log(1 + e^x), without overflow."""
-    return e.relu(x) + e.log1p(e.exp(-e.abs(x)))
+    return e.maximum(x, 0) + e.log1p(e.exp(-e.abs(x)))
 
 
 def logits(output: Value, end: str, from_logits: bool = False, axis: int = -1) -> Value | None:
@@ -234,7 +234,8 @@ def binary_crossentropy(target: Value, output: Value, from_logits: bool = False)
     """-(t log o + (1 - t) log(1 - o)), element by element; the output of a sigmoid is scored from its logits."""
     scores = logits(output, "sigmoid", from_logits)
     if scores is not None:
-        return e.relu(scores) - scores * target + e.log1p(e.exp(-e.abs(scores)))
+        # At 0 the gradient of relu would be 0, that of the maximum is one half, and so is that of the whole.
+        return e.maximum(scores, 0) - scores * target + e.log1p(e.exp(-e.abs(scores)))
     output = clip(output, EPSILON, 1 - EPSILON)
     return -(target * e.log(output) + (1 - target) * e.log(1 - output))
 

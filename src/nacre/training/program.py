@@ -69,13 +69,13 @@ def training_program(
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
-        outputs: list[tuple[Layer, Value]] = []
-        columns, loss, emits = _measured(network, goal, x, y, rows, training=True, outputs=outputs)
+        columns, outputs, loss, emits = _measured(network, goal, x, y, rows, training=True)
         trained = [w for w in weights if w.trainable]
         updates: dict[str, Value] = {}
         for w, gradient in zip(trained, gradients(loss, trained), strict=True):
             own = {name: slots[f"{w.name}/{name}"] for name in goal.optimizer.slots(w.type)}
-            updates[w.name], after = goal.optimizer.update(w, gradient, own, _in_dtype(rate, w))
+            updated, after = goal.optimizer.update(w, gradient, own, _in_dtype(rate, w))
+            updates[w.name] = updated if w.constraint is None else w.constraint(updated)
             updates |= {f"{w.name}/{name}": value for name, value in after.items()}
             if samples is not None:
                 samples |= of_weight(w, gradient, updates[w.name])
@@ -96,7 +96,7 @@ def evaluation_program(network: Network, goal: Goal, x: RowType, y: RowType, siz
     """Forward, loss and metrics; nothing changes."""
 
     def trace(rows: int) -> Graph:
-        columns, _, emits = _measured(network, goal, x, y, rows, training=False)
+        columns, _, _, emits = _measured(network, goal, x, y, rows, training=False)
         return simplify(Graph([*network.weights, *columns], emits))
 
     graphs = {rows: trace(rows) for rows in sizes}
@@ -123,16 +123,34 @@ def _measured(
     y: RowType,
     rows: int,
     training: bool,
-    outputs: list[tuple[Layer, Value]] | None = None,
-) -> tuple[list[Input], Value, dict[str, Value]]:
-    """Data inputs, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
+) -> tuple[list[Input], list[tuple[Layer, Value]], Value, dict[str, Value]]:
+    """Data inputs, outputs of the layers, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
     columns = [Input("x", x.batch(rows)), Input("y", y.batch(rows))]
+    outputs: list[tuple[Layer, Value]] = []
     output = network.forward(columns[0], training=training, outputs=outputs)
     loss = goal.loss(columns[1], output)
+    for term in _regularization(network, outputs):
+        loss = loss + _in_dtype(term, loss)
     emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
     for metric in goal.metrics:
         emits[metric.name] = ops.expand_dims(metric.update(columns[1], output), 0)
-    return columns, loss, emits
+    return columns, outputs, loss, emits
+
+
+def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) -> list[Value]:
+    """What is added to the loss: for each weight that is trained, and for each output, as a mean over the samples."""
+    found = [(w.name, w.regularizer(w), 1) for w in network.weights if w.trainable and w.regularizer is not None] + [
+        (layer.name, layer.activity_regularizer(y), y.shape[0])
+        for layer, y in outputs
+        if layer.activity_regularizer is not None
+    ]
+    for name, term, _ in found:
+        if not isinstance(term, Value) or term.shape != ():
+            raise UsageError(
+                f"The regularizer of {name!r} gave {term!r}, not a scalar of the graph.",
+                hint="end it with nacre.ops.sum or nacre.ops.mean",
+            )
+    return [term if samples == 1 else term / samples for _, term, samples in found]
 
 
 def _emit_names(goal: Goal) -> tuple[str, ...]:
