@@ -102,7 +102,7 @@ def _factor(name: str, value: Any, usual: float) -> float:
 # Keras's other names for the same.
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_TABLE = names(L1, L1L2, L2, OrthogonalRegularizer)
+_TABLE = names(L1, L1L2, L2, OrthogonalRegularizer, l1l2=L1L2)
 
 
 def get(identifier: Any) -> Term | None:
