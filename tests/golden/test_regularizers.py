@@ -248,6 +248,14 @@ def test_a_regularizer_that_gives_no_scalar_is_refused() -> None:
         model.train_on_batch(np.zeros((2, 2)), np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("rule", [lambda w: ops.sum(w), lambda w: 0.0])
+def test_a_constraint_that_gives_something_else_is_refused(rule: Any) -> None:
+    model = Sequential([Input((2,)), layers.Dense(2, bias_constraint=rule)])
+    model.compile("sgd", "mse")
+    with pytest.raises(UsageError, match=r"constraint of 'dense/bias' did not give"):
+        model.train_on_batch(np.zeros((2, 2)), np.zeros((2, 2)))
+
+
 def test_an_orthogonal_regularizer_takes_matrices() -> None:
     with pytest.raises(ShapeError, match="needs a matrix"):
         on_graph(regularizers.OrthogonalRegularizer(), np.ones(3, "float32"))

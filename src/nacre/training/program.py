@@ -75,7 +75,7 @@ def training_program(
         for w, gradient in zip(trained, gradients(loss, trained), strict=True):
             own = {name: slots[f"{w.name}/{name}"] for name in goal.optimizer.slots(w.type)}
             updated, after = goal.optimizer.update(w, gradient, own, _in_dtype(rate, w))
-            updates[w.name] = updated if w.constraint is None else w.constraint(updated)
+            updates[w.name] = _constrained(w, updated)
             updates |= {f"{w.name}/{name}": value for name, value in after.items()}
             if samples is not None:
                 samples |= of_weight(w, gradient, updates[w.name])
@@ -151,6 +151,19 @@ def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) ->
                 hint="end it with nacre.ops.sum or nacre.ops.mean",
             )
     return [term if samples == 1 else term / samples for _, term, samples in found]
+
+
+def _constrained(weight: Parameter, new: Value) -> Value:
+    """The new value of a weight, or what its constraint makes of it."""
+    if weight.constraint is None:
+        return new
+    allowed = weight.constraint(new)
+    if not isinstance(allowed, Value) or allowed.type != weight.type:
+        raise UsageError(
+            f"The constraint of {weight.name!r} did not give a weight of the same type.",
+            {"found": repr(allowed), "expected": weight.type},
+        )
+    return allowed
 
 
 def _emit_names(goal: Goal) -> tuple[str, ...]:
