@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         activations,
         callbacks,
         config,
+        constraints,
         datasets,
         errors,
         initializers,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         models,
         ops,
         optimizers,
+        regularizers,
         utils,
     )
     from nacre.layers import Input
@@ -38,6 +40,7 @@ __all__ = [
     "activations",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "errors",
     "initializers",
@@ -47,6 +50,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "regularizers",
     "utils",
 ]
 

@@ -1,56 +1,268 @@
-"""Losses: how far an output is from its target. One number per sample, reduced to the mean over the batch."""
+"""Losses: how far an output is from its target. One number for each sample, reduced to one for the batch.
+
+Each loss is there as a function of (y_true, y_pred), and as a class that also reduces. ``y_pred`` is what a network gives out;
+t and p below are one number of the target and of the output. A crossentropy takes scores with ``from_logits=True``, and finds
+them by itself behind a sigmoid or softmax.
+"""
 
 from __future__ import annotations
 
+import inspect
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from nacre import ops
 from nacre.configured import Configured, names, resolve, snake_case
-from nacre.errors import ShapeError, UsageError
+from nacre.errors import Limitation, ShapeError, UsageError, did_you_mean
 from nacre.ir import Value
 
+Axis = int | Sequence[int] | None
+
 # ------------------------------------------------------------------ functions: y_true, y_pred (batch, ..., k) -> (batch, ...)
+# ---- of numbers
 
 
 def mean_squared_error(y_true: Value, y_pred: Value) -> Value:
-    """Mean of (y_pred - y_true)^2 over the last axis."""
+    """Mean of (p - t)^2 over the last axis."""
     return ops.mean(ops.square(y_pred - y_true), axis=-1)
 
 
 def mean_absolute_error(y_true: Value, y_pred: Value) -> Value:
-    """Mean of |y_pred - y_true| over the last axis."""
+    """Mean of |p - t| over the last axis."""
     return ops.mean(ops.abs(y_pred - y_true), axis=-1)
 
 
-def binary_crossentropy(y_true: Value, y_pred: Value, from_logits: bool = False) -> Value:
-    """-(t log p + (1 - t) log(1 - p)), mean over the last axis. Behind a sigmoid it is computed from the scores: exact, finite."""
-    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis=-1)
+def mean_absolute_percentage_error(y_true: Value, y_pred: Value) -> Value:
+    """100 times the mean of |p - t| / |t| over the last axis, in percent; a t below 1e-7 counts as 1e-7."""
+    return 100 * ops.mean(ops.abs((y_pred - y_true) / ops.maximum(ops.abs(y_true), ops.EPSILON)), axis=-1)
 
 
-def categorical_crossentropy(y_true: Value, y_pred: Value, from_logits: bool = False) -> Value:
-    """-sum t log p over classes; targets are one-hot or probabilities. Behind a softmax it is computed from the scores."""
-    return ops.categorical_crossentropy(y_true, y_pred, from_logits)
+def mean_squared_logarithmic_error(y_true: Value, y_pred: Value) -> Value:
+    """Mean of (log(1 + p) - log(1 + t))^2 over the last axis, for numbers from 0 on; those below 1e-7 count as 1e-7."""
+    p, t = (ops.log1p(ops.maximum(x, ops.EPSILON)) for x in (y_pred, y_true))
+    return ops.mean(ops.square(p - t), axis=-1)
 
 
-def sparse_categorical_crossentropy(y_true: Value, y_pred: Value, from_logits: bool = False) -> Value:
-    """-log p of the true class; targets are class numbers (batch, ...). Behind a softmax it is computed from the scores."""
-    return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits)
+def huber(y_true: Value, y_pred: Value, delta: float = 1.0) -> Value:
+    """Mean over the last axis of e^2 / 2 where e = |p - t| is at most ``delta``, of delta (e - delta / 2) where it is larger.
+
+    Far targets pull no harder than ``delta``. P. Huber, "Robust estimation of a location parameter", 1964.
+    """
+    error = ops.abs(y_pred - y_true)
+    near = ops.minimum(error, delta)
+    return ops.mean(near * (error - 0.5 * near), axis=-1)
+
+
+def log_cosh(y_true: Value, y_pred: Value) -> Value:
+    """Mean of log(cosh(p - t)) over the last axis: about e^2 / 2 for a small error e, |e| - log 2 for a large one."""
+    error = ops.abs(y_pred - y_true)
+    return ops.mean(error + ops.log1p(0.5 * ops.expm1(-2 * error)), axis=-1)
+
+
+def poisson(y_true: Value, y_pred: Value) -> Value:
+    """Mean of p - t log p over the last axis, for counts t and rates p from 0 on: -log of the Poisson probability of t, up to a
+    constant. A negative output gives NaN: end the network with softplus, or an exponential."""
+    return ops.mean(y_pred - y_true * ops.log(y_pred + ops.EPSILON), axis=-1)
+
+
+def cosine_similarity(y_true: Value, y_pred: Value, axis: int = -1) -> Value:
+    """Minus the cosine of the angle between target and output along ``axis``: -1 for the same direction, 0 if either is zero."""
+    return -ops.sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis)
+
+
+# ---- of sides
+
+
+def hinge(y_true: Value, y_pred: Value) -> Value:
+    """Mean of max(1 - t p, 0) over the last axis, for targets -1 and 1. If all of the batch are 0 or 1, 0 counts as -1."""
+    return ops.mean(ops.relu(1 - _signs(y_true) * y_pred), axis=-1)
+
+
+def squared_hinge(y_true: Value, y_pred: Value) -> Value:
+    """Mean of max(1 - t p, 0)^2 over the last axis, for targets -1 and 1. If all of the batch are 0 or 1, 0 counts as -1."""
+    return ops.mean(ops.square(ops.relu(1 - _signs(y_true) * y_pred)), axis=-1)
+
+
+def _signs(y_true: Value) -> Value:
+    binary = ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1))
+    return ops.where(ops.min(ops.cast(binary, dtype=y_true.dtype)) > 0, 2 * y_true - 1, y_true)
+
+
+def categorical_hinge(y_true: Value, y_pred: Value) -> Value:
+    """max(1 + the largest wrong output - the right output, 0) over the last axis; targets are one-hot."""
+    right = ops.sum(y_true * y_pred, axis=-1)
+    wrong = ops.max((1 - y_true) * y_pred, axis=-1)
+    return ops.relu(wrong - right + 1)
+
+
+# ---- of probabilities
+
+
+def binary_crossentropy(
+    y_true: Value, y_pred: Value, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1
+) -> Value:
+    """-(t log p + (1 - t) log(1 - p)), mean over ``axis``. Behind a sigmoid it is computed from the scores: exact, finite.
+
+    ``label_smoothing`` s moves the targets 0 and 1 to s / 2 and 1 - s / 2.
+    """
+    return ops.mean(ops.binary_crossentropy(_smooth(y_true, label_smoothing, 2), y_pred, from_logits), axis)
+
+
+def binary_focal_crossentropy(
+    y_true: Value,
+    y_pred: Value,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: Axis = -1,
+) -> Value:
+    """The binary crossentropy, each number times (1 - q)^gamma, with q the probability of the right answer; mean over ``axis``.
+
+    What is right already counts little. With ``apply_class_balancing``, numbers with target 1 also count ``alpha`` times, the
+    others 1 - alpha times. T. Lin et al., "Focal loss for dense object detection", ICCV 2017.
+    """
+    t = _smooth(y_true, label_smoothing, 2)
+    scores = ops.logits(y_pred, "sigmoid", from_logits)
+    p, not_p = (y_pred, 1 - y_pred) if scores is None else (ops.sigmoid(scores), ops.sigmoid(-scores))
+    wrong = t * not_p + (1 - t) * p
+    losses = _focus(wrong, gamma) * ops.binary_crossentropy(t, y_pred, from_logits)
+    if apply_class_balancing:
+        losses = (t * alpha + (1 - t) * (1 - alpha)) * losses
+    return ops.mean(losses, axis)
+
+
+def categorical_crossentropy(
+    y_true: Value, y_pred: Value, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Value:
+    """-sum t log p over the classes along ``axis``; targets are one-hot or probabilities. Behind a softmax it is computed from
+    the scores.
+
+    ``label_smoothing`` s takes the part s of each target and gives it to all k classes alike: s / k each.
+    """
+    t = _smooth(y_true, label_smoothing, y_pred.shape[axis])
+    return ops.categorical_crossentropy(t, y_pred, from_logits, axis)
+
+
+def categorical_focal_crossentropy(
+    y_true: Value,
+    y_pred: Value,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Value:
+    """-sum alpha (1 - p)^gamma t log p over the classes along ``axis``: what is right already counts little.
+
+    T. Lin et al., "Focal loss for dense object detection", ICCV 2017.
+    """
+    t = _smooth(y_true, label_smoothing, y_pred.shape[axis])
+    log_p = ops.log_probabilities(y_pred, from_logits, axis)
+    return -ops.sum(alpha * _focus(1 - ops.exp(log_p), gamma) * t * log_p, axis)
+
+
+def sparse_categorical_crossentropy(
+    y_true: Value, y_pred: Value, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Value:
+    """-log p of the true class; targets are class numbers (batch, ...). Behind a softmax it is computed from the scores.
+
+    The classes lie along ``axis``. Where the target is ``ignore_class``, the loss is 0.
+    """
+    losses = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
+    if ignore_class is None:
+        return losses
+    return ops.where(ops.equal(ops.cast(y_true, dtype="int32"), ignore_class), 0, losses)
+
+
+def categorical_generalized_cross_entropy(y_true: Value, y_pred: Value, q: float) -> Value:
+    """(1 - p^q) / q of the true class, for targets that may be wrong; targets are class numbers (batch, ...).
+
+    Between the crossentropy (q near 0) and the absolute error (q = 1). Z. Zhang, M. Sabuncu, "Generalized cross entropy loss for
+    training deep neural networks with noisy labels", NeurIPS 2018.
+    """
+    hot = ops.one_hot_like(y_true, y_pred)
+    scores = ops.logits(y_pred, "softmax")
+    if scores is not None:
+        return (1 - ops.exp(q * ops.sum(hot * ops.log_softmax(scores), axis=-1))) / q
+    p = ops.sum(hot * y_pred, axis=-1)
+    return (1 - ops.power(ops.maximum(p, 1e-30), q)) / q  # the gradient of p^q is infinite at 0
+
+
+def kl_divergence(y_true: Value, y_pred: Value) -> Value:
+    """sum t log(t / p) over the last axis, t and p kept between 1e-7 and 1: how far a distribution p is from t.
+
+    S. Kullback, R. Leibler, "On information and sufficiency", 1951.
+    """
+    t, p = (ops.clip(x, ops.EPSILON, 1) for x in (y_true, y_pred))
+    return ops.sum(t * ops.log(t / p), axis=-1)
+
+
+# ---- of overlap
+
+
+def dice(y_true: Value, y_pred: Value, axis: Axis = None) -> Value:
+    """1 - 2 sum t p / (sum t + sum p), sums over ``axis``; over all of the batch where it is None. 0 for the same sets.
+
+    L. Dice, "Measures of the amount of ecologic association between species", 1945.
+    """
+    both = ops.sum(y_true * y_pred, axis)
+    return 1 - 2 * both / (ops.sum(y_true, axis) + ops.sum(y_pred, axis) + ops.EPSILON)
+
+
+def tversky(y_true: Value, y_pred: Value, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None) -> Value:
+    """1 - b / (b + alpha m + beta f), with b = sum t p, m = sum t (1 - p) what is missed and f = sum (1 - t) p what is too much.
+
+    Sums over ``axis``; over all of the batch where it is None. S. Salehi et al., "Tversky loss function for image segmentation
+    using 3D fully convolutional deep networks", 2017.
+    """
+    both = ops.sum(y_true * y_pred, axis)
+    missed, more = ops.sum(y_true * (1 - y_pred), axis), ops.sum((1 - y_true) * y_pred, axis)
+    return 1 - both / (both + alpha * missed + beta * more + ops.EPSILON)
+
+
+def _smooth(y_true: Value, smoothing: float, classes: int) -> Value:
+    return y_true * (1 - smoothing) + smoothing / classes if smoothing else y_true
+
+
+def _focus(wrong: Value, gamma: float) -> Value:
+    """wrong^gamma. The gradient would be infinite at 0 for a gamma below 1."""
+    return ops.power(ops.maximum(wrong, ops.EPSILON), gamma)
 
 
 # ------------------------------------------------------------------ objects
 
+_MEANS = ("sum_over_batch_size", "mean")
+_REDUCTIONS = (*_MEANS, "mean_with_sample_weight", "sum", "none", None)
+
 
 class Loss(Configured):
-    """A loss with its settings. Calling it gives the mean over the batch, or the sum with ``reduction="sum"``.
+    """A loss with its settings. A subclass says in ``call(y_true, y_pred)`` what it is for each sample.
 
-    ``targets`` says what y_true holds, for whoever checks the data: "numbers", "probabilities" or "labels" (class numbers).
+    ``reduction`` says what becomes of the losses of a batch: "sum_over_batch_size" or "mean" divides their sum by their number,
+    "mean_with_sample_weight" by the sum of the weights, "sum" adds them; "none" or None leaves them as they are, which is for
+    whoever calls the loss, not for training. ``targets`` says what y_true holds, for whoever checks the data: "numbers",
+    "probabilities" or "labels" (class numbers).
     """
 
     targets: ClassVar[str] = "numbers"
+    ignore_class: int | None = None  # a label that is no class, and does not count
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None) -> None:
-        if reduction not in ("sum_over_batch_size", "sum"):
-            raise UsageError(f"{reduction!r} is no reduction.", hint="sum_over_batch_size (the mean) or sum")
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", **unknown: Any) -> None:
+        if unknown.pop("dtype", None) is not None:
+            raise Limitation("A loss has no dtype of its own: it is computed in that of the outputs.")
+        if unknown:
+            word = next(iter(unknown))
+            raise UsageError(
+                f"{type(self).__name__} has no argument {word!r}.", hint=did_you_mean(word, self.config_names())
+            )
+        if reduction not in _REDUCTIONS:
+            raise UsageError(
+                f"{reduction!r} is no reduction.",
+                hint="sum_over_batch_size (the mean), mean_with_sample_weight, sum or none",
+            )
         self.reduction = reduction
         self.name = name or snake_case(type(self).__name__)
 
@@ -58,10 +270,39 @@ class Loss(Configured):
         """One number per sample."""
         raise NotImplementedError
 
-    def __call__(self, y_true: Value, y_pred: Value) -> Value:
-        """The loss of a batch, a scalar."""
-        losses = self.call(self.match(y_true, y_pred), y_pred)
-        return ops.sum(losses) if self.reduction == "sum" else ops.mean(losses)
+    def __call__(self, y_true: Value, y_pred: Value, sample_weight: Any = None) -> Value:
+        """The loss of a batch, a scalar; without a reduction, that of each sample.
+
+        ``sample_weight`` multiplies the losses: one number for each sample, or for each of its losses where a sample has several.
+
+        >>> from nacre.ir import Input, TensorType
+        >>> y, p, w = (Input(name, TensorType((32, 4))) for name in "ypw")
+        >>> MeanSquaredError()(y, p), MeanSquaredError(reduction="none")(y, p, w[:, 0])
+        (<multiply: float32[]>, <multiply: float32[32]>)
+        """
+        y_true = self.match(y_true, y_pred)
+        losses = self.call(y_true, y_pred)
+        if not isinstance(losses, Value):
+            raise UsageError(
+                f"The loss {self.name!r} gave {type(losses).__name__}, not a value of a graph.",
+                hint="compute it with nacre.ops, not with NumPy",
+            )
+        losses = ops.cast(losses, dtype=y_pred.dtype) if losses.dtype != y_pred.dtype else losses
+        weights = None if sample_weight is None else _beside(sample_weight, losses)
+        if self.ignore_class is not None:
+            counts = ops.not_equal(ops.cast(y_true, dtype="int32"), self.ignore_class)
+            share = ops.cast(counts, dtype=losses.dtype)
+            if self.reduction in _MEANS:  # the mean over those that count
+                share = share * _ratio(ops.constant(float(share.type.size), losses.dtype), ops.sum(share))
+            weights = share if weights is None else weights * share
+        losses = losses if weights is None else losses * weights
+        if self.reduction in (None, "none"):
+            return losses
+        if self.reduction == "sum":
+            return ops.sum(losses)
+        if self.reduction == "mean_with_sample_weight" and weights is not None:
+            return _ratio(ops.sum(losses), ops.sum(weights))
+        return ops.mean(losses)
 
     def match(self, y_true: Value, y_pred: Value) -> Value:
         """The targets in the shape and dtype of the outputs; an axis of size 1 at the end may be there or not."""
@@ -86,105 +327,370 @@ class Loss(Configured):
         return ShapeError(f"The targets do not fit the outputs in {self.name}.", found, hint)
 
 
-class MeanSquaredError(Loss):
-    """Mean of the squared differences."""
+def _beside(weight: Any, losses: Value) -> Value:
+    """Weights in a shape that multiplies the losses: an axis of size 1 at the end may be too many, axes at the end may lack."""
+    w = ops.cast(weight if isinstance(weight, Value) else ops.constant(weight, losses.dtype), dtype=losses.dtype)
+    if w.rank == losses.rank + 1 and w.shape[-1] == 1:
+        w = ops.squeeze(w, -1)
+    if 0 < w.rank < losses.rank:
+        w = ops.reshape(w, [*w.shape, *[1] * (losses.rank - w.rank)])
+    fits = w.rank == losses.rank and all(a in (1, b) for a, b in zip(w.shape, losses.shape, strict=True))
+    if not fits and w.rank and losses.rank:
+        raise ShapeError(
+            "The sample weights do not fit the losses.", {"weights": w.shape, "losses": losses.shape}, "one per sample"
+        )
+    return w
+
+
+def _ratio(a: Value, b: Value) -> Value:
+    """a / b, and 0 where b is 0."""
+    none = ops.equal(b, 0)
+    return ops.where(none, 0, a / ops.where(none, 1, b))
+
+
+class _Listed(Loss):
+    """A loss that ``function`` computes; its arguments are the settings."""
+
+    function: ClassVar[Callable[..., Value]]
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, **unknown: Any) -> None:
+        super().__init__(name, reduction, **unknown)
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
-        """See `mean_squared_error`."""
-        return mean_squared_error(y_true, y_pred)
+        """One number per sample, as the function of the same name gives it."""
+        settings = {n: getattr(self, n) for n in self.config_names() if n not in ("reduction", "name")}
+        return type(self).function(y_true, y_pred, **settings)
 
 
-class MeanAbsoluteError(Loss):
-    """Mean of the absolute differences."""
+class MeanSquaredError(_Listed):
+    """Mean of the squared differences, see `mean_squared_error`."""
 
-    def call(self, y_true: Value, y_pred: Value) -> Value:
-        """See `mean_absolute_error`."""
-        return mean_absolute_error(y_true, y_pred)
+    function = mean_squared_error
 
 
-class _Crossentropy(Loss):
-    """A loss over probabilities, or over logits when told so."""
+class MeanAbsoluteError(_Listed):
+    """Mean of the absolute differences, see `mean_absolute_error`."""
+
+    function = mean_absolute_error
+
+
+class MeanAbsolutePercentageError(_Listed):
+    """Mean difference in percent of the target, see `mean_absolute_percentage_error`."""
+
+    function = mean_absolute_percentage_error
+
+
+class MeanSquaredLogarithmicError(_Listed):
+    """Mean of the squared differences of logarithms, see `mean_squared_logarithmic_error`."""
+
+    function = mean_squared_logarithmic_error
+
+
+class Huber(_Listed):
+    """Squares near the target, straight lines farther away than ``delta``, see `huber`."""
+
+    function = huber
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.delta = _between("delta", delta)
+
+
+class LogCosh(_Listed):
+    """Logarithm of the hyperbolic cosine of the difference, see `log_cosh`."""
+
+    function = log_cosh
+
+
+class Poisson(_Listed):
+    """-log of the Poisson probability of a count, see `poisson`."""
+
+    function = poisson
+
+
+class CosineSimilarity(_Listed):
+    """Minus the cosine of the angle between target and output along ``axis``, see `cosine_similarity`."""
+
+    function = cosine_similarity
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.axis = axis
+
+
+class Hinge(_Listed):
+    """How far an output is from the right side of 0, and 1 beyond; targets are -1 or 1, or 0 or 1. See `hinge`."""
+
+    function = hinge
+
+
+class SquaredHinge(_Listed):
+    """The hinge squared; targets are -1 or 1, or 0 or 1. See `squared_hinge`."""
+
+    function = squared_hinge
+
+
+class CategoricalHinge(_Listed):
+    """How far the right output is from being the largest by 1; targets are one-hot. See `categorical_hinge`."""
+
+    function = categorical_hinge
+
+
+class KLDivergence(_Listed):
+    """Kullback-Leibler divergence of the output from the target, both probabilities. See `kl_divergence`."""
+
+    function = kl_divergence
+    targets = "probabilities"
+
+
+class Dice(_Listed):
+    """One minus the overlap of target and output, see `dice`."""
+
+    function = dice
+    targets = "probabilities"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Axis = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.axis = axis
+
+
+class Tversky(_Listed):
+    """One minus the overlap, with weights for what is missed and what is too much, see `tversky`."""
+
+    function = tversky
+    targets = "probabilities"
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Axis = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.alpha, self.beta, self.axis = _between("alpha", alpha), _between("beta", beta), axis
+
+
+class _Crossentropy(_Listed):
+    """A loss over probabilities, or over scores when told so."""
 
     targets = "probabilities"
 
     def __init__(
-        self, from_logits: bool = False, reduction: str = "sum_over_batch_size", name: str | None = None
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **unknown: Any,
     ) -> None:
-        super().__init__(reduction, name)
+        super().__init__(reduction, name, **unknown)
         self.from_logits = bool(from_logits)
+        self.label_smoothing = _between("label_smoothing", label_smoothing, 1)
+        self.axis = axis
 
 
 class BinaryCrossentropy(_Crossentropy):
-    """Crossentropy of independent yes-or-no outputs; targets are 0 or 1, or probabilities."""
+    """Crossentropy of independent yes-or-no outputs; targets are 0 or 1, or probabilities. See `binary_crossentropy`."""
 
-    def call(self, y_true: Value, y_pred: Value) -> Value:
-        """See `binary_crossentropy`."""
-        return binary_crossentropy(y_true, y_pred, self.from_logits)
+    function = binary_crossentropy
 
 
 class CategoricalCrossentropy(_Crossentropy):
-    """Crossentropy of one of k classes; targets are one-hot or probabilities."""
+    """Crossentropy of one of k classes; targets are one-hot or probabilities. See `categorical_crossentropy`."""
 
-    def call(self, y_true: Value, y_pred: Value) -> Value:
-        """See `categorical_crossentropy`."""
-        return categorical_crossentropy(y_true, y_pred, self.from_logits)
+    function = categorical_crossentropy
 
 
-class SparseCategoricalCrossentropy(_Crossentropy):
-    """Crossentropy of one of k classes; targets are class numbers."""
+class BinaryFocalCrossentropy(_Crossentropy):
+    """Crossentropy of yes-or-no outputs, most of it for those that are wrong, see `binary_focal_crossentropy`."""
+
+    function = binary_focal_crossentropy
+
+    def __init__(
+        self, apply_class_balancing: bool = False, alpha: float = 0.25, gamma: float = 2.0, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.apply_class_balancing = bool(apply_class_balancing)
+        self.alpha, self.gamma = _between("alpha", alpha, 1), _between("gamma", gamma)
+
+
+class CategoricalFocalCrossentropy(_Crossentropy):
+    """Crossentropy of one of k classes, most of it for samples that are wrong, see `categorical_focal_crossentropy`."""
+
+    function = categorical_focal_crossentropy
+
+    def __init__(self, alpha: float = 0.25, gamma: float = 2.0, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.alpha, self.gamma = _between("alpha", alpha), _between("gamma", gamma)
+
+
+class _OfLabels(_Listed):
+    """A loss whose targets are class numbers; the classes lie along ``axis`` of the outputs."""
 
     targets = "labels"
+    axis: int = -1
 
     def match(self, y_true: Value, y_pred: Value) -> Value:
-        """The class numbers, without an axis of size 1 at the end."""
-        if y_true.rank == y_pred.rank and y_true.shape[-1] == 1:
-            y_true = ops.squeeze(y_true, -1)
-        if y_true.shape != y_pred.shape[:-1]:
+        """The class numbers, without an axis of size 1 where the classes are."""
+        axis = self.axis % y_pred.rank
+        if y_true.rank == y_pred.rank and y_true.shape[axis] == 1:
+            y_true = ops.squeeze(y_true, axis)
+        if y_true.shape != y_pred.shape[:axis] + y_pred.shape[axis + 1 :]:
             raise self.mismatch(y_true, y_pred)
         return y_true
 
+
+class SparseCategoricalCrossentropy(_OfLabels):
+    """Crossentropy of one of k classes; targets are class numbers. See `sparse_categorical_crossentropy`.
+
+    Samples whose target is ``ignore_class`` do not count, in the mean either.
+    """
+
+    function = sparse_categorical_crossentropy
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.from_logits, self.ignore_class, self.axis = bool(from_logits), ignore_class, axis
+
+
+class CategoricalGeneralizedCrossEntropy(_OfLabels):
+    """A crossentropy that bears wrong labels; targets are class numbers. See `categorical_generalized_cross_entropy`."""
+
+    function = categorical_generalized_cross_entropy
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(reduction, name, **unknown)
+        self.q = _between("q", q, 1)
+        if not 0 < q < 1:
+            raise UsageError(f"q lies between 0 and 1, got {q!r}.", hint="for 0, categorical_crossentropy")
+
+
+class _OwnFunction(Loss):
+    """A loss that somebody's function of (y_true, y_pred) computes; it alone knows which targets fit."""
+
+    def __init__(self, function: Callable[[Value, Value], Value]) -> None:
+        if not _takes_two(function):
+            raise UsageError(f"{function!r} is no loss.", hint="a function that takes (y_true, y_pred)")
+        super().__init__(getattr(function, "__name__", type(function).__name__))
+        self.function = function
+
+    def match(self, y_true: Value, y_pred: Value) -> Value:
+        """The targets in the dtype of the outputs; an axis of size 1 at the end is put in or left out to get the same rank."""
+        y_true = ops.cast(y_true, dtype=y_pred.dtype)
+        if y_true.rank + 1 == y_pred.rank and y_pred.shape[-1] == 1:
+            return ops.expand_dims(y_true, -1)
+        return ops.squeeze(y_true, -1) if y_true.rank == y_pred.rank + 1 and y_true.shape[-1] == 1 else y_true
+
     def call(self, y_true: Value, y_pred: Value) -> Value:
-        """See `sparse_categorical_crossentropy`."""
-        return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits)
+        """What the function gives."""
+        return self.function(y_true, y_pred)
 
 
-_CLASSES = (
-    MeanSquaredError,
-    MeanAbsoluteError,
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two values; one that is built into Python cannot."""
+    if inspect.isbuiltin(function):
+        return False
+    try:
+        inspect.signature(function).bind("y_true", "y_pred")
+    except (TypeError, ValueError):  # the latter where a function in C does not say what it takes
+        return False
+    return True
+
+
+def _between(name: str, value: Any, most: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value == math.inf:
+        raise UsageError(f"{name} is a number from 0 {'on' if most == math.inf else f'to {most}'}, got {value!r}.")
+    return value
+
+
+# ------------------------------------------------------------------ by name
+
+_CLASSES: tuple[type[_Listed], ...] = (
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
     SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
 )
-_TABLE = names(
-    *_CLASSES,
-    mse=MeanSquaredError,
-    MSE=MeanSquaredError,
-    mae=MeanAbsoluteError,
-    MAE=MeanAbsoluteError,
-    bce=BinaryCrossentropy,
-    BCE=BinaryCrossentropy,
-)
-_FUNCTIONS = {
-    f.__name__: f
-    for f in (
-        mean_squared_error,
-        mean_absolute_error,
-        binary_crossentropy,
-        categorical_crossentropy,
-        sparse_categorical_crossentropy,
-    )
+_SHORT: dict[str, type] = {
+    "bce": BinaryCrossentropy,
+    "kld": KLDivergence,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
 }
+TABLE = names(*_CLASSES, **_SHORT, **{short.upper(): kind for short, kind in _SHORT.items()})
+_FUNCTIONS: dict[Callable[..., Value], type[_Listed]] = {kind.function: kind for kind in _CLASSES}
 
 
 def get(identifier: Any) -> Loss:
-    """The loss that ``identifier`` means: a name such as "mse", a `Loss`, or one of this module's functions.
+    """The loss that ``identifier`` means: a name such as "mse", a `Loss`, or a function of (y_true, y_pred).
+
+    A function gives one number per sample, or any other number of them, computed with `nacre.ops`; their mean is the loss of a
+    batch. y_true comes in the dtype of y_pred.
 
     >>> get("mse").name
     'mean_squared_error'
+    >>> from nacre import ops
+    >>> get(lambda y_true, y_pred: ops.mean(ops.abs(y_pred - y_true) ** 1.5, axis=-1)).reduction
+    'sum_over_batch_size'
     """
-    if callable(identifier) and getattr(identifier, "__name__", "") in _FUNCTIONS:
-        identifier = identifier.__name__
-    loss: Loss = resolve("loss", identifier, _TABLE)
+    if callable(identifier) and not isinstance(identifier, Configured | type):
+        known = _FUNCTIONS.get(identifier)
+        return _OwnFunction(identifier) if known is None else known()
+    loss: Loss = resolve("loss", identifier, TABLE)
     if not isinstance(loss, Loss):
         raise UsageError(f"{identifier!r} is no loss.", hint="a name, or a subclass of nacre.losses.Loss")
     return loss
@@ -192,15 +698,45 @@ def get(identifier: Any) -> Loss:
 
 __all__ = [
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
     "Loss",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
     "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "dice",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
     "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
 ]

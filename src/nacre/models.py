@@ -163,6 +163,12 @@ class Model(Configured):
         """
         if loss is None:
             raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
+        loss = losses.get(loss)
+        if loss.reduction in (None, "none"):
+            raise UsageError(
+                f"Training needs one number for a batch, but {loss.name!r} has no reduction.",
+                hint='leave out reduction, or say reduction="sum"; the losses of single samples come from calling the loss itself',
+            )
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
         if not isinstance(metrics, list | tuple | None) or not all(isinstance(m, str | _Metric) for m in metrics or []):
             raise UsageError(
@@ -173,7 +179,7 @@ class Model(Configured):
                 _get_metric(metric)
         self._settings = {
             "optimizer": optimizers.get(optimizer),
-            "loss": losses.get(loss),
+            "loss": loss,
             "metrics": list(metrics or []),
             "backend": backend,
         }
@@ -249,7 +255,7 @@ class Model(Configured):
         self._build_for(data)
         loss: losses.Loss = self._compiled["loss"]
         if loss.targets == "labels":
-            data = data.check_labels(int(self.output_shape[-1] or 0))
+            data = data.check_labels(int(self.output_shape[getattr(loss, "axis", -1)] or 0), loss.ignore_class)
         self._check_targets(loss, data)
         if loss.targets == "probabilities":
             data.check_probabilities()
@@ -545,6 +551,13 @@ class Model(Configured):
             if type(mine) is not type(other):
                 raise UsageError(
                     f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
+                )
+        if self._settings is not None:
+            loss = self._settings["loss"]
+            if losses.TABLE.get(type(loss).__name__) is not type(loss):
+                raise UsageError(
+                    f"The model cannot be saved: its loss {loss.name!r} is no loss of nacre.",
+                    hint="save its weights alone: numpy.savez(path, *model.get_weights())",
                 )
 
     def __reduce__(self) -> tuple[Any, ...]:

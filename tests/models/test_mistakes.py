@@ -236,7 +236,7 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     *(("layers", x) for x in (["dense"], [Dense], Dense(3), [None], 5)),
     *(("scale", s) for s in (0, -1, NAN, "1")),
     ("mode", "fan"),
-    ("reduction", "mean"),
+    ("reduction", "average"),
     *(("loss", x) for x in (None, 5, print, Dense(3))),
     *(("optimizer", o) for o in (None, 3, print, Dense(3))),
     *(("metrics", m) for m in ("accuracy", [3], [None], 5)),

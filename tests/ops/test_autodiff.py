@@ -22,6 +22,23 @@ def _gradient(build, *numbers):
     ]
 
 
+def test_the_gradient_at_zero_is_that_of_the_smooth_whole():
+    assert _gradient(ops.softplus, 0.0) == [0.5]
+    assert _gradient(lambda x: ops.binary_crossentropy(ops.constant(1.0, "float64"), x, from_logits=True), 0.0) == [
+        -0.5
+    ]
+
+
+def test_a_length_has_the_right_gradient_for_numbers_whose_squares_overflow():
+    for size in (1e-3, 1.0, 1e300):
+        found = _gradient(lambda x: ops.norm(x), [3 * size, -4 * size])
+        assert np.allclose(found, [[0.6, -0.8]], rtol=1e-15)
+        found = _gradient(
+            lambda x: ops.sum(ops.normalize(x) * ops.constant([1.0, 0.0], "float64")), [3 * size, -4 * size]
+        )
+        assert np.allclose(np.array(found) * size, [[0.128, 0.096]], rtol=1e-9)
+
+
 def test_a_value_used_twice_receives_the_sum_of_its_uses():
     assert _gradient(lambda x: x * x, 3.0) == [6.0]
     assert _gradient(lambda x: x + x + x, 3.0) == [3.0]

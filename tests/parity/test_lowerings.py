@@ -53,7 +53,7 @@ def test_a_training_on_native_is_that_of_the_oracle(name):
         assert np.allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ["sgd", "momentum", "all of rmsprop", "adam", "everything"])
 @pytest.mark.parametrize("features", [400, 403])
 def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
     rng = np.random.default_rng(2)
@@ -66,7 +66,7 @@ def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
         )
         model.add(Dense(7))
         model.add(Dense(3, activation="softmax"))
-        model.compile(OPTIMIZERS[name](), "sparse_categorical_crossentropy", backend=backend)
+        model.compile(RULES[name](), "sparse_categorical_crossentropy", backend=backend)
         statistics = nacre.callbacks.LayerStatistics(every=2)
         model.fit(x, y, epochs=2, batch_size=32, verbose=0, callbacks=[statistics])
         weights.append(model.get_weights())

@@ -16,8 +16,8 @@ from nacre.backends.native import memory
 ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
-    "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "config", "datasets", "errors", "initializers",
-    "layers", "losses", "metrics", "models", "ops", "optimizers", "utils",
+    "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "config", "constraints", "datasets", "errors",
+    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "regularizers", "utils",
 }  # fmt: skip
 
 

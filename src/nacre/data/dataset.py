@@ -151,8 +151,10 @@ class Dataset:
             )
         return self.rows(0, at), self.rows(at, len(self))
 
-    def check_labels(self, classes: int) -> Dataset:
+    def check_labels(self, classes: int, ignored: int | None = None) -> Dataset:
         """The same data, with y known to hold whole numbers in 0..classes-1, as uint8 or int32 of shape (n,) or (n, 1).
+
+        ``ignored`` is a label that is no class, and is let through.
 
         Raises `UsageError` when there is no y, `ShapeError` when a row has several labels, and `DataError` for a label
         that is out of range or not whole.
@@ -170,7 +172,7 @@ class Dataset:
                 "turn one-hot rows into labels with argmax(-1), or use categorical_crossentropy",
             )
         _check_whole(y.reshape(-1))
-        _check_range(y.reshape(-1), classes)
+        _check_range(y.reshape(-1), classes, ignored)
         return self._with(self._x, replace(self._y, array=y.astype(np.int32) if y.dtype.kind == "f" else y))
 
     def check_probabilities(self) -> None:
@@ -409,9 +411,11 @@ def _check_whole(labels: Array) -> None:
         )
 
 
-def _check_range(labels: Array, classes: int) -> None:
+def _check_range(labels: Array, classes: int, ignored: int | None) -> None:
     """labels (n,)"""
     outside = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        outside &= labels != ignored
     if outside.any():
         (row,) = _first(outside)
         raise DataError(

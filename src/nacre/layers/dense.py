@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nacre import activations, initializers, ops
+from nacre import activations, constraints, initializers, ops, regularizers
 from nacre.errors import ShapeError, UsageError
 from nacre.ir import Value
 from nacre.layers.layer import Layer, Parameter, Shape
@@ -14,6 +14,8 @@ class Dense(Layer):
     """activation(x @ kernel + bias): each unit sees all features.   x (batch, ..., features) -> (batch, ..., units)
 
     ``kernel`` (features, units) begins as ``kernel_initializer`` says, ``bias`` (units,) as ``bias_initializer``.
+    Their regularizers are terms of the loss, see `nacre.regularizers`; their constraints hold after every step of training, see
+    `nacre.constraints`.
 
     >>> from nacre.models import Sequential
     >>> Sequential([Dense(5, input_dim=900)]).count_params()
@@ -27,9 +29,14 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if isinstance(units, bool) or not isinstance(units, int) or not 0 < units < 2**40:
             raise UsageError(f"Dense needs a positive whole number of units (below 2^40), got {units!r}.")
         self.units = units
@@ -37,6 +44,10 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.kernel: Parameter | None = None
         self.bias: Parameter | None = None
 
@@ -45,8 +56,21 @@ class Dense(Layer):
         features = input_shape[-1]
         if len(input_shape) < 2 or features is None:
             raise ShapeError(f"Dense {self.name!r} needs inputs of shape (batch, features), got {input_shape}.")
-        self.kernel = self.add_weight((features, self.units), self.kernel_initializer, "kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, "bias") if self.use_bias else None
+        self.kernel = self.add_weight(
+            (features, self.units),
+            self.kernel_initializer,
+            "kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                "bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
 
     def check_input(self, shape: tuple[int, ...]) -> None:
         """The last axis must be the features the kernel was made for."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre import initializers, ops
+from nacre import constraints, initializers, ops, regularizers
 from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
@@ -41,13 +41,23 @@ class Parameter(Input):
 
     The value is made when it is first needed, so that a network can be counted and planned before it takes memory; the seed of
     its first value is drawn at once, so that the order of use does not matter.
+
+    While it is trained, its ``regularizer`` is a term of the loss, and its ``constraint`` changes each new value.
     """
 
-    __slots__ = ("initializer", "may_train", "memory", "trainable")
+    __slots__ = ("constraint", "initializer", "may_train", "memory", "regularizer", "trainable")
 
-    def __init__(self, name: str, type_: TensorType, initializer: Any, trainable: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        type_: TensorType,
+        initializer: Any,
+        trainable: bool,
+        regularizer: regularizers.Term | None = None,
+        constraint: constraints.Rule | None = None,
+    ) -> None:
         super().__init__(name, type_)
-        self.initializer = initializer
+        self.initializer, self.regularizer, self.constraint = initializer, regularizer, constraint
         self.may_train = self.trainable = trainable
         seed = next_seed()
         self.memory = Memory(type_, lambda: initializers.initial(initializer, type_.shape, type_.dtype, seed))
@@ -75,7 +85,8 @@ class Layer(Configured):
     operations in ``call(x)``, or ``call(x, training)`` if it acts differently in training.
 
     ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in. ``dtype`` is the name of a
-    `DTypePolicy`; without one, that of `config.set_dtype_policy` holds.
+    `DTypePolicy`; without one, that of `config.set_dtype_policy` holds. ``activity_regularizer`` is a term of the loss for what
+    the layer gives out, divided by the number of samples of the batch; see `nacre.regularizers`.
     """
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
@@ -90,6 +101,7 @@ class Layer(Configured):
         name: str | None = None,
         dtype: str | DTypePolicy | None = None,
         trainable: bool = True,
+        activity_regularizer: Any = None,
         input_shape: Sequence[int] | None = None,
         input_dim: int | None = None,
         **unknown: Any,
@@ -108,6 +120,7 @@ class Layer(Configured):
         self.name = name or snake_case(type(self).__name__)
         self.dtype_policy = as_policy(dtype)
         self._trainable = bool(trainable)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
         self.weights: list[Parameter] = []
@@ -153,11 +166,24 @@ class Layer(Configured):
         return self.built_for is not None
 
     def add_weight(
-        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True
+        self,
+        shape: Sequence[int],
+        initializer: Any = "glorot_uniform",
+        name: str = "weight",
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Parameter:
         """Create a weight that the layer owns."""
         type_ = TensorType(tuple(shape), self.dtype)
-        weight = Parameter(f"{self.name}/{name}", type_, initializers.get(initializer), trainable)
+        weight = Parameter(
+            f"{self.name}/{name}",
+            type_,
+            initializers.get(initializer),
+            trainable,
+            regularizers.get(regularizer),
+            constraints.get(constraint),
+        )
         weight.trainable = trainable and self.trainable
         self.weights.append(weight)
         return weight

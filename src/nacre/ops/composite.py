@@ -17,14 +17,14 @@ EPSILON = 1e-7  # Keras's `epsilon()`: probabilities are kept this far from 0 an
 
 
 def composite(build: Callable[..., Value]) -> Callable[..., Value]:
-    """Mark the result with the composition's name and arguments (`Value.origin`)."""
+    """Mark the result with the composition's name and all of its arguments (`Value.origin`)."""
     signature = inspect.signature(build)
 
     @functools.wraps(build)
     def marked(*operands: Any, **attrs: Any) -> Value:
-        y = build(*operands, **attrs)
         given = signature.bind(*operands, **attrs)
         given.apply_defaults()
+        y = build(*given.args, **given.kwargs)
         y.origin = (build.__name__, given.args)
         return y
 
@@ -60,30 +60,48 @@ def log_softmax(x: Value, axis: Axis = -1) -> Value:
     return shifted - e.log(sum(e.exp(shifted), axis, keepdims=True))
 
 
-def categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
-    """-sum target * log(output) along ``axis``.   target (..., k), output (..., k) -> (...)
+def logits(output: Value, end: str, from_logits: bool = False, axis: int = -1) -> Value | None:
+    """The scores behind ``output``, if it holds scores, or if ``end`` made it: "sigmoid", or "softmax" along ``axis``."""
+    if from_logits:
+        return output
+    scores, *along = origin(output, end) or (None,)
+    return scores if all(axes_of(output, a) == axes_of(output, axis) for a in along) else None
 
-    The output of a softmax along ``axis`` is scored from its logits: exact and finite for scores of any size. Other outputs are
-    scaled to sum to 1 and kept ``EPSILON`` away from 0 and 1.
+
+def log_probabilities(output: Value, from_logits: bool = False, axis: int = -1) -> Value:
+    """Logarithm of the probabilities that ``output`` holds along ``axis``.
+
+    Those of a softmax come from its scores: exact, and finite for scores of any size. Others are scaled to sum to 1 and kept
+    ``EPSILON`` away from 0 and 1.
     """
-    logits, along = (output, axis) if from_logits else origin(output, "softmax") or (None, axis)
-    if logits is not None and axes_of(output, along) == axes_of(output, axis):
-        return -sum(target * log_softmax(logits, axis), axis)
-    output = output / sum(output, axis, keepdims=True)
-    return -sum(target * e.log(clip(output, EPSILON, 1 - EPSILON)), axis)
+    scores = logits(output, "softmax", from_logits, axis)
+    if scores is not None:
+        return log_softmax(scores, axis)
+    total = sum(output, axis, keepdims=True)
+    return e.log(clip(output / e.select(e.equal(total, 0), 1, total), EPSILON, 1 - EPSILON))
+
+
+def categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
+    """-sum target * log(output) along ``axis``, see `log_probabilities`.   target (..., k), output (..., k) -> (...)"""
+    return -sum(target * log_probabilities(output, from_logits, axis), axis)
 
 
 def sparse_categorical_crossentropy(target: Value, output: Value, from_logits: bool = False, axis: int = -1) -> Value:
     """Crossentropy against class numbers.   target (...) of integers, output (..., k) -> (...), the k classes along ``axis``"""
-    return categorical_crossentropy(one_hot(target, output.shape[axis], axis, output.dtype), output, from_logits, axis)
+    return categorical_crossentropy(one_hot_like(target, output, axis), output, from_logits, axis)
+
+
+def one_hot_like(target: Value, output: Value, axis: int = -1) -> Value:
+    """Class numbers as ones and zeros in the shape of the output, classes along ``axis``."""
+    return one_hot(target, output.shape[axis], axis, output.dtype)
 
 
 def binary_crossentropy(target: Value, output: Value, from_logits: bool = False) -> Value:
     """-(t log o + (1 - t) log(1 - o)), element by element; the output of a sigmoid is scored from its logits."""
-    logits = output if from_logits else (origin(output, "sigmoid") or (None,))[0]
-    if logits is not None:
+    scores = logits(output, "sigmoid", from_logits)
+    if scores is not None:
         # At 0, the maximum shares its gradient and the absolute value has none: together 1/2, as it must be.
-        return e.maximum(logits, 0) - logits * target + e.log1p(e.exp(-e.abs(logits)))
+        return e.maximum(scores, 0) - scores * target + e.log1p(e.exp(-e.abs(scores)))
     output = clip(output, EPSILON, 1 - EPSILON)
     return -(target * e.log(output) + (1 - target) * e.log(1 - output))
 

@@ -67,17 +67,17 @@ def training_program(
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
-        outputs: list[tuple[Layer, Value]] = []
-        columns, loss, emits = _measured(network, goal, x, y, rows, training=True, outputs=outputs)
+        columns, outputs, loss, emits = _measured(network, goal, x, y, rows, training=True)
         trained = [w for w in weights if w.trainable]
         updates: dict[str, Value] = {}
         found = gradients(loss, trained)
         own = [{name: slots[f"{w.name}/{name}"] for name in goal.optimizer.state()} for w in trained]
         moved = goal.optimizer.step(trained, found, own, numbers)
         for w, gradient, (new, after) in zip(trained, found, moved, strict=True):
-            updates |= {w.name: new, **{f"{w.name}/{name}": value for name, value in after.items()}}
+            updates[w.name] = _constrained(w, new)
+            updates |= {f"{w.name}/{name}": value for name, value in after.items()}
             if samples is not None:
-                samples |= of_weight(w, gradient, new)
+                samples |= of_weight(w, gradient, updates[w.name])
         if samples is not None:
             samples |= of_outputs(outputs)
         inputs = [*weights, *slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
@@ -96,7 +96,7 @@ def evaluation_program(network: Network, goal: Goal, x: RowType, y: RowType, siz
     """Forward, loss and metrics; nothing changes."""
 
     def trace(rows: int) -> Graph:
-        columns, _, emits = _measured(network, goal, x, y, rows, training=False)
+        columns, _, _, emits = _measured(network, goal, x, y, rows, training=False)
         return simplify(Graph([*network.weights, *columns], emits))
 
     graphs = {rows: trace(rows) for rows in sizes}
@@ -123,16 +123,47 @@ def _measured(
     y: RowType,
     rows: int,
     training: bool,
-    outputs: list[tuple[Layer, Value]] | None = None,
-) -> tuple[list[Input], Value, dict[str, Value]]:
-    """Data inputs, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
+) -> tuple[list[Input], list[tuple[Layer, Value]], Value, dict[str, Value]]:
+    """Data inputs, outputs of the layers, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
     columns = [Input("x", x.batch(rows)), Input("y", y.batch(rows))]
+    outputs: list[tuple[Layer, Value]] = []
     output = network.forward(columns[0], training=training, outputs=outputs)
     loss = goal.loss(columns[1], output)
+    for term in _regularization(network, outputs):
+        loss = loss + ops.cast(term, loss.dtype)
     emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
     for metric in goal.metrics:
         emits[metric.name] = ops.expand_dims(metric.update(columns[1], output), 0)
-    return columns, loss, emits
+    return columns, outputs, loss, emits
+
+
+def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) -> list[Value]:
+    """What is added to the loss: for each weight that is trained, and for each output, as a mean over the samples."""
+    found = [(w.name, w.regularizer(w), 1) for w in network.weights if w.trainable and w.regularizer is not None] + [
+        (layer.name, layer.activity_regularizer(y), y.shape[0])
+        for layer, y in outputs
+        if layer.activity_regularizer is not None
+    ]
+    for name, term, _ in found:
+        if not isinstance(term, Value) or term.shape != ():
+            raise UsageError(
+                f"The regularizer of {name!r} gave {term!r}, not a scalar of the graph.",
+                hint="end it with nacre.ops.sum or nacre.ops.mean",
+            )
+    return [term if samples == 1 else term / samples for _, term, samples in found]
+
+
+def _constrained(weight: Parameter, new: Value) -> Value:
+    """The new value of a weight, or what its constraint makes of it."""
+    if weight.constraint is None:
+        return new
+    allowed = weight.constraint(new)
+    if not isinstance(allowed, Value) or allowed.type != weight.type:
+        raise UsageError(
+            f"The constraint of {weight.name!r} did not give a weight of the same type.",
+            {"found": repr(allowed), "expected": weight.type},
+        )
+    return allowed
 
 
 def _emit_names(goal: Goal) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class Trainer:
     def _executable(
         self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...], every: int = 0
     ) -> Executable:
-        """Compiled anew; which weights are frozen only tells programs of training apart."""
+        """Compiled anew; which weights are frozen only tells programs apart that it makes different."""
         x, *y = (RowType(shape, str(dtype)) for shape, dtype in rows)
         return self.compile(self._trace(kind, sizes, x, y[0] if y else None, every))
 
@@ -123,10 +123,13 @@ class Trainer:
         assert self.goal is not None
         if not self.goal.optimizer.use_ema or not self.goal.optimizer.iterations:
             return
-        with self.state.turns:
+
+        def take() -> None:
             for w in self.network.weights:
                 if w.trainable and (average := f"{w.name}/{AVERAGE}") in self.state:
                     self.state[w.name].write(self.state[average].read())
+
+        self.state.turns.use(take)
 
     def epoch(
         self,
@@ -243,7 +246,7 @@ class Trainer:
 
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
-        frozen = tuple([w.trainable for w in self.network.weights]) if kind == "train" else ()
+        frozen = tuple([w.trainable for w in self.network.weights]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every)
 
     def _sweep(
