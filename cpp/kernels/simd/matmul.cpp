@@ -572,7 +572,7 @@ NACRE_INLINE void multiply_along(const float* const (&rows)[Rows], int64_t at, c
 
 template <bool Rounded, int Rows, int Units>
 void dot_tile(const Dots& of, int64_t row, int64_t unit) {
-  constexpr int64_t kLines = 4;  // fetched with each panel
+  constexpr int64_t kLines = 2;  // fetched with each panel
   F sum[Rows * Units][kParts] = {};
   const float* rows[Rows];
   for (int r = 0; r < Rows; ++r) rows[r] = of.x.row(row + r);

@@ -163,7 +163,7 @@ def slices(product: Value) -> int:
     if product.attrs["transpose_a"] or product.attrs["transpose_b"] or product.shape[1] > PANEL:
         return 1
     inner = product.operands[0].shape[1]
-    return next((n for n in (8, 4, 2) if inner >= NARROW // 2 * n), 1)
+    return 1 if inner < NARROW else next((n for n in (8, 4) if inner >= NARROW * n), 2)
 
 
 def _is(x: Value, name: str) -> bool:
