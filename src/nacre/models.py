@@ -170,9 +170,11 @@ class Model(Configured):
                 hint='leave out reduction, or say reduction="sum"; the losses of single samples come from calling the loss itself',
             )
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
-        if not isinstance(metrics, list | tuple | None) or not all(isinstance(m, str | _Metric) for m in metrics or []):
+        usable = isinstance(metrics, list | tuple | None)
+        if not usable or not all(isinstance(m, str | _Metric) or callable(m) for m in metrics or []):
             raise UsageError(
-                f"metrics is a list of names or metrics, got {metrics!r}.", hint='for example metrics=["accuracy"]'
+                f"metrics is a list of names, metrics or functions (y_true, y_pred), got {metrics!r}.",
+                hint='for example metrics=["accuracy"]',
             )
         for metric in metrics or []:
             if metric not in ("accuracy", "acc"):
@@ -554,9 +556,13 @@ class Model(Configured):
                 )
         if self._settings is not None:
             loss = self._settings["loss"]
-            if losses.TABLE.get(type(loss).__name__) is not type(loss):
+            own = [("loss", loss)] if losses.TABLE.get(type(loss).__name__) is not type(loss) else []
+            chosen = [m for m in self._settings["metrics"] if not isinstance(m, str)]
+            own += [("metric", m) for m in chosen if _METRICS.get(type(m).__name__) is not type(m)]
+            for kind, thing in own:
+                name = getattr(thing, "name", None) or getattr(thing, "__name__", repr(thing))
                 raise UsageError(
-                    f"The model cannot be saved: its loss {loss.name!r} is no loss of nacre.",
+                    f"The model cannot be saved: its {kind} {name!r} is no {kind} of nacre.",
                     hint="save its weights alone: numpy.savez(path, *model.get_weights())",
                 )
 
@@ -773,7 +779,7 @@ def _restored_metric(described: Any) -> Any:
 
 # ------------------------------------------------------------------ small things
 
-_Metric, _get_metric = metrics.Metric, metrics.get
+_Metric, _get_metric, _METRICS = metrics.Metric, metrics.get, metrics.TABLE
 
 
 def _positive(name: str, number: Any) -> int:

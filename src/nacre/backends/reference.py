@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from nacre import ops
 from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
 from nacre.ir import Graph
-from nacre.ops import TABLE
 
 
 def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -20,15 +20,7 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     >>> evaluate(Graph([x], {"y": x + x}), {"x": np.array([1, 2], "float32")})
     {'y': array([2., 4.], dtype=float32)}
     """
-    values = {id(i): np.asarray(inputs[i.name], dtype=i.dtype) for i in graph.inputs}
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            assert node.operation is not None
-            operands = [values[id(o)] for o in node.operands]
-            values[id(node)] = np.asarray(
-                TABLE[node.operation.name].body(np, *operands, **node.attrs), dtype=node.dtype
-            )
-    return {name: values[id(v)] for name, v in graph.outputs.items()}
+    return dict(zip(graph.outputs, ops.evaluate([*graph.outputs.values()], inputs), strict=True))
 
 
 class ReferenceExecutable:

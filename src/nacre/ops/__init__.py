@@ -121,6 +121,7 @@ from nacre.ops.elementwise import (
     subtract,
     tanh,
 )
+from nacre.ops.evaluate import evaluate
 from nacre.ops.indexing import scatter_add
 from nacre.ops.linalg import matmul
 from nacre.ops.measures import (
@@ -252,6 +253,7 @@ __all__ = [
     "elu",
     "equal",
     "erf",
+    "evaluate",
     "exp",
     "exp2",
     "expand_dims",

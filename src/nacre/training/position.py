@@ -59,7 +59,7 @@ class Tally:
         """Loss and metrics so far."""
         if not self.rows or self.kind == "predict":
             return {}
-        return {"loss": self.loss / self.rows} | {name: m.result(self.sums[name]) for name, m in self.metrics.items()}
+        return {"loss": self.loss / self.rows} | {name: m.figure(self.sums[name]) for name, m in self.metrics.items()}
 
     def state(self) -> dict[str, Any]:
         """The sums, as JSON can hold them."""

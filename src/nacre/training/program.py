@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.base import Program
@@ -133,7 +135,13 @@ def _measured(
         loss = loss + ops.cast(term, loss.dtype)
     emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
     for metric in goal.metrics:
-        emits[metric.name] = ops.expand_dims(metric.update(columns[1], output), 0)
+        sums = metric.update(columns[1], output)
+        if np.ndim(metric.figure(np.zeros(sums.shape))):
+            raise UsageError(
+                f"The metric {metric.name!r} gives an array, and a history holds numbers.",
+                hint="choose one figure, such as average='macro' or a single threshold; or call the metric on predictions",
+            )
+        emits[metric.name] = ops.expand_dims(sums, 0)
     return columns, outputs, loss, emits
 
 

@@ -1,0 +1,79 @@
+"""Shares of right answers."""
+
+from __future__ import annotations
+
+from nacre import ops
+from nacre.ir import Value
+from nacre.metrics.metric import MeanMetric, aligned, class_numbers, whole
+
+
+class Accuracy(MeanMetric):
+    """Share of outputs that equal the target.
+
+    >>> Accuracy()([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 4.0, 4.0])
+    0.75
+    """
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where both are equal."""
+        return ops.cast(ops.equal(aligned(y_true, y_pred), y_pred), dtype="float32")
+
+
+class BinaryAccuracy(MeanMetric):
+    """Share of outputs on the right side of ``threshold``."""
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+        super().__init__(name)
+        self.threshold = threshold
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where the thresholded output is the target."""
+        above = ops.cast(y_pred > self.threshold, dtype=y_pred.dtype)
+        return ops.cast(ops.equal(aligned(y_true, y_pred), above), dtype=y_pred.dtype)
+
+
+class CategoricalAccuracy(MeanMetric):
+    """Share of samples whose largest output is the class that the one-hot target marks."""
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where the largest output is the target's."""
+        hits = ops.in_top_1(ops.argmax(aligned(y_true, y_pred), axis=-1), y_pred)
+        return ops.cast(hits, dtype=y_pred.dtype)
+
+
+class SparseCategoricalAccuracy(MeanMetric):
+    """Share of samples whose largest output is the class that the target numbers."""
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where the largest output is the target's."""
+        return ops.cast(ops.in_top_1(class_numbers(y_true, y_pred), y_pred), dtype=y_pred.dtype)
+
+
+class SparseTopKCategoricalAccuracy(MeanMetric):
+    """Share of samples whose class, which the target numbers, is among the ``k`` with the largest outputs.
+
+    >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
+    1.0
+    """
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.k = whole("The k of a top-k accuracy", k)
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where fewer than k outputs are larger than the target's."""
+        return self._hits(class_numbers(y_true, y_pred), y_pred)
+
+    def _hits(self, classes: Value, y_pred: Value) -> Value:
+        marked = ops.one_hot(classes, y_pred.shape[-1]) > 0
+        own = ops.sum(ops.where(marked, y_pred, 0.0), axis=-1, keepdims=True)
+        larger = ops.sum(ops.cast(y_pred > own, dtype="float32"), axis=-1)
+        return ops.cast(larger < float(self.k), dtype="float32")
+
+
+class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
+    """Share of samples whose class, which the one-hot target marks, is among the ``k`` with the largest outputs."""
+
+    def values(self, y_true: Value, y_pred: Value) -> Value:
+        """1 where fewer than k outputs are larger than the target's."""
+        return self._hits(ops.argmax(aligned(y_true, y_pred), axis=-1), y_pred)
