@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -153,10 +155,11 @@ class Model(Configured):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         metrics: Sequence[Any] | None = None,
+        weighted_metrics: Sequence[Any] | None = None,
         *,
         backend: str = "native",
     ) -> None:
-        """Choose optimizer, loss and metrics, each by name or as an object.
+        """Choose optimizer, loss and metrics, each by name or as an object. Weights of samples count in ``weighted_metrics``.
 
         ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
         velocities, not the weights. Raises `UnknownName` for a name that does not exist.
@@ -170,19 +173,21 @@ class Model(Configured):
                 hint='leave out reduction, or say reduction="sum"; the losses of single samples come from calling the loss itself',
             )
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
-        usable = isinstance(metrics, list | tuple | None)
-        if not usable or not all(isinstance(m, str | _Metric) or callable(m) for m in metrics or []):
-            raise UsageError(
-                f"metrics is a list of names, metrics or functions (y_true, y_pred), got {metrics!r}.",
-                hint='for example metrics=["accuracy"]',
-            )
-        for metric in metrics or []:
-            if metric not in ("accuracy", "acc"):
-                _get_metric(metric)
+        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            usable = isinstance(given, list | tuple | None)
+            if not usable or not all(isinstance(m, str | _Metric) or callable(m) for m in given or []):
+                raise UsageError(
+                    f"{what} is a list of names, metrics or functions (y_true, y_pred), got {given!r}.",
+                    hint=f'for example {what}=["accuracy"]',
+                )
+            for metric in given or []:
+                if metric not in ("accuracy", "acc"):
+                    _get_metric(metric)
         self._settings = {
             "optimizer": optimizers.get(optimizer),
             "loss": loss,
             "metrics": list(metrics or []),
+            "weighted_metrics": list(weighted_metrics or []),
             "backend": backend,
         }
         self._trainer, self._restored = None, {}
@@ -211,10 +216,17 @@ class Model(Configured):
         settings = self._compiled
         if self._trainer is None or self._trainer.goal is None:
             output = TensorType(tuple(n or 1 for n in self.output_shape))
-            chosen = [_get_metric(m, target, output) for m in settings["metrics"]]
-            if len({m.name for m in chosen} | {"loss"}) < len(chosen) + 1:
-                raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in chosen)})
-            goal = Goal(settings["loss"], settings["optimizer"], chosen)
+            chosen, weighted = (
+                [_get_metric(m, target, output) for m in settings[kind]] for kind in ("metrics", "weighted_metrics")
+            )
+            taken = {m.name for m in chosen}
+            weighted = [copy(m) for m in weighted]
+            for m in weighted:
+                m.name = f"weighted_{m.name}" if m.name in taken else m.name
+            names = ["loss", *(m.name for m in [*chosen, *weighted])]
+            if len(set(names)) < len(names):
+                raise UsageError("Two metrics have the same name.", {"names": ", ".join(names[1:])})
+            goal = Goal(settings["loss"], settings["optimizer"], chosen, weighted)
             self._trainer = Trainer(self, State(self._memory() | self._restored), settings["backend"], goal, self._seed)
         return self._trainer
 
@@ -235,24 +247,38 @@ class Model(Configured):
 
     # -------------------------------------------------------------- data
 
-    def _dataset(self, x: Any, y: Any) -> Dataset:
+    def _dataset(self, x: Any, y: Any, weight: Any = None, by_class: Mapping[Any, float] | None = None) -> Dataset:
         """Checked data for training or evaluation."""
         if y is None:
             raise UsageError("Targets are missing.", hint="pass y; or batches (x, y) as x, from a list or a generator")
-        return self._fitting(Dataset(x, y))
+        return self._fitting(Dataset(x, y, weight), by_class)
 
-    def _source(self, x: Any, y: Any, steps: int | None, targets: bool = True) -> Dataset | Stream:
+    def _source(
+        self,
+        x: Any,
+        y: Any,
+        steps: int | None,
+        targets: bool = True,
+        weight: Any = None,
+        by_class: Mapping[Any, float] | None = None,
+    ) -> Dataset | Stream:
         """Checked arrays, or batches that are checked as they come; ``steps`` of them make a pass."""
+        if by_class is not None and not isinstance(by_class, Mapping):
+            _refuse("class_weight", by_class)
         if y is None and is_stream(x):
-            return Stream(x, self._fitting if targets else self._build_for, steps, targets)
+            if weight is not None:
+                raise UsageError(
+                    "sample_weight is for arrays, but x is an iterable.", hint="yield (x, y, sample_weight)"
+                )
+            return Stream(x, partial(self._fitting, by_class=by_class) if targets else self._build_for, steps, targets)
         if steps is not None:
             raise Limitation(
                 "A number of steps was given, but arrays are always gone through as a whole.",
                 hint="leave it out; or pass batches (x, y) as x, from a list or a generator",
             )
-        return self._dataset(x, y) if targets else self._build_for(Dataset(x, allow_empty=True))
+        return self._dataset(x, y, weight, by_class) if targets else self._build_for(Dataset(x, allow_empty=True))
 
-    def _fitting(self, data: Dataset) -> Dataset:
+    def _fitting(self, data: Dataset, by_class: Mapping[Any, float] | None = None) -> Dataset:
         """The data, checked against inputs, outputs and loss."""
         self._build_for(data)
         loss: losses.Loss = self._compiled["loss"]
@@ -261,7 +287,7 @@ class Model(Configured):
         self._check_targets(loss, data)
         if loss.targets == "probabilities":
             data.check_probabilities()
-        return data
+        return data if by_class is None else data.weighted_by_class(by_class)
 
     def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
         """Demand that the targets fit the outputs: the loss says so, on types alone."""
@@ -297,6 +323,8 @@ class Model(Configured):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
     ) -> History:
@@ -306,11 +334,15 @@ class Model(Configured):
         the model after a whole number of steps. Returns the `History`. Raises `DataError`, `ShapeError` or `DTypeError` for data
         that does not fit, before anything changes, and `NonFiniteLossError` if training diverges.
 
-        x may also be an iterable of batches (x, y): a generator, a list of pairs, or an object with ``__iter__``. Each batch is
-        checked as it comes, and is one step, in the order in which it comes. A pass takes ``steps_per_epoch`` batches, and the
-        next goes on from there; left out, a pass takes all batches, so a generator, which can be gone through once, is good for
-        one pass, and one that never ends needs ``steps_per_epoch``. ``validation_data`` is (x, y) or such an iterable. Training
-        ends early, with a warning, when a generator runs out.
+        ``sample_weight`` (n,) multiplies the loss of each row; the last fraction of it goes to the validation, and
+        ``validation_data`` may be (x, y, sample_weight). ``class_weight``, a dictionary from class numbers, gives each row the
+        weight of its class, 1 for those that are not named; unlike in Keras, validation rows too, so that both losses compare.
+
+        x may also be an iterable of batches (x, y) or (x, y, sample_weight): a generator, a list of tuples, or an object with
+        ``__iter__``. Each batch is checked as it comes, and is one step, in the order in which it comes. A pass takes
+        ``steps_per_epoch`` batches, and the next goes on from there; left out, a pass takes all batches, so a generator, which
+        can be gone through once, is good for one pass, and one that never ends needs ``steps_per_epoch``. ``validation_data``
+        is (x, y) or such an iterable. Training ends early, with a warning, when a generator runs out.
 
         >>> import numpy as np, nacre
         >>> model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(1)])
@@ -326,7 +358,7 @@ class Model(Configured):
             raise UsageError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}.")
         steps = None if steps_per_epoch is None else _positive("steps_per_epoch", steps_per_epoch)
         passes = epochs - initial_epoch
-        data = self._source(x, y, steps)
+        data = self._source(x, y, steps, weight=sample_weight, by_class=class_weight)
         validation: Dataset | Stream | None = None
         if isinstance(data, Stream):
             _check_passes(
@@ -335,12 +367,14 @@ class Model(Configured):
             if batch_size is not None or validation_split:
                 raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
         if is_stream(validation_data):
-            validation = self._source(validation_data, None, None)
+            validation = self._source(validation_data, None, None, by_class=class_weight)
             _check_passes(validation, "validation_data", passes, "pass a list, or an object that can be iterated anew")
         elif validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise UsageError("validation_data is a pair (x, y).", {"found": type(validation_data).__name__})
-            validation = self._dataset(*validation_data)
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                found = {"found": type(validation_data).__name__}
+                raise UsageError("validation_data is a pair (x, y), or (x, y, sample_weight).", found)
+            rows, targets, *weight = validation_data
+            validation = self._dataset(rows, targets, weight[0] if weight else None, class_weight)
         elif not isinstance(validation_split, int | float):
             _refuse("validation_split", validation_split)
         elif validation_split:
@@ -375,16 +409,18 @@ class Model(Configured):
         y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        sample_weight: Any = None,
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics on x and y: a list [loss, ...], one number when there are no metrics, or a dictionary.
 
-        x may be an iterable of batches (x, y), as in `fit`; ``steps`` says how many of them to take, else all.
+        ``sample_weight`` (n,) multiplies the loss of each row. x may be an iterable of batches, as in `fit`; ``steps`` says how
+        many of them to take, else all.
         """
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
-        data = self._source(x, y, None if steps is None else _positive("steps", steps))
+        data = self._source(x, y, None if steps is None else _positive("steps", steps), weight=sample_weight)
         trainer = self._training(_target(data))
         logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=_rows(data)))
         if verbose:
@@ -416,9 +452,16 @@ class Model(Configured):
             data, size, Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
         )
 
-    def train_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """One step on one batch; returns loss and metrics of it, before the step, as `evaluate` does."""
-        data = self._dataset(x, y)
+        data = self._dataset(x, y, sample_weight, class_weight)
         logs = self._training(_target(data)).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
@@ -426,9 +469,9 @@ class Model(Configured):
         """Outputs for one batch, as `predict` gives them."""
         return self.predict(x, verbose=0)
 
-    def test_on_batch(self, x: Any, y: Any, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, as `evaluate` gives them."""
-        return self.evaluate(x, y, verbose=0, return_dict=return_dict)
+        return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
     # -------------------------------------------------------------- looking
 
@@ -510,7 +553,10 @@ class Model(Configured):
                 "optimizer": serialize(self.optimizer),
                 "iterations": self.optimizer.iterations,
                 "loss": serialize(self._settings["loss"]),
-                "metrics": [m if isinstance(m, str) else serialize(m) for m in self._settings["metrics"]],
+                **{
+                    kind: [m if isinstance(m, str) else serialize(m) for m in self._settings[kind]]
+                    for kind in ("metrics", "weighted_metrics")
+                },
                 "backend": self._settings["backend"],
             }
             trained = self._trainer is not None and self._trainer.goal is not None
@@ -557,7 +603,9 @@ class Model(Configured):
         if self._settings is not None:
             loss = self._settings["loss"]
             own = [("loss", loss)] if losses.TABLE.get(type(loss).__name__) is not type(loss) else []
-            chosen = [m for m in self._settings["metrics"] if not isinstance(m, str)]
+            chosen = [
+                m for kind in ("metrics", "weighted_metrics") for m in self._settings[kind] if not isinstance(m, str)
+            ]
             own += [("metric", m) for m in chosen if _METRICS.get(type(m).__name__) is not type(m)]
             for kind, thing in own:
                 name = getattr(thing, "name", None) or getattr(thing, "__name__", repr(thing))
@@ -746,6 +794,7 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequent
             training["optimizer"],
             training["loss"],
             [_restored_metric(m) for m in training["metrics"]],
+            [_restored_metric(m) for m in training.get("weighted_metrics", [])],
             backend=training["backend"],
         )
         model.optimizer.iterations = _natural(training["iterations"], 2**53)

@@ -138,7 +138,7 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
     *({"batch_size": n} for n in (0, -1, 2.5, "32", True)),
     *({"initial_epoch": n} for n in (-1, 1.5, "0", None)),
     *({"validation_split": f} for f in (-0.1, 1.0, 1.5, float("nan"), "half", 0.999)),
-    *({"validation_data": d} for d in (X, (X,), (X, Y, Y), "test")),
+    *({"validation_data": d} for d in (X, (X,), (X, Y, Y, Y), "test")),
     *({"callbacks": c} for c in ([Callback], ["early"], [print], Callback())),
 ]
 

@@ -227,7 +227,8 @@ WRONG: dict[str, tuple[Any, type[NacreError], list[str]]] = {
     "fewer labels": ((X[:3], Y[:2]), DataError, ["3 rows", "2"]),
     "no rows": ((X[:0], Y[:0]), DataError, ["no samples"]),
     "no pair": (X[:3], DataError, ["found", "ndarray", "(x, y)"]),
-    "three": ((X[:3], Y[:3], Y[:3]), DataError, ["tuple of 3", "(x, y)"]),
+    "four": ((X[:3], Y[:3], Y[:3], Y[:3]), DataError, ["tuple of 4", "(x, y)"]),
+    "weights": ((X[:3], Y[:3], Y[:3]), DataError, ["weights"]),
     "text": (("a", "b"), DTypeError, ["numbers"]),
     "nothing": (None, DataError, ["NoneType"]),
 }
@@ -237,7 +238,7 @@ WRONG: dict[str, tuple[Any, type[NacreError], list[str]]] = {
 @pytest.mark.parametrize("number", [0, 3])
 def test_a_wrong_batch_is_named_and_the_steps_before_it_stay(mistake: str, number: int) -> None:
     batch, kind, words = WRONG[mistake]
-    if number == 0 and mistake in ("another shape", "another dtype", "other labels"):
+    if number == 0 and mistake in ("another shape", "another dtype", "other labels", "weights"):
         words = []  # then it is the next that differs
         if mistake == "another shape":
             words = ["4 features"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,18 +63,26 @@ class Column:
 
 
 class Dataset:
-    """Inputs x (n, ...) and, where there are any, targets y (n, ...), checked once by `numeric`.
+    """Inputs x (n, ...) and, where there are any, targets y (n, ...) and weights of the rows (n,), checked once by `numeric`.
 
     ``name_x`` and ``name_y`` are what errors call the two. ``allow_empty`` lets n be 0, which only prediction can use.
-    Raises `DataError` when the two differ in length, and whatever `numeric` raises.
+    Raises `DataError` when they differ in length, and whatever `numeric` raises.
 
     >>> Dataset([[0, 255], [3, 4], [5, 6]], [0, 1, 1])
     Dataset(x=int32[3,2], y=int32[3])
     """
 
     def __init__(
-        self, x: object, y: object = None, *, name_x: str = "x", name_y: str = "y", allow_empty: bool = False
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        *,
+        name_x: str = "x",
+        name_y: str = "y",
+        allow_empty: bool = False,
     ) -> None:
+        self._weight: Column | None = None
         self._x = _column(name_x, x, allow_empty)
         self._y = None if y is None else _column(name_y, y, allow_empty)
         if self._y is not None and len(self._y.array) != len(self):
@@ -83,6 +91,51 @@ class Dataset:
                 {name_x: described(self.x), name_y: described(self._y.array)},
                 "give one target to each row",
             )
+        if sample_weight is not None:
+            self._weight = self._weighted(numeric("sample_weight", sample_weight, allow_empty=allow_empty))
+
+    def _weighted(self, weight: Array) -> Column:
+        """One weight for each row."""
+        if self._y is None:
+            raise UsageError("Weights of rows were given, but no targets.", hint="pass y")
+        if weight.size != len(self) or len(weight) != len(self):
+            raise ShapeError(
+                f"sample_weight should hold one number for each of {len(self):,} rows.",
+                {"sample_weight": described(weight)},
+            )
+        return Column("sample_weight", _plain(weight.reshape(-1), np.float32))
+
+    def weighted_by_class(self, class_weight: Mapping[Any, float]) -> Dataset:
+        """The same data, each row with the weight of its class; 1 for a class that is not named.
+
+        Targets are class numbers, or one-hot. Raises `UsageError` if there are weights already, or for classes or weights that are
+        no numbers.
+
+        >>> Dataset([5.0, 6.0, 7.0], [0, 1, 1]).weighted_by_class({1: 2.5}).weight
+        array([1. , 2.5, 2.5], dtype=float32)
+        """
+        if self._weight is not None:
+            raise UsageError("Both sample_weight and class_weight were given.", hint="multiply them, as sample_weight")
+        if self._y is None:
+            raise UsageError("Weights of classes need targets.", hint="pass y")
+        y = self._y.array
+        rows = y.reshape(len(y), -1)
+        labels = rows[:, 0] if rows.shape[1] == 1 else rows.argmax(1)
+        _check_whole(labels)
+        weights = np.ones(len(y), np.float32)
+        for label, weight in class_weight.items():
+            if isinstance(label, bool) or not isinstance(label, int | np.integer) or not _is_amount(weight):
+                raise UsageError(
+                    f"class_weight says {label!r}: {weight!r}.",
+                    hint="a dictionary from class numbers to weights from 0 on",
+                )
+            weights[labels == label] = weight
+        return self._with(self._x, self._y, Column("class_weight", weights))
+
+    @property
+    def weight(self) -> Array | None:
+        """The weights of the rows (n,), or None."""
+        return None if self._weight is None else self._weight.array
 
     @property
     def x(self) -> Array:
@@ -96,8 +149,8 @@ class Dataset:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns there are: x, then y."""
-        return (self._x,) if self._y is None else (self._x, self._y)
+        """The columns there are: x, then y, then the weights."""
+        return tuple(column for column in (self._x, self._y, self._weight) if column is not None)
 
     def __len__(self) -> int:
         return len(self._x.array)
@@ -126,10 +179,7 @@ class Dataset:
         """
         if not 0 <= start <= stop <= len(self):
             raise UsageError(f"Rows {start} to {stop} were asked for, but there are {len(self):,}.")
-        return self._with(
-            replace(self._x, array=self._x.array[start:stop]),
-            None if self._y is None else replace(self._y, array=self._y.array[start:stop]),
-        )
+        return self._with(*(replace(column, array=column.array[start:stop]) for column in self.columns))
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Training part and validation part: the LAST ``fraction`` of the rows, before any shuffling, as Keras does.
@@ -173,7 +223,8 @@ class Dataset:
             )
         _check_whole(y.reshape(-1))
         _check_range(y.reshape(-1), classes, ignored)
-        return self._with(self._x, replace(self._y, array=y.astype(np.int32) if y.dtype.kind == "f" else y))
+        labels = replace(self._y, array=y.astype(np.int32) if y.dtype.kind == "f" else y)
+        return self._with(self._x, labels, self._weight)
 
     def check_probabilities(self) -> None:
         """Demand that all targets lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
@@ -214,11 +265,15 @@ class Dataset:
         )
 
     @classmethod
-    def _with(cls, x: Column, y: Column | None) -> Dataset:
+    def _with(cls, x: Column, y: Column | None = None, weight: Column | None = None) -> Dataset:
         """A dataset over columns that were checked before."""
         dataset = cls.__new__(cls)
-        dataset._x, dataset._y = x, y
+        dataset._x, dataset._y, dataset._weight = x, y, weight
         return dataset
+
+
+def _is_amount(x: object) -> bool:
+    return isinstance(x, int | float | np.number) and not isinstance(x, bool) and 0 <= float(x) < math.inf
 
 
 def _column(name: str, value: object, allow_empty: bool) -> Column:

@@ -32,9 +32,9 @@ def _is_array(x: object) -> bool:
 class Stream:
     """Batches from an iterable, each checked by `Dataset` and ``check`` as it comes; all must look like the first.
 
-    With ``targets``, a batch is a pair (x, y); else it is x, or a tuple that begins with x. A pass takes ``steps`` batches and
-    the next one goes on from there, beginning anew where the iterable can; without ``steps`` a pass takes all there are. An
-    iterator can be gone through once, which ``once`` tells. Raises `DataError` when there is no batch at all.
+    With ``targets``, a batch is (x, y) or (x, y, sample_weight); else it is x, or a tuple that begins with x. A pass takes
+    ``steps`` batches and the next one goes on from there, beginning anew where the iterable can; without ``steps`` a pass takes all
+    there are. An iterator can be gone through once, which ``once`` tells. Raises `DataError` when there is no batch at all.
 
     >>> stream = Stream([([[1.0, 2.0]], [0]), ([[3.0, 4.0], [5.0, 6.0]], [1, 1])])
     >>> [len(batch) for batch in stream.batches()]
@@ -136,11 +136,14 @@ class Stream:
     def _parted(self, item: Any) -> Dataset:
         if not self._targets:
             return Dataset(item[0] if isinstance(item, tuple) and item else item)
-        if not isinstance(item, tuple | list) or len(item) != 2:
+        if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             many = f" of {len(item)}" if isinstance(item, tuple | list) else ""
             raise DataError(
                 "It is no pair (x, y).",
-                {"found": f"{type(item).__name__}{many}", "expected": "a tuple of x and y"},
+                {
+                    "found": f"{type(item).__name__}{many}",
+                    "expected": "a tuple of x and y, and weights of the rows if any",
+                },
                 "yield (x, y); or pass arrays as x and y",
             )
         return Dataset(*item)
@@ -148,6 +151,8 @@ class Stream:
     def _alike(self, batch: Dataset) -> Dataset:
         """The batch, if its rows are of the types of those of the first."""
         self.first = self.first or batch
+        if len(batch.columns) != len(self.first.columns):
+            raise DataError("Some batches come with weights of their rows, and some without.")
         for column, first in zip(batch.columns, self.first.columns, strict=True):
             if column.array.shape[1:] != first.array.shape[1:]:
                 raise ShapeError(

@@ -207,7 +207,7 @@ def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[st
         "model": described["architecture"],
         "input_shape": described["input_shape"],
         "optimizer": {"class_name": training["optimizer"]["class_name"], "config": rule},
-        **{name: training[name] for name in ("loss", "metrics", "backend")},
+        **{name: training[name] for name in ("loss", "metrics", "weighted_metrics", "backend")},
         **terms,
     }
 

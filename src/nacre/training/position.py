@@ -26,7 +26,7 @@ class Tally:
 
     def __init__(self, goal: Goal | None, kind: str, total: int | None) -> None:
         self.kind, self.total = kind, total
-        self.metrics = {m.name: m for m in goal.metrics} if goal is not None and kind != "predict" else {}
+        self.metrics = {m.name: m for m in goal.measured} if goal is not None and kind != "predict" else {}
         self.steps = self.rows = 0
         self.loss = 0.0
         self.sums: dict[str, npt.NDArray[np.float64]] = {}

@@ -20,6 +20,8 @@ from nacre.optimizers import Optimizer
 from nacre.passes import simplify
 from nacre.training.samples import of_outputs, of_weight
 
+COLUMNS = ("x", "y", "sample_weight")  # of the data, as far as they are there
+
 
 class Network(Protocol):
     """What training needs of a model."""
@@ -51,6 +53,12 @@ class Goal:
     loss: Loss
     optimizer: Optimizer
     metrics: Sequence[Metric]
+    weighted_metrics: Sequence[Metric] = ()  # those that weights of the rows count in
+
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """All metrics."""
+        return (*self.metrics, *self.weighted_metrics)
 
 
 def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, TensorType]:
@@ -59,9 +67,12 @@ def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, 
 
 
 def training_program(
-    network: Network, goal: Goal, x: RowType, y: RowType, sizes: Sequence[int], every: int = 0
+    network: Network, goal: Goal, data: Sequence[RowType], sizes: Sequence[int], every: int = 0
 ) -> Program:
-    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
+    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0.
+
+    ``data`` are the types of x and y, and of the weights of the rows, if there are some.
+    """
     weights = network.weights
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
     numbers = {name: Input(name, TensorType(())) for name in goal.optimizer.numbers(0)}
@@ -69,7 +80,7 @@ def training_program(
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
-        columns, outputs, loss, emits = _measured(network, goal, x, y, rows, training=True)
+        columns, outputs, loss, emits = _measured(network, goal, data, rows, training=True)
         trained = [w for w in weights if w.trainable]
         updates: dict[str, Value] = {}
         found = gradients(loss, trained)
@@ -91,18 +102,18 @@ def training_program(
     state = (*(w.name for w in weights), *slots)
     emits = _emit_names(goal)
     schedule = (*numbers, "seed", "step")
-    return Program(graphs, state, ("x", "y"), schedule, emits, "loss", sampled, tuple(samples), every)
+    return Program(graphs, state, COLUMNS[: len(data)], schedule, emits, "loss", sampled, tuple(samples), every)
 
 
-def evaluation_program(network: Network, goal: Goal, x: RowType, y: RowType, sizes: Iterable[int]) -> Program:
+def evaluation_program(network: Network, goal: Goal, data: Sequence[RowType], sizes: Iterable[int]) -> Program:
     """Forward, loss and metrics; nothing changes."""
 
     def trace(rows: int) -> Graph:
-        columns, _, _, emits = _measured(network, goal, x, y, rows, training=False)
+        columns, _, _, emits = _measured(network, goal, data, rows, training=False)
         return simplify(Graph([*network.weights, *columns], emits))
 
     graphs = {rows: trace(rows) for rows in sizes}
-    return Program(graphs, tuple(w.name for w in network.weights), ("x", "y"), (), _emit_names(goal))
+    return Program(graphs, tuple(w.name for w in network.weights), COLUMNS[: len(data)], (), _emit_names(goal))
 
 
 def prediction_program(network: Network, x: RowType, sizes: Iterable[int]) -> Program:
@@ -121,21 +132,21 @@ def prediction_program(network: Network, x: RowType, sizes: Iterable[int]) -> Pr
 def _measured(
     network: Network,
     goal: Goal,
-    x: RowType,
-    y: RowType,
+    data: Sequence[RowType],
     rows: int,
     training: bool,
 ) -> tuple[list[Input], list[tuple[Layer, Value]], Value, dict[str, Value]]:
     """Data inputs, outputs of the layers, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
-    columns = [Input("x", x.batch(rows)), Input("y", y.batch(rows))]
+    columns = [Input(name, t.batch(rows)) for name, t in zip(COLUMNS, data, strict=False)]
+    weight = columns[2] if len(columns) > 2 else None
     outputs: list[tuple[Layer, Value]] = []
     output = network.forward(columns[0], training=training, outputs=outputs)
-    loss = goal.loss(columns[1], output)
+    loss = goal.loss(columns[1], output, weight)
     for term in _regularization(network, outputs):
         loss = loss + ops.cast(term, loss.dtype)
     emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
-    for metric in goal.metrics:
-        sums = metric.update(columns[1], output)
+    for metric in goal.measured:
+        sums = metric.update(columns[1], output, weight if metric in goal.weighted_metrics else None)
         if np.ndim(metric.figure(np.zeros(sums.shape))):
             raise UsageError(
                 f"The metric {metric.name!r} gives an array, and a history holds numbers.",
@@ -175,4 +186,4 @@ def _constrained(weight: Parameter, new: Value) -> Value:
 
 
 def _emit_names(goal: Goal) -> tuple[str, ...]:
-    return ("loss", *(m.name for m in goal.metrics))
+    return ("loss", *(m.name for m in goal.measured))

@@ -70,18 +70,16 @@ class Trainer:
         self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...], every: int = 0
     ) -> Executable:
         """Compiled anew; which weights are frozen only tells programs apart that it makes different."""
-        x, *y = (RowType(shape, str(dtype)) for shape, dtype in rows)
-        return self.compile(self._trace(kind, sizes, x, y[0] if y else None, every))
+        return self.compile(self._trace(kind, sizes, [RowType(shape, str(dtype)) for shape, dtype in rows], every))
 
-    def _trace(self, kind: str, sizes: tuple[int, ...], x: RowType, y: RowType | None, every: int) -> Program:
+    def _trace(self, kind: str, sizes: tuple[int, ...], data: list[RowType], every: int) -> Program:
         if kind == "predict":
-            return prediction_program(self.network, x, sizes)
+            return prediction_program(self.network, data[0], sizes)
         assert self.goal is not None
-        assert y is not None
         if kind == "train":
             self._add_slots(self.goal.optimizer)
-            return training_program(self.network, self.goal, x, y, sizes, every)
-        return evaluation_program(self.network, self.goal, x, y, sizes)
+            return training_program(self.network, self.goal, data, sizes, every)
+        return evaluation_program(self.network, self.goal, data, sizes)
 
     # -------------------------------------------------------------- the three verbs
 
