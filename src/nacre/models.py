@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from nacre.errors import (
     ShapeError,
     UnknownName,
     UsageError,
+    did_you_mean,
     find,
 )
 from nacre.interop import safetensors
@@ -158,12 +160,14 @@ class Model(Configured):
         weighted_metrics: Sequence[Any] | None = None,
         *,
         backend: str = "native",
+        **unknown: Any,
     ) -> None:
         """Choose optimizer, loss and metrics, each by name or as an object. Weights of samples count in ``weighted_metrics``.
 
         ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
         velocities, not the weights. Raises `UnknownName` for a name that does not exist.
         """
+        _refuse_unknown(self.compile, unknown)
         if loss is None:
             raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
         loss = losses.get(loss)
@@ -327,6 +331,8 @@ class Model(Configured):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_batch_size: int | None = None,
+        **unknown: Any,
     ) -> History:
         """Train on x (n, ...) and y for ``epochs`` passes in batches of ``batch_size`` (32), shuffled anew for each pass.
 
@@ -352,7 +358,9 @@ class Model(Configured):
         >>> history.epoch, model.optimizer.iterations
         ([0, 1], 40)
         """
+        _refuse_unknown(self.fit, unknown)
         size = _positive("batch_size", 32 if batch_size is None else batch_size)
+        judged = size if validation_batch_size is None else _positive("validation_batch_size", validation_batch_size)
         _positive("epochs", epochs)
         if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, int) or initial_epoch < 0:
             raise UsageError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}.")
@@ -397,6 +405,7 @@ class Model(Configured):
             validation,
             epochs=range(initial_epoch, epochs),
             batch_size=size,
+            validation_size=judged,
             shuffle=shuffle,
             callbacks=called,
             history=history,
@@ -413,12 +422,14 @@ class Model(Configured):
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
         return_dict: bool = False,
+        **unknown: Any,
     ) -> Any:
         """Loss and metrics on x and y: a list [loss, ...], one number when there are no metrics, or a dictionary.
 
         ``sample_weight`` (n,) multiplies the loss of each row. x may be an iterable of batches, as in `fit`; ``steps`` says how
         many of them to take, else all.
         """
+        _refuse_unknown(self.evaluate, unknown)
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
         data = self._source(x, y, None if steps is None else _positive("steps", steps), weight=sample_weight)
         trainer = self._training(_target(data))
@@ -829,6 +840,30 @@ def _restored_metric(described: Any) -> Any:
 # ------------------------------------------------------------------ small things
 
 _Metric, _get_metric, _METRICS = metrics.Metric, metrics.get, metrics.TABLE
+
+
+# What Keras has and nacre has not, and what to do instead.
+_INSTEAD = {
+    "run_eagerly": 'a step is always one program; backend="reference" runs it in NumPy, operation by operation',
+    "steps_per_execution": "an epoch is one call already",
+    "jit_compile": "a step is always compiled",
+    "auto_scale_loss": "bfloat16 reaches as far as float32: no gradient underflows that would not there",
+    "loss_weights": "a model has one output, and one loss: multiply it by the rate, or weigh samples",
+    "validation_steps": "pass validation_data with as many rows or batches as shall be looked at",
+    "validation_freq": "every epoch is validated; call evaluate where that is too often",
+    "workers": "an iterable of batches can read ahead by itself",
+    "max_queue_size": "an iterable of batches can read ahead by itself",
+    "use_multiprocessing": "an iterable of batches can read ahead by itself",
+}
+
+
+def _refuse_unknown(method: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
+    """Name an argument that a method has not, and what to do instead."""
+    for word in unknown:
+        known = [name for name in inspect.signature(method).parameters if name != "unknown"]
+        raise UsageError(
+            f"{method.__name__} has no argument {word!r}.", hint=_INSTEAD.get(word) or did_you_mean(word, known)
+        )
 
 
 def _positive(name: str, number: Any) -> int:

@@ -156,6 +156,23 @@ def test_a_wrong_argument_of_fit_is_named(make: Make, argument: dict[str, Any]) 
     assert model.optimizer.iterations == 0
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.fit(X, Y, validation_freq=2), ["fit", "validation_freq", "call evaluate"]),
+        (lambda m: m.fit(X, Y, batchsize=2), ["fit", "batchsize", "did you mean", "batch_size"]),
+        (lambda m: m.fit(X, Y, validation_split=0.5, validation_batch_size=0), ["validation_batch_size"]),
+        (lambda m: m.evaluate(X, Y, workers=2), ["evaluate", "workers", "iterable"]),
+        (lambda m: m.compile("sgd", "mse", run_eagerly=True), ["compile", "run_eagerly", 'backend="reference"']),
+        (lambda m: m.compile("sgd", "mse", loss_weight=[1]), ["compile", "loss_weight"]),
+    ],
+)
+def test_an_argument_that_is_not_there_is_named_with_what_to_do_instead(make: Make, call: Any, words: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(make())
+    says(caught.value, *words)
+
+
 @pytest.mark.parametrize("size", [0, -5, 1.5, "256"])
 def test_a_wrong_batch_size_is_named_everywhere(make: Make, size: Any) -> None:
     for call in (lambda m: m.evaluate(X, Y, batch_size=size), lambda m: m.predict(X, batch_size=size)):

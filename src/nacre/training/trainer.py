@@ -90,6 +90,7 @@ class Trainer:
         *,
         epochs: range,
         batch_size: int,
+        validation_size: int,
         shuffle: bool,
         callbacks: Callbacks,
         history: History,
@@ -106,7 +107,8 @@ class Trainer:
             logs = self.epoch(data, batch_size, shuffle, callbacks, position.tally, epoch)
             if validation is not None:
                 logs |= {
-                    f"val_{name}": value for name, value in self.evaluate(validation, batch_size, callbacks).items()
+                    f"val_{name}": value
+                    for name, value in self.evaluate(validation, validation_size, callbacks).items()
                 }
             history.append(epoch, logs)
             position.epoch, position.tally = epoch + 1, self._tally("train", data)
