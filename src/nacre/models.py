@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -32,8 +33,9 @@ from nacre.errors import (
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
-from nacre.layers import TABLE, InputLayer, Layer, Parameter
+from nacre.layers import TABLE, InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Shape, numbers
+from nacre.layers.symbol import leading_to
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
@@ -48,7 +50,14 @@ _FORMAT = 1  # of the metadata in a model file
 
 
 class Model(Configured):
-    """What all models can do. `Sequential` says how the layers are put together."""
+    """What all models can do. `Sequential` and `Functional` say how the layers are put together.
+
+    ``Model(inputs, outputs)`` makes a `Functional` model.
+    """
+
+    def __new__(cls, *_args: Any, **_settings: Any) -> Self:
+        """A functional model, if no kind of model was named."""
+        return super().__new__(Functional if cls is Model else cls)  # type: ignore[return-value]
 
     def __init__(self, name: str = "model") -> None:
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
@@ -489,14 +498,17 @@ class Model(Configured):
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""
         self._need_built()
-        rows = [
-            (f"{layer.name} ({type(layer).__name__})", _shape(s), f"{layer.count_params():,}")
-            for layer, s in self._outputs()
-        ]
-        head = ("Layer (type)", "Output shape", "Params")
-        widths = [max(len(r[i]) for r in [head, *rows]) for i in range(3)]
-        lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in [head, *rows]]
-        rule = "-" * len(lines[0])
+        rows: list[tuple[str, str, str, str]] = [("Layer (type)", "Output shape", "Params", "")]
+        seen: set[int] = set()
+        for layer, s in self._outputs():
+            params = "" if id(layer) in seen else f"{layer.count_params():,}"
+            rows.append((f"{layer.name} ({type(layer).__name__})", _shape(s), params, ""))
+            seen.add(id(layer))
+        for n, source in enumerate(self._sources()):
+            rows[n] = (*rows[n][:3], f"   {source}")
+        widths = [max(len(r[i]) for r in rows) for i in range(3)]
+        lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}{d}" for a, b, c, d in rows]
+        rule = "-" * max(map(len, lines))
         trainable = sum(w.type.size for w in self.weights if w.trainable)
         total = self.count_params()
         size = sum(w.type.nbytes for w in self.weights)
@@ -525,8 +537,12 @@ class Model(Configured):
         return trainer.plan(data, size, seconds)
 
     def _outputs(self) -> list[tuple[Layer, Shape]]:
-        """Each layer with the shape of its output."""
+        """Each call of a layer with the shape of its output."""
         raise NotImplementedError
+
+    def _sources(self) -> list[str]:
+        """A heading, and where the inputs of each call come from, if that needs saying."""
+        return []
 
     # -------------------------------------------------------------- files
 
@@ -647,7 +663,7 @@ class Sequential(Model):
     795010
     """
 
-    def __init__(self, layers: Iterable[Layer] | None = None, name: str = "sequential") -> None:
+    def __init__(self, layers: Iterable[Layer | Symbol] | None = None, name: str = "sequential") -> None:
         super().__init__(name)
         self._shapes: list[Shape] = []  # before the first layer, and after each
         self._end: Value | None = None
@@ -657,8 +673,17 @@ class Sequential(Model):
         for layer in layers or []:
             self.add(layer)
 
-    def add(self, layer: Layer) -> None:
+    def __call__(self, x: Any) -> Symbol:
+        """The model's layers, called on a symbol: a part of another model, which shares its weights."""
+        symbol = _only("input", x)
+        for layer in self.layers:
+            symbol = layer(symbol)
+        return symbol
+
+    def add(self, layer: Layer | Symbol) -> None:
         """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
+        if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
+            layer = layer.layer
         if not isinstance(layer, Layer):
             raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
         if layer.name in self._taken and layer in self._stack:
@@ -672,6 +697,7 @@ class Sequential(Model):
         if self._end is not None:
             self._append(layer, self._stack)
         self._stack.append(layer)
+        layer.placed = True
         self._taken |= names
         self._trainer = self._row = None
 
@@ -769,10 +795,136 @@ class Sequential(Model):
         return cls([resolve("layer", layer, TABLE) for layer in config["layers"]], name=config["name"])
 
 
+class Functional(Model):
+    """Layers called on what others gave, from an input to an output: branches, joins, layers that are used more than once.
+
+    >>> from nacre import Input, Model, layers
+    >>> x = Input((8,))
+    >>> wide = layers.Dense(16, activation="relu")(x)
+    >>> model = Model(x, layers.Dense(1)(layers.Concatenate()([x, wide])))
+    >>> model.count_params()
+    169
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str = "functional") -> None:
+        super().__init__(name)
+        self._input, self._output = _only("input", inputs), _only("output", outputs)
+        if not isinstance(self._input.layer, InputLayer):
+            raise UsageError(f"A model begins with nacre.Input(shape), not with {self._input!r}.")
+        self._calls = leading_to([self._output])
+        for symbol in self._calls:
+            if not symbol.operands and symbol is not self._input:
+                raise UsageError(f"The output depends on {symbol!r}, which is not the input of the model.")
+        if self._input not in self._calls:
+            raise UsageError("The output does not depend on the input.")
+        self._stack = list({id(symbol.layer): symbol.layer for symbol in self._calls}.values())
+        self._name_layers()
+
+    def _name_layers(self) -> None:
+        """Names that no two layers share; those of layers that were given none, and that no other model knows, may change."""
+        taken = {layer.name for layer in self._stack if layer.placed or layer.given_name is not None}
+        fixed = [layer.name for layer in self._stack if layer.placed or layer.given_name is not None]
+        if len(taken) < len(fixed):
+            twice = next(name for name in fixed if fixed.count(name) > 1)
+            raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
+        for number, layer in enumerate(self._stack):
+            if not layer.placed:
+                layer.stream = number
+                if layer.given_name is None:
+                    layer.rename(next(n for n in _numbered(layer.name) if n not in taken))
+                    taken.add(layer.name)
+                layer.placed = True
+
+    def __call__(self, x: Any) -> Symbol:
+        """The model's layers, called on a symbol: a part of another model, which shares its weights."""
+        found = {id(self._input): _only("input", x)}
+        for symbol in self._calls:
+            if symbol.operands:
+                operands = [found[id(o)] for o in symbol.operands]
+                found[id(symbol)] = symbol.layer(operands if symbol.layer.several else operands[0])
+        return found[id(self._output)]
+
+    def build(self, input_shape: Shape) -> None:
+        """All weights exist from the beginning."""
+
+    @property
+    def built(self) -> bool:
+        """They do."""
+        return True
+
+    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
+        """The output for a batch; that of each call is added to ``outputs``."""
+        found = {id(self._input): x}
+        for symbol in self._calls:
+            operands = [found[id(o)] for o in symbol.operands]
+            taken: Any = operands if symbol.layer.several else operands[0] if operands else x
+            found[id(symbol)] = y = symbol.layer(taken, training=training)
+            if outputs is not None:
+                outputs.append((symbol.layer, y))
+        return found[id(self._output)]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch first (as None)."""
+        return self._input.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, batch first (as None)."""
+        return self._output.shape
+
+    def _outputs(self) -> list[tuple[Layer, Shape]]:
+        return [(symbol.layer, symbol.shape) for symbol in self._calls if symbol.operands]
+
+    def _sources(self) -> list[str]:
+        return ["From", *(", ".join(o.layer.name for o in s.operands) for s in self._calls if s.operands)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers, and their calls: the number of a layer, and of the calls whose outputs it takes."""
+        number = {id(symbol): n for n, symbol in enumerate(self._calls)}
+        place = {id(layer): n for n, layer in enumerate(self._stack)}
+        calls = [[place[id(s.layer)], [number[id(o)] for o in s.operands]] for s in self._calls]
+        ends = {"input": number[id(self._input)], "output": number[id(self._output)]}
+        return {"name": self.name, "layers": [serialize(layer) for layer in self._stack], "calls": calls, **ends}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described, with fresh weights."""
+        layers = [resolve("layer", layer, TABLE) for layer in config["layers"]]
+        symbols: list[Symbol] = []
+        for at, operands in config["calls"]:
+            layer = layers[_natural(at, len(layers))]
+            given = [symbols[_natural(o, len(symbols))] for o in operands]
+            if isinstance(layer, InputLayer) != (not given):
+                raise UsageError("A layer is called without an input.")
+            symbols.append(layer.output if not given else layer(given if layer.several else given[0]))
+        begin, end = (symbols[_natural(config[end], len(symbols))] for end in ("input", "output"))
+        return cls(begin, end, config["name"])
+
+
+def _only(what: str, symbols: Any) -> Symbol:
+    """The one symbol there must be."""
+    given = list(symbols) if isinstance(symbols, list | tuple) else [symbols]
+    if len(given) == 1 and isinstance(given[0], Symbol):
+        return given[0]
+    if given and all(isinstance(s, Symbol) for s in given):
+        raise Limitation(f"A model has one {what}, got {len(given)}.")
+    raise UsageError(
+        f"The {what} of a model is what nacre.Input or a layer gave, got {symbols!r}.",
+        hint="Model(inputs=x, outputs=layer(x))",
+    )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """dense, dense_1, dense_2, ..."""
+    yield name
+    yield from (f"{name}_{n}" for n in count(1))
+
+
 # ------------------------------------------------------------------ loading
 
 
-def load_model(path: str | Path) -> Sequential:
+def load_model(path: str | Path) -> Model:
     """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
 
     Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
@@ -794,8 +946,8 @@ def load_model(path: str | Path) -> Sequential:
         ) from error
 
 
-def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Sequential:
-    model: Sequential = resolve("model", described["architecture"], {"Sequential": Sequential})
+def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
+    model: Model = resolve("model", described["architecture"], {"Sequential": Sequential, "Functional": Functional})
     if not model.built:
         model.build((None, *described["input_shape"]))
     expected = {w.name: w.type for w in model.weights}

@@ -76,7 +76,7 @@ def _plans():
         goal = Goal(
             nacre.losses.get(loss), nacre.optimizers.get(optimizer), [nacre.metrics.get("accuracy", target, output)]
         )
-        program = training_program(model, goal, x, y, [32])
+        program = training_program(model, goal, [x, y], [32])
         yield name, lower(program.graphs[32], program, 32)
     model = _digits()
     program = prediction_program(model, RowType((28, 28), "uint8"), [1])

@@ -16,28 +16,36 @@ from nacre.ir import Graph, Input, TensorType
 from nacre.layers import LAYERS, TABLE
 from nacre.ops import SEED, STEP
 
-# How each layer is made for the tests, and the shape of what comes in. A layer that is missing here fails.
+# How each layer is made for the tests, and the shape of what comes in, or their shapes. A layer that is missing here fails.
 MAKERS = {
     "Activation": ({"activation": "tanh"}, (3, 4)),
+    "Add": ({}, [(3, 4), (3, 4), (3, 1)]),
+    "Average": ({}, [(3, 4), (3, 4), (3, 4)]),
+    "Concatenate": ({"axis": 1}, [(3, 4, 2), (3, 1, 2)]),
     "Dense": ({"units": 5, "activation": "sigmoid", "bias_initializer": "ones"}, (3, 4)),
+    "Dot": ({"axes": -1, "normalize": True}, [(3, 4), (3, 4)]),
     "Dropout": ({"rate": 0.5}, (3, 40)),
     "ELU": ({"alpha": 0.7}, (3, 4)),
     "Flatten": ({}, (3, 4, 2)),
     "InputLayer": ({"shape": (4,)}, (3, 4)),
     "LeakyReLU": ({"negative_slope": 0.1}, (3, 4)),
+    "Maximum": ({}, [(3, 4), (3, 4)]),
+    "Minimum": ({}, [(3, 4), (3, 4)]),
+    "Multiply": ({}, [(3, 4), (3, 4)]),
     "PReLU": ({"shared_axes": [1], "alpha_initializer": "ones"}, (3, 4, 2)),
     "ReLU": ({"max_value": 1.5, "negative_slope": 0.1, "threshold": 0.2}, (3, 4)),
     "Rescaling": ({"scale": 0.5, "offset": 1.0}, (3, 4)),
     "Softmax": ({"axis": 1}, (3, 4, 2)),
+    "Subtract": ({}, [(3, 4), (3, 4)]),
 }
 
 
 def _applied(cls, training):
     arguments, shape = MAKERS[cls.__name__]
     layer = cls(dtype="float64", **arguments)
-    x = Input("x", TensorType(shape, "float64"))
-    y = layer(x, training=training)
-    inputs = [x, *layer.weights, SEED, STEP]
+    xs = [Input(f"x{n}", TensorType(s, "float64")) for n, s in enumerate(shape if layer.several else [shape])]
+    y = layer(xs if layer.several else xs[0], training=training)
+    inputs = [*xs, *layer.weights, SEED, STEP]
     draw = np.random.default_rng(1)
     arrays = {i.name: draw.standard_normal(i.shape) for i in inputs[:-2]} | {"seed": np.uint32(3), "step": np.uint32(5)}
     return layer, inputs, arrays, y
@@ -69,10 +77,10 @@ def test_a_layer_refuses_an_argument_it_does_not_have(cls):
 def test_rows_of_a_batch_do_not_see_one_another(cls):
     layer, inputs, arrays, y = _applied(cls, training=False)
     together = evaluate(Graph(inputs, {"y": y}), arrays)["y"]
-    one = Input("x", TensorType((1, *inputs[0].shape[1:]), "float64"))
-    alone = Graph([one, *inputs[1:]], {"y": layer(one)})
+    ones = [Input(x.name, TensorType((1, *x.shape[1:]), "float64")) for x in inputs if x.name.startswith("x")]
+    alone = Graph([*ones, *inputs[len(ones) :]], {"y": layer(ones if layer.several else ones[0])})
     for row in range(len(together)):
-        found = evaluate(alone, arrays | {"x": arrays["x"][row : row + 1]})["y"]
+        found = evaluate(alone, arrays | {x.name: arrays[x.name][row : row + 1] for x in ones})["y"]
         assert np.allclose(found[0], together[row], rtol=1e-14)
 
 

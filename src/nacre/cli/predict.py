@@ -18,7 +18,7 @@ from nacre.cli.options import DATA, JSON, MODEL, plain, show
 from nacre.cli.sources import open_data, open_model
 from nacre.errors import Limitation, UsageError, did_you_mean
 from nacre.files import write_whole
-from nacre.models import Sequential
+from nacre.models import Model
 
 Array = npt.NDArray[Any]
 
@@ -116,7 +116,7 @@ def _format(out: Path) -> Callable[[Predictions], bytes]:
     return FORMATS[out.suffix.lower()]
 
 
-def _ask(model: Sequential, x: Array) -> Predictions:
+def _ask(model: Model, x: Array) -> Predictions:
     if len(model.output_shape) != 2:
         shape = " x ".join(map(str, model.output_shape[1:]))
         raise Limitation(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nacre.data import DATASETS, Dataset, read
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
-from nacre.models import Sequential, load_model
+from nacre.models import Model, load_model
 from nacre.training.run import MODEL
 
 Array = npt.NDArray[Any]
@@ -148,6 +148,6 @@ def model_file(name: str) -> Path:
     return path
 
 
-def open_model(name: str) -> Sequential:
+def open_model(name: str) -> Model:
     """The model in a file or run folder."""
     return load_model(model_file(name))

@@ -11,7 +11,7 @@ from nacre.cli.options import JSON, MODEL, show, table
 from nacre.cli.sources import model_file
 from nacre.interop import safetensors
 from nacre.layers import Layer
-from nacre.models import Sequential, load_model
+from nacre.models import Model, load_model
 
 
 @click.command()
@@ -35,7 +35,7 @@ def summary(model: str, as_json: bool) -> None:
     show(as_json, _document(loaded, described), f"{_layers(loaded)}\n\n{_training(training)}")
 
 
-def _layers(model: Sequential) -> str:
+def _layers(model: Model) -> str:
     lines: list[str] = []
     model.summary(print_fn=lines.append)
     return "\n".join(lines)
@@ -67,7 +67,7 @@ def _named(described: Any) -> str:
     return f"{described.get('class_name')} ({settings})" if settings else str(described.get("class_name"))
 
 
-def _document(model: Sequential, described: dict[str, Any]) -> dict[str, Any]:
+def _document(model: Model, described: dict[str, Any]) -> dict[str, Any]:
     layers = [_layer(layer) for layer in model.layers]
     return {
         "name": model.name,

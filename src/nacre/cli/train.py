@@ -17,8 +17,8 @@ from nacre import __version__
 from nacre.cli.options import DATA, JSON, QUIET, plain, show, table
 from nacre.cli.sources import Source, count_classes, open_data, scale_of
 from nacre.data import DATASETS, Dataset
-from nacre.layers import Dense, Dropout, Flatten, Input, Layer, Rescaling
-from nacre.models import Sequential, load_model
+from nacre.layers import Dense, Dropout, Flatten, Input, Layer, Rescaling, Symbol
+from nacre.models import Model, Sequential, load_model
 from nacre.ops import set_random_seed
 from nacre.optimizers import SGD
 from nacre.training.checkpoint import PacedCheckpoints
@@ -68,7 +68,7 @@ class Settings:
 class Outcome:
     """A trained model, where it is, how it did on which part of the data, and how long it took."""
 
-    model: Sequential
+    model: Model
     run: Run
     judged_on: str
     figures: Mapping[str, float]
@@ -152,7 +152,7 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
     classes = count_classes(source.train)
     name, judge = _judge(source, data, validation, classes)
     set_random_seed(settings.seed)
-    model = network(data, classes, settings, _scale(source, data))
+    model: Model = network(data, classes, settings, _scale(source, data))
     model.compile(SGD(settings.learning_rate, settings.momentum), "sparse_categorical_crossentropy", ["accuracy"])
     run = open_run()
     checkpoints = PacedCheckpoints(run.checkpoints)
@@ -168,7 +168,7 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
 
 def network(data: Dataset, classes: int, settings: Settings, scale: int | None) -> Sequential:
     """Dense layers, one after the other, and a probability for each class."""
-    layers: list[Layer] = [Input(data.x.shape[1:])]
+    layers: list[Layer | Symbol] = [Input(data.x.shape[1:])]
     layers += [Rescaling(1 / scale)] if scale else []
     layers += [Flatten()]
     for width in settings.hidden:
@@ -194,7 +194,7 @@ def _judge(source: Source, data: Dataset, validation: Dataset | None, classes: i
 
 
 def _fit(
-    model: Sequential,
+    model: Model,
     data: Dataset,
     validation: Dataset | None,
     settings: Settings,

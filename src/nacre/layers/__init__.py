@@ -6,24 +6,55 @@ from nacre.layers.dense import Dense
 from nacre.layers.dropout import Dropout
 from nacre.layers.input import Input, InputLayer
 from nacre.layers.layer import Layer, Parameter
+from nacre.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from nacre.layers.shape import Flatten, Rescaling
+from nacre.layers.symbol import Symbol
 
-LAYERS = (Activation, Dense, Dropout, ELU, Flatten, InputLayer, LeakyReLU, PReLU, ReLU, Rescaling, Softmax)
+LAYERS = (
+    Activation,
+    Add,
+    Average,
+    Concatenate,
+    Dense,
+    Dot,
+    Dropout,
+    ELU,
+    Flatten,
+    InputLayer,
+    LeakyReLU,
+    Maximum,
+    Minimum,
+    Multiply,
+    PReLU,
+    ReLU,
+    Rescaling,
+    Softmax,
+    Subtract,
+)
 TABLE = _names(*LAYERS)
 
 __all__ = [
     "ELU",
     "Activation",
+    "Add",
+    "Average",
+    "Concatenate",
     "Dense",
+    "Dot",
     "Dropout",
     "Flatten",
     "Input",
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "PReLU",
     "Parameter",
     "ReLU",
     "Rescaling",
     "Softmax",
+    "Subtract",
+    "Symbol",
 ]

@@ -14,6 +14,7 @@ from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
 from nacre.ir import Input, Memory, TensorType, Turns, Value
+from nacre.layers.symbol import Symbol
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
@@ -90,6 +91,7 @@ class Layer(Configured):
     """
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
+    several = False  # whether `call` takes a list of inputs
     _acts_differently_in_training = False
 
     def __init_subclass__(cls) -> None:
@@ -126,6 +128,7 @@ class Layer(Configured):
         self.weights: list[Parameter] = []
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
         self.built_for: Shape | None = None
+        self.placed = False  # in a model, which knows it by its name
 
     @property
     def expected_shape(self) -> tuple[int, ...] | None:
@@ -188,6 +191,12 @@ class Layer(Configured):
         self.weights.append(weight)
         return weight
 
+    def rename(self, name: str) -> None:
+        """Another name for the layer, and for its weights, before a model knows them by it."""
+        for weight in self.weights:
+            weight.name = f"{name}/{weight.name.removeprefix(f'{self.name}/')}"
+        self.name = name
+
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of this shape, batch first (as None). A layer without weights has nothing to do."""
 
@@ -195,27 +204,40 @@ class Layer(Configured):
         """The layer's output, composed of operations."""
         raise NotImplementedError
 
-    def __call__(self, x: Value, training: bool = False) -> Value:
-        """The layer's output; the weights are created on first use."""
-        if not isinstance(x, Value):
-            raise UsageError(
-                f"{type(self).__name__} was called on {type(x).__name__}.",
-                hint="nacre has Sequential models only: Sequential([Input(shape), layer, layer])",
-            )
-        shape: Shape = (None, *x.shape[1:])
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """The layer's output; the weights are created on first use. Of symbols, a `Symbol`: a piece of a functional model."""
+        given = list(x) if self.several and isinstance(x, list | tuple) else [x]
+        if all(isinstance(one, Symbol) for one in given):
+            return self._symbol(given)
+        for one in given:
+            if not isinstance(one, Value):
+                raise UsageError(
+                    f"{type(self).__name__} was called on {type(one).__name__}.",
+                    hint="a layer takes nacre.Input(shape), or what another layer gave; put layers into a model for arrays",
+                )
+        shapes: list[Shape] = [(None, *one.shape[1:]) for one in given]
         if self.built_for is None:
-            self._check_expected(shape)
-            self.build(shape)
-            self.built_for = shape
-        self.check_input(x.shape)
-        if self.autocast and x.dtype != self.dtype:
-            x = ops.cast(x, dtype=self.dtype)
+            self._check_expected(shapes[0])
+            self.build(shapes[0])
+            self.built_for = shapes[0]
+        self.check_input([one.shape for one in given] if self.several else given[0].shape)
+        if self.autocast:
+            given = [ops.cast(one, dtype=self.dtype) if one.dtype != self.dtype else one for one in given]
+        taken: Any = given if self.several else given[0]
         if self._acts_differently_in_training:
-            return self.call(x, training=training)  # type: ignore[call-arg]
-        return self.call(x)
+            return self.call(taken, training=training)  # type: ignore[call-arg]
+        return self.call(taken)
 
-    def check_input(self, shape: tuple[int, ...]) -> None:
-        """Raise `ShapeError` for an input that the layer cannot take."""
+    def _symbol(self, operands: list[Symbol]) -> Symbol:
+        # Traced with one row: no layer lets the rows of a batch see one another.
+        traced = [
+            Input(f"x{n}", TensorType((1, *(n or 0 for n in o.shape[1:])), o.dtype)) for n, o in enumerate(operands)
+        ]
+        y: Value = self(traced if self.several else traced[0])
+        return Symbol((None, *y.shape[1:]), y.dtype, self, operands)
+
+    def check_input(self, shape: Any) -> None:
+        """Raise `ShapeError` for an input that the layer cannot take; for a list of shapes, if there are several."""
 
     def _check_expected(self, shape: Shape) -> None:
         if self.expected_shape is not None and self.expected_shape != shape[1:]:
