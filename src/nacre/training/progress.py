@@ -77,14 +77,18 @@ class ProgressBar(Callback):
 
 
 def describe(logs: Logs) -> str:
-    """Figures in one line.
+    """Figures in one line, with four digits at least.
 
-    >>> describe({"loss": 0.25, "accuracy": 0.9})
-    'loss 0.2500  accuracy 0.9000'
+    >>> describe({"loss": 2.5e-7, "accuracy": 0.9, "hits": 3157.0})
+    'loss 2.500e-07  accuracy 0.9000  hits 3157'
     """
-    return "  ".join(
-        f"{name} {value:.4f}" if abs(value) < 1e4 else f"{name} {value:.3e}" for name, value in logs.items()
-    )
+    return "  ".join(f"{name} {_figure(value)}" for name, value in logs.items())
+
+
+def _figure(value: float) -> str:
+    if value and not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.3e}"
+    return f"{value:.0f}" if abs(value) >= 1000 and value == int(value) else f"{value:.4f}"
 
 
 def _bar() -> Progress:
