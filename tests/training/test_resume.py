@@ -67,6 +67,8 @@ class CrashError(Exception):
 class CrashAt(Callback):
     """Ends the training after some steps."""
 
+    outermost = True  # behind the checkpoint of that step
+
     def __init__(self, step: int) -> None:
         self.step = step
 
@@ -319,7 +321,7 @@ def test_a_place_that_makes_no_sense_is_refused_in_words(tmp_path: Path) -> None
     path = tmp_path / "step-000000000003.safetensors"
     tensors, metadata = safetensors.read(path)
     place = json.loads(metadata["nacre.place"])
-    for spoilt in ([], {}, place | {"epoch": "x"}, place | {"tally": 3}):
+    for spoilt in ([], {}, place | {"epoch": "x"}, place | {"tally": 3}, place | {"callbacks": {}}):
         safetensors.write(path, tensors, metadata | {"nacre.place": json.dumps(spoilt)})
         os.utime(path)
         (tmp_path / "step-000000000004.safetensors").unlink(missing_ok=True)
