@@ -54,7 +54,12 @@ CASES: list[tuple[str, dict[str, Any], str, list[float]]] = [
     ("ModelCheckpoint", {"filepath": "{epoch}", "save_best_only": True, "mode": "max"}, "val_loss", RISING),
     ("ModelCheckpoint", {"filepath": "w{epoch}", "save_best_only": True, "save_weights_only": True}, "val_loss", STEPS),
     *(
-        ("ModelCheckpoint", {"filepath": "{epoch}", "save_best_only": True, "initial_value_threshold": t}, "val_loss", v)
+        (
+            "ModelCheckpoint",
+            {"filepath": "{epoch}", "save_best_only": True, "initial_value_threshold": t},
+            "val_loss",
+            v,
+        )
         for t, v in ((0.3, VALLEY), (0.1, VALLEY), (9.0, STEPS))
     ),
     ("ModelCheckpoint", {"filepath": "{epoch}", "save_best_only": True}, "loss", FLAT),

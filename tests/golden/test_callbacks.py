@@ -107,7 +107,9 @@ def test_every_callback_of_keras_is_here_or_excluded_for_a_reason() -> None:
 @pytest.mark.parametrize("name", sorted(set(KERAS["public"]) - set(EXCLUDED)))
 def test_arguments_and_defaults_are_those_of_keras(name: str) -> None:
     signature = inspect.signature(getattr(callbacks, name)).parameters.values()
-    found = {p.name: p.default if p.default is not p.empty else "required" for p in signature if p.kind != p.VAR_KEYWORD}
+    found = {
+        p.name: p.default if p.default is not p.empty else "required" for p in signature if p.kind != p.VAR_KEYWORD
+    }
     expected = {argument: DIFFERENT.get((name, argument), value) for argument, value in KERAS["public"][name].items()}
     assert list(found.items()) == list(expected.items())
 

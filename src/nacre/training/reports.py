@@ -45,7 +45,8 @@ class CSVLogger(Callback):
         self._end = 0  # of what is to be kept of the file
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Find out where to begin."""
+        """Find out where to begin, in a folder that is made if it is missing."""
+        Path(self.filename).parent.mkdir(parents=True, exist_ok=True)
         self._keys, self._end = [], self._size() if self.append else 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
