@@ -538,7 +538,7 @@ class Model(Configured):
             slots = {name: found.pop(name) for name in list(found) if name.startswith("optimizer/")}
             _check_tensors(found, {w.name: w.type for w in self.weights})
             taken = self._settings is not None and self._takes(training, slots)
-            iterations = _natural(training.get("iterations", 0), 2**53)
+            iterations = _natural(training["iterations"], 2**53) if training else 0
         except NacreError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

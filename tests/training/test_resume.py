@@ -136,7 +136,8 @@ class Tells(nacre.callbacks.Callback):
     def on_train_begin(self, logs=None):
         print("begun", model.optimizer.iterations, flush=True)
 backup = [nacre.callbacks.BackupAndRestore(folder, save_freq), Tells()] if save_freq else []
-h = model.fit(x, y, batch_size=16, epochs=40, verbose=0, callbacks=backup, validation_split=0.1)
+watch = [nacre.callbacks.ReduceLROnPlateau(factor=0.8, patience=1), nacre.callbacks.EarlyStopping(patience=30)]
+h = model.fit(x, y, batch_size=16, epochs=40, verbose=0, callbacks=[*backup, *watch], validation_split=0.1)
 print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest(), h.history, flush=True)
 """
 
