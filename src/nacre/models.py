@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -39,7 +40,7 @@ from nacre.layers.symbol import leading_to
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
-from nacre.training.checkpoint import HISTORY_PREFIX
+from nacre.training.checkpoint import CALLBACK_PREFIX
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
 from nacre.training.trainer import EVALUATION_ROWS
@@ -47,6 +48,7 @@ from nacre.training.trainer import EVALUATION_ROWS
 Array = npt.NDArray[Any]
 
 _FORMAT = 1  # of the metadata in a model file
+_WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
 
 class Model(Configured):
@@ -398,8 +400,10 @@ class Model(Configured):
             assert isinstance(data, Dataset)
             data, validation = data.split(validation_split)
         trainer = self._training(_target(data))
+        given = _listed(callbacks)
+        history = next((callback for callback in given if isinstance(callback, History)), None) or History()
         called = Callbacks(
-            [*reporter(verbose), *_listed(callbacks)],
+            [*reporter(verbose), *given, *([] if history in given else [history])],
             self,
             epochs=epochs,
             steps=-(-len(data) // size) if isinstance(data, Dataset) else data.steps,
@@ -407,7 +411,7 @@ class Model(Configured):
             samples=_rows(data),
             verbose=verbose,
         )
-        history = self.history = History()
+        self.history = history
         self.stop_training = False
         trainer.fit(
             data,
@@ -417,7 +421,6 @@ class Model(Configured):
             validation_size=judged,
             shuffle=shuffle,
             callbacks=called,
-            history=history,
         )
         return history
 
@@ -558,6 +561,96 @@ class Model(Configured):
 
         self._turns().use(write)
 
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the weights, and the optimizer's state if the model is compiled, to ONE file, whole or not at all.
+
+        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. `load_weights` puts them
+        into a model with the same layers. Raises `UsageError` if the file is there and ``overwrite`` is False.
+        """
+        if not overwrite and Path(filepath).exists():
+            raise UsageError(f"{filepath} is there already.", hint="another name, or overwrite=True")
+
+        def write() -> None:
+            described, tensors = self.snapshot()
+            training = described.get("training", {})
+            kept = {name: training[name] for name in ("optimizer", "iterations") if name in training}
+            safetensors.write(filepath, tensors, {_WEIGHTS: json.dumps(kept)})
+
+        self._turns().use(write)
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
+        """Take over the weights in a file of `save_weights` or `save`, or in a checkpoint.
+
+        All names and shapes must be those of the model's weights, else `ModelFileError` says where they differ, and nothing
+        changes. If the model is compiled, the state of the optimizer in the file, with its steps and learning rate, is taken over
+        too; with a warning it is left out if it is of another optimizer.
+
+        >>> import nacre, tempfile
+        >>> first, second = (nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)]) for _ in range(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     first.save_weights(f"{folder}/weights")
+        ...     second.load_weights(f"{folder}/weights")
+        >>> bool((first.get_weights()[0] == second.get_weights()[0]).all())
+        True
+        """
+        self._need_built()
+        if skip_mismatch:
+            raise Limitation(
+                "load_weights takes all weights or none.",
+                {"found": f"skip_mismatch={skip_mismatch!r}"},
+                "load them into a model like the first one, and hand them over: layer.set_weights(other.get_weights())",
+            )
+        tensors, metadata = safetensors.read(filepath)
+        try:
+            training = json.loads(metadata[_WEIGHTS] if _WEIGHTS in metadata else metadata["nacre"])
+            training = training if _WEIGHTS in metadata else training.get("training", {})
+            found = {name: array for name, array in tensors.items() if not name.startswith(CALLBACK_PREFIX)}
+            slots = {name: found.pop(name) for name in list(found) if name.startswith("optimizer/")}
+            _check_tensors(found, {w.name: w.type for w in self.weights})
+            taken = self._settings is not None and self._takes(training, slots)
+            iterations = _natural(training["iterations"], 2**53) if training else 0
+        except NacreError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            reason = {"reason": f"{type(error).__name__}: {error}"}
+            raise ModelFileError(f"{filepath} holds no weights of a nacre model.", reason) from error
+        if self._settings is not None and iterations and not taken:
+            warnings.warn(
+                f"The weights in {filepath} were trained by another optimizer; its state is left out.", stacklevel=2
+            )
+
+        def load() -> None:
+            if taken:
+                self._regain(training, {name.removeprefix("optimizer/"): array for name, array in slots.items()})
+            for weight in self.weights:
+                weight.assign(found[weight.name])
+
+        self._turns().use(load)
+
+    def _takes(self, training: Mapping[str, Any], slots: Mapping[str, Array]) -> bool:
+        """Whether a described optimizer is as the model's own, and its slots are there."""
+        here, there = serialize(self.optimizer), training.get("optimizer", {"class_name": None})
+        if there["class_name"] != here["class_name"]:
+            return False
+        rates = [isinstance(one["config"]["learning_rate"], Mapping) for one in (here, there)]
+        types = {f"optimizer/{name}": t for name, t in slot_types(self.optimizer, self.weights).items()}
+        return rates[0] == rates[1] and types == _types(slots)
+
+    def _regain(self, training: Mapping[str, Any], slots: Mapping[str, Array]) -> None:
+        """Take over the state of an optimizer, which is known to fit."""
+        iterations, rate = _natural(training["iterations"], 2**53), training["optimizer"]["config"]["learning_rate"]
+        if not isinstance(rate, Mapping):  # a schedule is a setting, and does not change on the way
+            self.optimizer.learning_rate = rate
+        self.optimizer.iterations = iterations
+        memories = (
+            self._trainer.state if self._trainer is not None and self._trainer.goal is not None else self._restored
+        )
+        types = slot_types(self.optimizer, self.weights)
+        for name, array in slots.items():
+            if name not in memories:
+                memories[name] = Memory(types[name])
+            memories[name].write(array)
+
     def _description(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
         self._need_built()
@@ -598,18 +691,14 @@ class Model(Configured):
         For a model in training. Raises `ModelFileError` if the tensors are not those of the model; then nothing changes.
         """
         assert self._trainer is not None
-        state, training = self._trainer.state, described["training"]
         slots = slot_types(self.optimizer, self.weights)
         expected = {w.name: w.type for w in self.weights} | {f"optimizer/{name}": t for name, t in slots.items()}
         _check_tensors(tensors, expected)
-        seed, iterations = _natural(described["seed"], 2**32), _natural(training["iterations"], 2**53)
-        rate = training["optimizer"]["config"]["learning_rate"]
-        if not isinstance(rate, Mapping):  # a schedule is a setting, and does not change on the way
-            self.optimizer.learning_rate = rate
-        self.optimizer.iterations = iterations
+        seed = _natural(described["seed"], 2**32)
+        self._regain(described["training"], {name: tensors[f"optimizer/{name}"] for name in slots})
         self._seed = self._trainer.seed = seed
-        for name, array in tensors.items():
-            state[name.removeprefix("optimizer/")].write(array)
+        for weight in self.weights:
+            weight.assign(tensors[weight.name])
 
     def _check_restorable(self) -> None:
         """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
@@ -638,7 +727,7 @@ class Model(Configured):
                 name = getattr(thing, "name", None) or getattr(thing, "__name__", repr(thing))
                 raise UsageError(
                     f"The model cannot be saved: its {kind} {name!r} is no {kind} of nacre.",
-                    hint="save its weights alone: numpy.savez(path, *model.get_weights())",
+                    hint="save its weights alone: model.save_weights(path)",
                 )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -937,7 +1026,7 @@ def load_model(path: str | Path) -> Model:
         described = json.loads(metadata["nacre"])
         if described["format"] != _FORMAT:
             raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
-        return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(HISTORY_PREFIX)})
+        return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(CALLBACK_PREFIX)})
     except ModelFileError:
         raise
     except (NacreError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -976,13 +1065,17 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
 
 
 def _check_tensors(tensors: Mapping[str, Array], expected: Mapping[str, TensorType]) -> None:
-    found = {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
+    found = _types(tensors)
     if found != expected:
         wrong = next(n for n in [*expected, *found] if found.get(n) != expected.get(n))
         raise ModelFileError(
             f"The tensor {wrong!r} does not fit the model.",
             {"found": found.get(wrong, "nothing"), "expected": expected.get(wrong, "nothing")},
         )
+
+
+def _types(tensors: Mapping[str, Array]) -> dict[str, TensorType]:
+    return {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
 
 
 def _restored_metric(described: Any) -> Any:

@@ -67,6 +67,8 @@ class CrashError(Exception):
 class CrashAt(Callback):
     """Ends the training after some steps."""
 
+    outermost = True  # behind the checkpoint of that step
+
     def __init__(self, step: int) -> None:
         self.step = step
 
@@ -134,7 +136,8 @@ class Tells(nacre.callbacks.Callback):
     def on_train_begin(self, logs=None):
         print("begun", model.optimizer.iterations, flush=True)
 backup = [nacre.callbacks.BackupAndRestore(folder, save_freq), Tells()] if save_freq else []
-h = model.fit(x, y, batch_size=16, epochs=40, verbose=0, callbacks=backup, validation_split=0.1)
+watch = [nacre.callbacks.ReduceLROnPlateau(factor=0.8, patience=1), nacre.callbacks.EarlyStopping(patience=30)]
+h = model.fit(x, y, batch_size=16, epochs=40, verbose=0, callbacks=[*backup, *watch], validation_split=0.1)
 print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest(), h.history, flush=True)
 """
 
@@ -319,7 +322,7 @@ def test_a_place_that_makes_no_sense_is_refused_in_words(tmp_path: Path) -> None
     path = tmp_path / "step-000000000003.safetensors"
     tensors, metadata = safetensors.read(path)
     place = json.loads(metadata["nacre.place"])
-    for spoilt in ([], {}, place | {"epoch": "x"}, place | {"tally": 3}):
+    for spoilt in ([], {}, place | {"epoch": "x"}, place | {"tally": 3}, place | {"callbacks": {}}):
         safetensors.write(path, tensors, metadata | {"nacre.place": json.dumps(spoilt)})
         os.utime(path)
         (tmp_path / "step-000000000004.safetensors").unlink(missing_ok=True)

@@ -29,12 +29,11 @@ def test_the_public_names_are_these():
     assert set(layers.__all__) == {"Input", "Layer", "Parameter", "Symbol", *(c.__name__ for c in layers.LAYERS)}
     assert set(optimizers.__all__) == {"Optimizer", "get", "schedules", *(c.__name__ for c in optimizers.OPTIMIZERS)}
     assert set(nacre.utils.__all__) == {"set_random_seed", "to_categorical"}
-    assert set(nacre.callbacks.__all__) == {"BackupAndRestore", "Callback", "History", "LayerStatistics"}
     assert set(nacre.datasets.__all__) == {"digits", "mnist"}
 
 
 def test_importing_nacre_is_silent_and_brings_no_heavy_guests():
-    heavy = "jax torch matplotlib pandas sklearn polars onnx rich click platformdirs urllib.request"
+    heavy = "jax torch matplotlib mlflow pandas sklearn polars onnx rich click platformdirs urllib.request"
     code = f"import sys, nacre, nacre.models; print([m for m in {heavy.split()!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout.strip(), run.stderr) == ("[]", "")

@@ -14,6 +14,8 @@ class Accuracy(MeanMetric):
     0.75
     """
 
+    direction = "up"
+
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """1 where both are equal."""
         return ops.cast(ops.equal(aligned(y_true, y_pred), y_pred), dtype="float32")
@@ -21,6 +23,8 @@ class Accuracy(MeanMetric):
 
 class BinaryAccuracy(MeanMetric):
     """Share of outputs on the right side of ``threshold``."""
+
+    direction = "up"
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
@@ -35,6 +39,8 @@ class BinaryAccuracy(MeanMetric):
 class CategoricalAccuracy(MeanMetric):
     """Share of samples whose largest output is the class that the one-hot target marks."""
 
+    direction = "up"
+
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """1 where the largest output is the target's."""
         hits = ops.in_top_1(ops.argmax(aligned(y_true, y_pred), axis=-1), y_pred)
@@ -43,6 +49,8 @@ class CategoricalAccuracy(MeanMetric):
 
 class SparseCategoricalAccuracy(MeanMetric):
     """Share of samples whose largest output is the class that the target numbers."""
+
+    direction = "up"
 
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """1 where the largest output is the target's."""
@@ -55,6 +63,8 @@ class SparseTopKCategoricalAccuracy(MeanMetric):
     >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
     1.0
     """
+
+    direction = "up"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)

@@ -91,6 +91,8 @@ class Precision(_AtThresholds):
     0.6666666666666666
     """
 
+    direction = "up"
+
     def of(self, n: Counts) -> Sums:
         """tp / (tp + fp)."""
         return n.precision
@@ -102,6 +104,8 @@ class Recall(_AtThresholds):
     >>> Recall()([0, 1, 1, 1], [1, 0, 1, 1])
     0.6666666666666666
     """
+
+    direction = "up"
 
     def of(self, n: Counts) -> Sums:
         """tp / (tp + fn)."""
@@ -151,6 +155,8 @@ class FalseNegatives(_OneCount):
 class _Curve(Metric):
     """Counts at many thresholds, from 0 to 1 in equal steps. An output is sorted into the step it lies in, so that a batch costs no
     more for many thresholds than for few."""
+
+    direction = "up"
 
     def __init__(self, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None) -> None:
         super().__init__(name)
@@ -331,6 +337,8 @@ class FBetaScore(Metric):
     >>> score.round(4).tolist()
     [0.0, 0.8333, 0.8333]
     """
+
+    direction = "up"
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ class _Distance(MeanMetric):
 
     function: ClassVar[Callable[..., Value]]
     settings: ClassVar[tuple[str, ...]] = ()
+    direction = "down"
 
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """The distance of each sample."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ class Metric(Configured):
     >>> metric.result()
     0.5
     """
+
+    direction: ClassVar[str | None] = None  # which way is better, "up" or "down", where that is so for all data
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)

@@ -19,6 +19,8 @@ class RootMeanSquaredError(MeanMetric):
     5.0
     """
 
+    direction = "down"
+
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """(y_pred - y_true)^2."""
         return ops.square(y_pred - aligned(y_true, y_pred))
@@ -34,6 +36,8 @@ class CosineSimilarity(MeanMetric):
     >>> round(CosineSimilarity()([[0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]), 5)
     0.5
     """
+
+    direction = "up"
 
     def __init__(self, name: str | None = None, axis: int = -1) -> None:
         super().__init__(name)
@@ -88,6 +92,8 @@ class R2Score(Metric):
     >>> round(R2Score()([[1.0], [2.0], [3.0]], [[1.1], [1.9], [3.0]]), 5)
     0.99
     """
+
+    direction = "up"
 
     def __init__(
         self,

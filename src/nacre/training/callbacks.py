@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import UsageError
+from nacre.errors import ModelFileError, NacreError, UsageError
 from nacre.training.position import Logs, Position, Tally
 
 
@@ -24,6 +25,7 @@ class Callback:
     params: dict[str, Any]
     position: Position  # of the training, while there is one
     samples_every: int | None = None  # after how many steps the network is looked into, if this callback wants it
+    outermost = False  # whether it comes before all others when something begins, and behind them when it ends
 
     def set_model(self, model: Any) -> None:
         """Called once, before anything else."""
@@ -86,12 +88,20 @@ class Callback:
     def on_train_samples(self, steps: list[int], samples: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """After each part of training in which the network was looked into: at which steps, and what was found at each."""
 
+    def state(self) -> dict[str, Any]:
+        """What this callback must remember for a training that goes on after a kill: JSON values and arrays, by name."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` gave. Called behind ``on_train_begin`` of all, if a checkpoint kept it."""
+
     def stride(self, kind: str) -> int | None:
         """After how many more batches of "train", "test" or "predict" the batch hooks want to be called; None: after all.
 
         It is asked before each native call, which runs over so many batches: 1 if a batch hook is overridden.
         """
-        return 1 if any(getattr(type(self), h) is not getattr(Callback, h) for h in _BATCH_HOOKS[kind]) else None
+        hooks = ((getattr(self, h), getattr(Callback, h)) for h in _BATCH_HOOKS[kind])
+        return 1 if any(getattr(mine, "__func__", mine) is not base for mine, base in hooks) else None
 
     def watching(self, look: Callable[[], Tally]) -> AbstractContextManager[None]:
         """A context around each pass over data; meanwhile ``look()`` tells, to any thread, what it has come to."""
@@ -105,11 +115,20 @@ _BATCH_HOOKS = {
 }
 
 
+def frequency(name: str, value: Any, words: Iterable[str] = ("epoch",)) -> Any:
+    """How often something happens: one of some words, or after how many batches; or `UsageError`."""
+    number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not number and value not in words:
+        raise UsageError(f"{name} is {' or '.join(map(repr, words))} or a number of batches from 1 on, got {value!r}.")
+    return value
+
+
 class Callbacks:
     """Several callbacks, called in turn."""
 
     def __init__(self, callbacks: Iterable[Callback], model: Any, **params: Any) -> None:
         self.callbacks = list(callbacks)
+        self.kept: Mapping[str, Mapping[str, Any]] = {}  # what a checkpoint kept of them
         self._model, self._stopped = model, False
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
@@ -124,9 +143,33 @@ class Callbacks:
         self.samples_every: int = wishes.pop() if wishes else 0
 
     def call(self, hook: str, *arguments: Any) -> None:
-        """Call one hook of all."""
-        for callback in self.callbacks:
+        """Call one hook of all: in order, but for the outermost."""
+        ends = hook.endswith("_end")
+        for callback in sorted(self.callbacks, key=lambda callback: callback.outermost is ends):
             getattr(callback, hook)(*arguments)
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """What each remembers, under the name of its class, with a number behind it from the second of that class on."""
+        return {name: state for name, callback in self._named() if (state := callback.state())}
+
+    def restore(self) -> None:
+        """Go back to what was kept. One of which nothing was kept begins anew."""
+        for name, callback in self._named():
+            try:
+                if name in self.kept:
+                    callback.restore(self.kept[name])
+            except NacreError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                reason = {"reason": f"{type(error).__name__}: {error}"}
+                raise ModelFileError(f"A checkpoint does not have what {name} remembers.", reason) from error
+
+    def _named(self) -> Iterator[tuple[str, Callback]]:
+        met: Counter[str] = Counter()
+        for callback in self.callbacks:
+            kind = type(callback).__name__
+            yield f"{kind}_{met[kind]}" if met[kind] else kind, callback
+            met[kind] += 1
 
     @property
     def stopped(self) -> bool:

@@ -12,24 +12,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nacre.errors import ModelFileError, NacreError, UsageError
+import numpy as np
+
+from nacre.errors import Limitation, ModelFileError, NacreError, UsageError
 from nacre.interop import safetensors
-from nacre.training.callbacks import Callback
+from nacre.training.callbacks import Callback, frequency
 from nacre.training.position import Logs
 
 KEPT = 2  # the newest, and the one before in case the newest is damaged
 REST = 10.0  # seconds at least between two checkpoints that are paced by the clock
 SHARE = 0.01  # of the time that they may take
 
-HISTORY_PREFIX = "checkpoint/history/"  # of tensors; weights are called layer/weight, with one slash
+CALLBACK_PREFIX = "checkpoint/callback/"  # of tensors; weights are called layer/weight, with one slash
 _PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file has its description
 
 
 class Checkpoints(Callback):
     """Writes checkpoints to a folder, and goes on from the newest that is whole. Subclasses say when to write.
 
-    A checkpoint is a model file that also knows its place in the training. The newest two are kept.
+    A checkpoint is a model file that also knows its place in the training, and what the callbacks remember. The newest two are
+    kept.
     """
+
+    outermost = True  # the others see where the training goes on from, and are seen when they have done their work
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,8 +62,12 @@ class Checkpoints(Callback):
     def save(self) -> None:
         """Write a checkpoint of this moment, then remove those before the last."""
         described, tensors = self.model.snapshot()
-        tensors |= {HISTORY_PREFIX + name: array for name, array in self.position.history.columns().items()}
-        place = json.dumps(self.position.state() | {"terms": self._terms})
+        remembered: dict[str, dict[str, Any]] = {}
+        for who, state in self.position.callbacks.state().items():
+            arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+            tensors |= {f"{CALLBACK_PREFIX}{who}/{name}": array for name, array in arrays.items()}
+            remembered[who] = {name: value for name, value in state.items() if name not in arrays}
+        place = json.dumps(self.position.state() | {"terms": self._terms, "callbacks": remembered})
         path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
         safetensors.write(path, tensors, {"nacre": json.dumps(described), _PLACE: place})
         # What is further on than this was damaged, or it would have been gone on from.
@@ -90,10 +99,12 @@ class Checkpoints(Callback):
                     other,
                     "go on with the same model, settings and data; or begin in another folder",
                 )
-            past = {
-                n.removeprefix(HISTORY_PREFIX): tensors.pop(n) for n in list(tensors) if n.startswith(HISTORY_PREFIX)
-            }
-            self.position.move(place, past)
+            remembered = {who: dict(state) for who, state in place["callbacks"].items()}
+            for name in [name for name in tensors if name.startswith(CALLBACK_PREFIX)]:
+                who, what = name.removeprefix(CALLBACK_PREFIX).split("/", 1)
+                remembered[who][what] = tensors.pop(name)
+            self.position.move(place)
+            self.position.callbacks.kept = remembered
             self.model.revert(described, tensors)
         except NacreError:
             raise
@@ -107,8 +118,10 @@ class BackupAndRestore(Checkpoints):
 
     The weights, the history and everything else then end with the same bits as without the crash. ``save_freq`` is "epoch", or
     after how many batches a checkpoint is written. When the training is over they are removed, unless ``delete_checkpoint`` is
-    False. What other callbacks remember is not kept, except for the learning rate; put this one behind those that set it. An
-    iterable of batches must yield the same batches again, from the first on.
+    False. What the other callbacks remember is kept too, wherever they stand in the list: that of nacre's own, and of others what
+    their `Callback.state` gives. An iterable of batches must yield the same batches again, from the first on.
+
+    The newest two checkpoints are kept, whatever happens to the disk: Keras's ``double_checkpoint`` is always on.
 
     `fit` raises `UsageError` if the checkpoint is of another model, of other settings or of other data, and warns when the newest
     checkpoint is damaged and it goes on from the one before.
@@ -125,13 +138,21 @@ class BackupAndRestore(Checkpoints):
     """
 
     def __init__(
-        self, backup_dir: str | os.PathLike[str], save_freq: str | int = "epoch", delete_checkpoint: bool = True
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = True,
+        delete_checkpoint: bool = True,
     ) -> None:
         if not isinstance(backup_dir, str | os.PathLike) or not os.fspath(backup_dir):
             raise UsageError(f"backup_dir is the name of a folder, got {backup_dir!r}.")
-        number = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
-        if not number and save_freq != "epoch":
-            raise UsageError(f"save_freq is 'epoch' or a number of batches from 1 on, got {save_freq!r}.")
+        frequency("save_freq", save_freq)
+        if not double_checkpoint:
+            raise Limitation(
+                "BackupAndRestore always keeps two checkpoints.",
+                {"found": f"double_checkpoint={double_checkpoint!r}"},
+                "leave it out: the second is there in case the newest is damaged",
+            )
         super().__init__(Path(backup_dir))
         self.backup_dir, self.save_freq, self.delete_checkpoint = backup_dir, save_freq, delete_checkpoint
         self._saved = 0  # at which step
@@ -155,8 +176,8 @@ class BackupAndRestore(Checkpoints):
             self._saved = self.model.optimizer.iterations
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Write a checkpoint if it is time."""
-        if self.save_freq == "epoch":
+        """Write a checkpoint if it is time. (A loss that is not finite ends the training, as it will when this goes on.)"""
+        if self.save_freq == "epoch" and math.isfinite((logs or {}).get("loss", math.nan)):
             self.save()
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -12,10 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.files import write_whole
+from nacre.training.callbacks import Callback
+from nacre.training.position import Logs
 
 
-class History:
+class History(Callback):
     """Figures by epoch. ``history["loss"]`` and others are lists with one number per epoch; ``epoch`` lists the epochs.
+
+    Every `fit` makes one, or takes the one among its callbacks, and returns it. ``params`` are the settings of the run. What
+    callbacks that stand before it add to the figures of an epoch, as ``learning_rate``, is in it too. A training begins it anew.
 
     >>> h = History(); h.append(0, {"loss": 2.5}); h.append(1, {"loss": 1.5})
     >>> h.history
@@ -32,15 +37,23 @@ class History:
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Epochs and figures as arrays, which `restore` takes back."""
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin anew."""
+        self.epoch, self.history = [], {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Note the figures."""
+        self.append(epoch, logs or {})
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Epochs and figures as arrays."""
         figures = {name: np.array(values, np.float64) for name, values in self.history.items()}
         return {"epoch": np.array(self.epoch, np.int64), **figures}
 
-    def restore(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `columns` gave."""
-        self.epoch = columns["epoch"].tolist()
-        self.history = {name: array.tolist() for name, array in columns.items() if name != "epoch"}
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state` gave."""
+        self.epoch = state["epoch"].tolist()
+        self.history = {name: array.tolist() for name, array in state.items() if name != "epoch"}
 
     def lines(self) -> list[str]:
         """One JSON object per epoch."""

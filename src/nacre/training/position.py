@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nacre.backends.base import Feed
 from nacre.data import Dataset, Stream
-from nacre.training.history import History
 from nacre.training.program import Goal
+
+if TYPE_CHECKING:
+    from nacre.training.callbacks import Callbacks
 
 Logs = dict[str, float]
 
@@ -76,13 +78,13 @@ class Tally:
 class Position:
     """Where a training is. It moves with the training; a callback that restores one moves it in ``on_train_begin``.
 
-    ``epoch`` is the epoch that is running or comes next, ``tally`` what was summed up in it, ``history`` holds those before.
+    ``epoch`` is the epoch that is running or comes next, ``tally`` what was summed up in it, ``callbacks`` are all of this run.
     ``validation``, ``batch_size`` and ``shuffle`` stay, as ``data`` does: with others, the training would not be the same.
     """
 
     epoch: int
     tally: Tally
-    history: History
+    callbacks: Callbacks
     data: Dataset | Stream
     validation: Dataset | Stream | None
     batch_size: int | None
@@ -95,18 +97,17 @@ class Position:
         return {"batch_size": self.batch_size, "shuffle": self.shuffle, "data": data, "validation_data": validation}
 
     def state(self) -> dict[str, Any]:
-        """The place, as JSON can hold it, without the history."""
+        """The place, as JSON can hold it, without what the callbacks remember."""
         passed = self.data.place(self.tally.steps) if isinstance(self.data, Stream) else 0
         return {"epoch": self.epoch, "passed": passed, "tally": self.tally.state()}
 
-    def move(self, state: Mapping[str, Any], past: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go to the place that `state` gave, with the history that `History.columns` gave.
+    def move(self, state: Mapping[str, Any]) -> None:
+        """Go to the place that `state` gave.
 
         Raises `DataError` for a stream that does not reach so far.
         """
         self.epoch = int(state["epoch"])
         self.tally.restore(state["tally"])
-        self.history.restore(past)
         if isinstance(self.data, Stream):
             self.data.skip(int(state["passed"]))
 

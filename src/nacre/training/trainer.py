@@ -19,7 +19,6 @@ from nacre.ops import next_seed
 from nacre.optimizers import Optimizer
 from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
-from nacre.training.history import History
 from nacre.training.position import Logs, Position, Tally
 from nacre.training.program import (
     Goal,
@@ -93,14 +92,16 @@ class Trainer:
         validation_size: int,
         shuffle: bool,
         callbacks: Callbacks,
-        history: History,
     ) -> None:
-        """Train for the epochs of ``epochs``; figures go to ``history`` as they come."""
+        """Train for the epochs of ``epochs``."""
         size, shuffled = (batch_size, shuffle) if isinstance(data, Dataset) else (None, False)
-        position = Position(epochs.start, self._tally("train", data), history, data, validation, size, shuffled)
+        position = Position(epochs.start, self._tally("train", data), callbacks, data, validation, size, shuffled)
         callbacks.follow(position)
         callbacks.call("on_train_begin", {})
+        callbacks.restore()
         for epoch in range(position.epoch, epochs.stop):
+            if callbacks.stopped:
+                break
             if isinstance(data, Stream) and not position.tally.steps and not data.begin():
                 break  # it ran out
             callbacks.call("on_epoch_begin", epoch, {})
@@ -110,11 +111,8 @@ class Trainer:
                     f"val_{name}": value
                     for name, value in self.evaluate(validation, validation_size, callbacks).items()
                 }
-            history.append(epoch, logs)
             position.epoch, position.tally = epoch + 1, self._tally("train", data)
             callbacks.call("on_epoch_end", epoch, logs)
-            if callbacks.stopped:
-                break
         self._take_averages()
         callbacks.call("on_train_end", {})
 
@@ -143,7 +141,7 @@ class Trainer:
         """What is left of a pass after the steps in ``tally``: a single native call, or several if a callback asks for them."""
         tally = tally or self._tally("train", data)
         logs = self._sweep(self._blocks(data, batch_size, tally, shuffle, callbacks.samples_every), callbacks, tally)
-        if not math.isfinite(logs["loss"]):
+        if not math.isfinite(logs["loss"]) and not callbacks.stopped:
             assert self.goal is not None
             raise NonFiniteLossError(
                 f"The loss became {logs['loss']} in epoch {epoch + 1}, at step {self.goal.optimizer.iterations + 1}.",
