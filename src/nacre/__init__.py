@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         regularizers,
         utils,
     )
+    from nacre.calculus import grad, gradcheck, minimize, value_and_grad
     from nacre.layers import Input
     from nacre.models import Model, Sequential
 
@@ -43,18 +44,27 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "grad",
+    "gradcheck",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "minimize",
     "models",
     "ops",
     "optimizers",
     "regularizers",
     "utils",
+    "value_and_grad",
 ]
 
-_HOMES = {"Input": "nacre.layers", "Model": "nacre.models", "Sequential": "nacre.models"}
+_HOMES = {
+    "Input": "nacre.layers",
+    "Model": "nacre.models",
+    "Sequential": "nacre.models",
+    **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),
+}
 
 
 def __getattr__(name: str) -> Any:
