@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
     from nacre.layers import Input
     from nacre.models import Model, Sequential
+    from nacre.tuning import find_learning_rate
 
 __all__ = [
     "Input",
@@ -44,6 +45,7 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "find_learning_rate",
     "grad",
     "gradcheck",
     "initializers",
@@ -63,6 +65,7 @@ _HOMES = {
     "Input": "nacre.layers",
     "Model": "nacre.models",
     "Sequential": "nacre.models",
+    "find_learning_rate": "nacre.tuning",
     **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),
 }
 

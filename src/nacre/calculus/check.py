@@ -98,13 +98,14 @@ def gradcheck(
     for name, number in (("eps", eps), ("rtol", rtol), ("atol", atol)):
         if not 0 < number < np.inf:
             raise UsageError(f"{name} is a positive number, got {number!r}.")
+    titles: list[str] = []
     if isinstance(f, HasLoss):
         if len(args) != 2:
             raise UsageError(
                 f"A model is checked on x and y, got {len(args)} arguments.", hint="gradcheck(model, x, y)"
             )
         f, weights = f.loss_function(*args)
-        args = (weights,)
+        args, titles = (weights,), list(weights)
     places = [n for n, x in enumerate(args) if any(np.asarray(a).dtype.kind == "f" for a in flatten(x, "").values())]
     if not places:
         raise DTypeError("No argument holds fractions, so there is no gradient to check.", hint="2.0 instead of 2")
@@ -113,14 +114,14 @@ def gradcheck(
     y = call(f, args, places, inputs)
     found = ops.evaluate(gradients(y, [*inputs.values()]), point)
     entries: list[Entry] = []
-    for (name, x), derived in zip(point.items(), found, strict=True):
+    for (name, x), derived, title in zip(point.items(), found, titles or point, strict=True):
         for at in _some(x):
             h = eps * max(1.0, abs(x[at]))
             ends = [x[at] + h, x[at] - h]
             values = [float(ops.evaluate([y], point | {name: _moved(x, at, end)})[0]) for end in ends]
             difference = (values[0] - values[1]) / (ends[0] - ends[1])
             apart = abs(derived[at] - difference) / (atol + rtol * abs(difference))
-            where = name + (f"[{', '.join(map(str, at))}]" if at else "")
+            where = title + (f"[{', '.join(map(str, at))}]" if at else "")
             entries.append(Entry(where, float(derived[at]), difference, float(apart) if np.isfinite(apart) else np.inf))
     return GradientCheck(tuple(entries))
 

@@ -117,11 +117,8 @@ def follow(points: Points, steps: int, tolerance: float) -> tuple[list[tuple[Arr
         visited.append((x, value, gradient))
         done = len(visited) - 1
         if not (math.isfinite(value) and np.isfinite(gradient).all()):
-            return (
-                visited,
-                "diverges",
-                f"diverges: the value is {value} after {done} steps; take a smaller learning_rate",
-            )
+            hint = "; take a smaller learning_rate" if done else ": begin at another point"
+            return visited, "diverges", f"diverges: the value is {value} after {done} steps{hint}"
         if np.linalg.norm(gradient) <= tolerance:
             return visited, "converged", f"converged after {done} steps"
         if np.linalg.norm(x) > _FAR * (1 + np.linalg.norm(visited[0][0])):

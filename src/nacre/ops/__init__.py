@@ -202,7 +202,7 @@ from nacre.ops.rearranging import (
     zeros_like,
 )
 from nacre.ops.reduction import argmax, max, mean, min, reduce_max, reduce_min, reduce_sum, sum
-from nacre.ops.shape import broadcast, broadcast_to, concatenate, constant, full, iota, reshape, transpose
+from nacre.ops.shape import broadcast, broadcast_to, concatenate, constant, full, iota, operand, reshape, transpose
 
 __all__ = [
     "EPSILON",
@@ -326,6 +326,7 @@ __all__ = [
     "one_hot_like",
     "ones",
     "ones_like",
+    "operand",
     "origin",
     "outer",
     "pad",

@@ -18,7 +18,7 @@ def replay(outputs: Sequence[Value], given: Mapping[Input, Value], dtype: str | 
     >>> print(y, y.dtype)
     9.5 float64
     """
-    new: dict[int, Value] = {id(i): value for i, value in given.items()}
+    new = {id(i): _of_dtype(value, dtype) for i, value in given.items()}
     for value in order(outputs):
         if id(value) in new:
             continue
@@ -26,12 +26,13 @@ def replay(outputs: Sequence[Value], given: Mapping[Input, Value], dtype: str | 
         attrs = value.attrs
         if dtype is not None and attrs.get("dtype") in FLOATS:
             attrs = {**attrs, "dtype": dtype}
-        if value.operation is None or (attrs is value.attrs and operands == value.operands):
-            again = value
-        else:
-            types = [o.type for o in operands]
-            again = Value(value.operation, operands, attrs, value.operation.infer(*types, **attrs))
-        new[id(value)] = (
-            cast(again, dtype) if dtype is not None and again.type.is_float and again.dtype != dtype else again
-        )
+        again = value
+        if value.operation is not None and (attrs is not value.attrs or operands != value.operands):
+            type_ = value.operation.infer(*(o.type for o in operands), **attrs)
+            again = Value(value.operation, operands, attrs, type_)
+        new[id(value)] = _of_dtype(again, dtype)
     return [new[id(v)] for v in outputs]
+
+
+def _of_dtype(x: Value, dtype: str | None) -> Value:
+    return x if dtype in (None, x.dtype) or not x.type.is_float else cast(x, dtype)
