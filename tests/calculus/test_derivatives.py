@@ -140,6 +140,12 @@ def test_gradcheck_works_in_float64_whatever_it_is_given_and_sees_nan():
     assert not nacre.gradcheck(lambda x: ops.sqrt(x - x), 1.0)
 
 
+def test_gradcheck_is_not_misled_by_a_kink_nearby():
+    assert nacre.gradcheck(ops.relu, 3e-6)
+    assert nacre.gradcheck(ops.relu, -3e-6)
+    assert not nacre.gradcheck(ops.relu, 0.0)  # there is none
+
+
 def test_replay_computes_in_the_dtype_it_is_told():
     x = Input("x", TensorType((3,)))
     y = ops.sum(x * ops.constant([0.5, 0.25, 0.125])) + ops.cast(ops.arange(3), "float32")[1]

@@ -97,6 +97,18 @@ def test_lbfgs_meets_infinities_on_the_way_and_goes_around_them(start):
     assert found.x == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("method", ["gd", "momentum", "lbfgs"])
+@pytest.mark.parametrize("far", [1e-30, 1e4, 1e30])
+def test_a_start_far_away_is_no_trouble(far, method):
+    found = nacre.minimize(lambda x: ops.sum(x**2), np.array([far, -far]), method, steps=3000)
+    assert found.converged
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
+
+
+def test_a_start_where_there_is_no_value_says_so():
+    assert "begin at another point" in nacre.minimize(ops.log, -1.0).message
+
+
 def test_a_dictionary_of_arrays_is_minimized_as_one():
     target = {"a": np.array([[1.0, 2.0]]), "b": 3.0}
     found = nacre.minimize(

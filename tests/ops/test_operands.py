@@ -33,6 +33,12 @@ X = Input("x", TensorType((2, 3), "float32"))
         (lambda: A.T @ ops.ones((2, 2), "float64"), A.T @ np.ones((2, 2))),
         (lambda: ops.ones((2, 2), "float64") @ A, np.ones((2, 2)) @ A),
         (lambda: ops.constant([1, 2]) * np.array([0.5, 0.25]), np.float32([0.5, 0.5])),
+        (lambda: A @ ops.constant([1, 2, 3]), A @ [1.0, 2, 3]),
+        (lambda: ops.constant(A, "float64") @ A[0], A @ A[0]),
+        (lambda: ops.constant(A[0], "float64") @ A.T, A[0] @ A.T),
+        (lambda: ops.matmul(A[0], A[0]), A[0] @ A[0]),
+        (lambda: ops.matmul(A[:, :0], A[0, :0]), A[:, :0] @ A[0, :0]),
+        (lambda: ops.matmul([[1, 2], [3, 4]], [[1], [0]]), np.float32([[1], [3]])),
         (lambda: ops.one_hot([0, 2], 3), np.eye(3, dtype="float32")[[0, 2]]),
     ],
 )  # fmt: skip

@@ -79,8 +79,9 @@ def gradcheck(
     A gradient may differ from it by ``atol`` + ``rtol`` * abs(difference). Looked at are all arguments that hold fractions, of
     each array at most 50 entries, picked at random, but always the same.
 
-    For a compiled model, ``gradcheck(model, x, y)`` checks its loss on these data against its weights, dropout off. Where a
-    function has a kink, such as relu at 0, the two may differ although both are right.
+    Where they differ, h is tried 10 and 100 times smaller: a kink, such as that of relu, may lie between x - h and x + h.
+
+    For a compiled model, ``gradcheck(model, x, y)`` checks its loss on these data against its weights, dropout off.
 
     Raises `DTypeError` if no argument holds fractions.
 
@@ -116,13 +117,17 @@ def gradcheck(
     entries: list[Entry] = []
     for (name, x), derived, title in zip(point.items(), found, titles or point, strict=True):
         for at in _some(x):
-            h = eps * max(1.0, abs(x[at]))
-            ends = [x[at] + h, x[at] - h]
-            values = [float(ops.evaluate([y], point | {name: _moved(x, at, end)})[0]) for end in ends]
-            difference = (values[0] - values[1]) / (ends[0] - ends[1])
-            apart = abs(derived[at] - difference) / (atol + rtol * abs(difference))
             where = title + (f"[{', '.join(map(str, at))}]" if at else "")
-            entries.append(Entry(where, float(derived[at]), difference, float(apart) if np.isfinite(apart) else np.inf))
+            tries: list[Entry] = []
+            for h in eps * max(1.0, abs(x[at])) / np.array([1, 10, 100]):
+                ends = [x[at] + h, x[at] - h]
+                values = [float(ops.evaluate([y], point | {name: _moved(x, at, end)})[0]) for end in ends]
+                difference = (values[0] - values[1]) / (ends[0] - ends[1])
+                error = abs(derived[at] - difference) / (atol + rtol * abs(difference))
+                tries.append(Entry(where, float(derived[at]), difference, float(error if error >= 0 else np.inf)))
+                if error <= 1:
+                    break
+            entries.append(min(tries, key=lambda entry: entry.error))
     return GradientCheck(tuple(entries))
 
 

@@ -47,7 +47,9 @@ def lbfgs(f: Function, x: Array) -> Iterator[tuple[Array, float, Array]]:
     memory: deque[tuple[Array, Array]] = deque(maxlen=_MEMORY)
     while gradient.any():
         direction = -_newton(memory, gradient)
-        first = 1.0 if memory else min(1.0, 1 / float(np.linalg.norm(gradient)))
+        # Nothing is known of the curvature yet: no farther than the size of x, or 1.
+        size = max(1.0, float(np.linalg.norm(x)))
+        first = 1.0 if memory else min(1.0, size / float(np.linalg.norm(gradient)))
         found = _search(f, _Point(0.0, x, value, gradient, float(gradient @ direction)), direction, first)
         if found is None:
             if not memory:
@@ -94,6 +96,8 @@ def _search(f: Function, start: _Point, direction: Array, first: float) -> _Poin
             if new.slope * (np.inf if high is None else high.length - low.length) >= 0:
                 high = low
             low = new
+        if high is not None and abs(high.length - low.length) <= 1e-9 * low.length:
+            break  # there is nothing in between
         length = 2 * length if high is None else _between(low, high)
     return None if low is start else low
 
