@@ -29,8 +29,10 @@ if TYPE_CHECKING:
         regularizers,
         utils,
     )
+    from nacre.calculus import grad, gradcheck, minimize, value_and_grad
     from nacre.layers import Input
     from nacre.models import Model, Sequential
+    from nacre.tuning import find_learning_rate
 
 __all__ = [
     "Input",
@@ -43,18 +45,29 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "find_learning_rate",
+    "grad",
+    "gradcheck",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "minimize",
     "models",
     "ops",
     "optimizers",
     "regularizers",
     "utils",
+    "value_and_grad",
 ]
 
-_HOMES = {"Input": "nacre.layers", "Model": "nacre.models", "Sequential": "nacre.models"}
+_HOMES = {
+    "Input": "nacre.layers",
+    "Model": "nacre.models",
+    "Sequential": "nacre.models",
+    "find_learning_rate": "nacre.tuning",
+    **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),
+}
 
 
 def __getattr__(name: str) -> Any:

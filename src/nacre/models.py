@@ -496,6 +496,77 @@ class Model(Configured):
         """Loss and metrics of one batch, as `evaluate` gives them."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
+    def fit_lbfgs(self, x: Any, y: Any, steps: int = 100, tolerance: float = 1e-5) -> History:
+        """Train by L-BFGS on all of x (n, ...) and y at once, for small problems; see `nacre.minimize`.
+
+        Takes at most ``steps`` steps, each of which may need the loss and its gradient several times, and ends sooner when the norm
+        of the gradient is at most ``tolerance``, or when float32 resolves no lower loss. Dropout is off, and the optimizer given to
+        `compile` has no part. The `History` holds "loss" and "gradient_norm" after each number of steps, from 0 on.
+        Raises `UsageError` if a weight has a constraint.
+
+        >>> import numpy as np, nacre
+        >>> x = np.linspace(-1, 1, 20).reshape(-1, 1)
+        >>> model = nacre.Sequential([nacre.Input((1,)), nacre.layers.Dense(1)])
+        >>> model.compile(loss="mse")
+        >>> history = model.fit_lbfgs(x, 3 * x + 2)
+        >>> model.get_weights()[0].round(3).item(), model.get_weights()[1].round(3).item()
+        (3.0, 2.0)
+        """
+        _positive("steps", steps)
+        if not isinstance(tolerance, int | float) or not tolerance >= 0:
+            raise UsageError(f"tolerance is a number from 0 on, got {tolerance!r}.")
+        data = self._dataset(x, y)
+        history = self.history = History()
+        self._training(_target(data)).fit_lbfgs(data, steps, tolerance, history)
+        return history
+
+    # -------------------------------------------------------------- gradients
+
+    def gradients(
+        self, x: Any, y: Any, names: Sequence[str] | None = None, per_sample: bool = False, training: bool = False
+    ) -> dict[str, Array]:
+        """The gradient of the loss on x (n, ...) and y with respect to each trained weight, by its name, as one step would see it.
+
+        ``names`` chooses weights, frozen ones too. With ``per_sample``, the loss of each row is taken by itself, and its gradient
+        lies at that place of a new first axis: (n, ...). With ``training``, dropout acts as it will in the next step.
+
+        Raises `UnknownName` for a weight that is not there, and what `fit` raises for data that does not fit.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1, kernel_initializer="ones", name="dense")])
+        >>> model.compile(loss="mse")
+        >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 6.0])
+        >>> model.gradients(x, y)
+        {'dense/kernel': array([[5.],
+               [8.]], dtype=float32), 'dense/bias': array([3.], dtype=float32)}
+        >>> model.gradients(x, y, names=["dense/bias"], per_sample=True)
+        {'dense/bias': array([[4.],
+               [2.]], dtype=float32)}
+        """
+        data = self._dataset(x, y)
+        if isinstance(names, str):
+            raise UsageError(f"names is a list of names of weights, got {names!r}.", hint=f"names=[{names!r}]")
+        table = {w.name: w for w in self.weights}
+        weights = self.trainable_weights if names is None else [find("weight", name, table) for name in names]
+        return self._training(_target(data)).gradients(data, weights, per_sample, training)
+
+    def loss_function(self, x: Any, y: Any) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
+        """The loss on x and y as a function of the trained weights, and these weights, in float64 and without dropout.
+
+        The function takes a dictionary of weights by name, for `nacre.grad`, `nacre.gradcheck` and `nacre.minimize`.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1, name="dense")])
+        >>> model.compile(loss="mse")
+        >>> loss, weights = model.loss_function(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 6.0]))
+        >>> print(loss({"dense/kernel": [[1.0], [1.0]], "dense/bias": [0.0]}))
+        2.5
+        >>> bool(nacre.gradcheck(loss, weights))
+        True
+        """
+        data = self._dataset(x, y)
+        return self._training(_target(data)).loss_function(data)
+
     # -------------------------------------------------------------- looking
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:

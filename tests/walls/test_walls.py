@@ -17,7 +17,8 @@ ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
     "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "config", "constraints", "datasets", "errors",
-    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "regularizers", "utils",
+    "find_learning_rate", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models", "ops",
+    "optimizers", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip
 
 

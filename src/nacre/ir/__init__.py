@@ -1,13 +1,14 @@
 """A program as data: values made by operations, and the graph they form."""
 
-from nacre.ir.graph import Graph, Input, Operation, Value, install_operator, order
+from nacre.ir.graph import Graph, Input, Operation, Value, install_evaluation, install_operator, order
 from nacre.ir.memory import NARROW, PANEL, Memory, Turns, is_matrix, is_narrow, panels
 from nacre.ir.text import parse, to_text
-from nacre.ir.types import DTYPES, TensorType
+from nacre.ir.types import DTYPES, FLOATS, TensorType
 from nacre.ir.verify import verify
 
 __all__ = [
     "DTYPES",
+    "FLOATS",
     "NARROW",
     "PANEL",
     "Graph",
@@ -17,6 +18,7 @@ __all__ = [
     "TensorType",
     "Turns",
     "Value",
+    "install_evaluation",
     "install_operator",
     "is_matrix",
     "is_narrow",

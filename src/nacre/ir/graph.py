@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from nacre.errors import GraphError
 from nacre.ir.types import TensorType
 
@@ -64,8 +67,35 @@ class Value:
     def __repr__(self) -> str:
         return f"<{self.operation.name if self.operation else 'input'}: {self.type}>"
 
+    # Looking at the numbers: of a value that depends on no input, which is computed anew each time.
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """The numbers, in an array of their own. Raises `GraphError` for a value that depends on an input of a program."""
+        return np.array(Value.evaluate(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self.numpy(), dtype=dtype)
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def _number(self) -> Any:
+        if self.type.size != 1:
+            raise GraphError(f"Only a value of one element is a number, this is {self.type}.", hint="value.numpy()")
+        return self.numpy().item()
+
+    def __str__(self) -> str:
+        return repr(self) if any(isinstance(v, Input) for v in order([self])) else str(self.numpy())
+
+    def __format__(self, form: str) -> str:
+        return format(self._number(), form) if form else str(self)
+
     # The operators mean what `nacre.ops`, one floor above, installs for them.
     operators: ClassVar[dict[str, Callable[..., Value]]] = {}
+    evaluate: ClassVar[Callable[[Value], npt.NDArray[Any]]]
     __array_ufunc__ = None  # so that `numpy_array * value` asks the value
 
     def __neg__(self) -> Value:
@@ -104,8 +134,11 @@ class Value:
     def __rpow__(self, other: Any) -> Value:
         return self.operators["power"](other, self)
 
-    def __matmul__(self, other: Value) -> Value:
+    def __matmul__(self, other: Any) -> Value:
         return self.operators["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Value:
+        return self.operators["matmul"](other, self)
 
     def __lt__(self, other: Any) -> Value:
         return self.operators["less"](self, other)
@@ -139,6 +172,11 @@ class Value:
 def install_operator(name: str, build: Callable[..., Value]) -> None:
     """Give the operator ``name`` of `Value` its meaning."""
     Value.operators[name] = build
+
+
+def install_evaluation(evaluate: Callable[[Value], npt.NDArray[Any]]) -> None:
+    """Say how the numbers of a `Value` are computed."""
+    Value.evaluate = staticmethod(evaluate)
 
 
 class Input(Value):

@@ -35,7 +35,7 @@ def to_text(graph: Graph) -> str:
         assert node.operation is not None
         names[id(node)] = f"%{number}"
         operands = ", ".join(names[id(o)] for o in node.operands)
-        attrs = f" {json.dumps(dict(node.attrs), allow_nan=True)}" if node.attrs else ""
+        attrs = f" {json.dumps(dict(node.attrs), default=_numbers)}" if node.attrs else ""
         lines.append(f"  %{number} = {node.operation.name}({operands}){attrs} : {node.type}")
     lines.append("  return " + ", ".join(f"{_quote(k)}={names[id(v)]}" for k, v in graph.outputs.items()))
     return "\n".join([*lines, "}"])
@@ -89,6 +89,11 @@ def _unquote(name: str) -> str:
 def _parse_type(text: str) -> TensorType:
     dtype, _, sizes = text[:-1].partition("[")
     return TensorType(tuple(int(n) for n in sizes.split(",") if n), dtype)
+
+
+def _numbers(array: Any) -> list[Any]:
+    numbers: list[Any] = array.tolist()
+    return numbers
 
 
 def _freeze(attrs: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,21 @@
-"""The table of primitives, and compositions of them: the vocabulary of `keras.ops` that they can express."""
+"""The table of primitives, and compositions of them: the vocabulary of `keras.ops` that they can express.
+
+Operands are values of a program; or arrays, lists and Python numbers, which become constants. What depends on no input of a program
+can be looked at: printed, or made an array or a number.
+
+>>> import numpy as np
+>>> y = softmax(np.array([0.0, 1.0, 2.0]))
+>>> print(y)
+[0.09003057 0.24472847 0.66524096]
+>>> f"{max(y):.3f}", y.numpy().argmax()
+('0.665', np.int64(2))
+"""
 
 from collections.abc import Callable
+from types import FunctionType as _Function
 
 from nacre.ir import Value
+from nacre.ir import install_evaluation as _install_evaluation
 from nacre.ir import install_operator as _install
 from nacre.ops.activation import (
     celu,
@@ -150,6 +163,7 @@ from nacre.ops.measures import (
     var,
     vdot,
 )
+from nacre.ops.operands import on_arrays as _on_arrays
 from nacre.ops.primitive import TABLE, Primitive, Sample, primitive
 from nacre.ops.random import SEED, STEP, next_seed, random_uniform, set_random_seed, threefry, uniform
 from nacre.ops.rearranging import (
@@ -188,25 +202,7 @@ from nacre.ops.rearranging import (
     zeros_like,
 )
 from nacre.ops.reduction import argmax, max, mean, min, reduce_max, reduce_min, reduce_sum, sum
-from nacre.ops.shape import broadcast, broadcast_to, concatenate, constant, full, iota, reshape, transpose
-
-_OPERATORS: dict[str, Callable[..., Value]] = {
-    "neg": neg,
-    "abs": abs,
-    "add": add,
-    "subtract": subtract,
-    "multiply": multiply,
-    "divide": divide,
-    "power": power,
-    "matmul": matmul,
-    "less": less,
-    "less_equal": less_equal,
-    "greater": greater,
-    "greater_equal": greater_equal,
-    "getitem": getitem,
-}
-for _name, _build in _OPERATORS.items():
-    _install(_name, _build)
+from nacre.ops.shape import broadcast, broadcast_to, concatenate, constant, full, iota, operand, reshape, transpose
 
 __all__ = [
     "EPSILON",
@@ -330,6 +326,7 @@ __all__ = [
     "one_hot_like",
     "ones",
     "ones_like",
+    "operand",
     "origin",
     "outer",
     "pad",
@@ -406,3 +403,26 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+# Each function once, so that other names of a function stay names of the same.
+_doors = {id(f): _on_arrays(f) for f in [globals()[name] for name in __all__] if isinstance(f, _Function)}
+globals().update({name: _doors.get(id(globals()[name]), globals()[name]) for name in __all__})
+
+_OPERATORS: dict[str, Callable[..., Value]] = {
+    "neg": neg,
+    "abs": abs,
+    "add": add,
+    "subtract": subtract,
+    "multiply": multiply,
+    "divide": divide,
+    "power": power,
+    "matmul": matmul,
+    "less": less,
+    "less_equal": less_equal,
+    "greater": greater,
+    "greater_equal": greater_equal,
+    "getitem": getitem,
+}
+for _name, _build in _OPERATORS.items():
+    _install(_name, _build)
+_install_evaluation(lambda x: evaluate([x])[0])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nacre.errors import ShapeError
-from nacre.ir import DTYPES, TensorType, Value
+from nacre.ir import DTYPES, FLOATS, TensorType, Value
 from nacre.ops.primitive import Array, Sample, boolean, expect, float32, int32, primitive, sample, uint8
-from nacre.ops.shape import broadcast_to, constant
+from nacre.ops.shape import broadcast_to, constant, operand
 
 # ------------------------------------------------------------------ type rules
 
@@ -70,19 +70,28 @@ def cast_type(x: TensorType, *, dtype: str) -> TensorType:
 
 
 def together(*operands: Any) -> tuple[Value, ...]:
-    """Operands as values of one shape and one dtype; Python numbers take the dtype of the values beside them."""
-    values = [o for o in operands if isinstance(o, Value)]
-    dtype = max((v.dtype for v in values), key=DTYPES.index, default="float32")
-    if dtype not in ("float32", "float64") and any(isinstance(o, float) for o in operands):
+    """Operands as values of one shape and one dtype.
+
+    Arrays and Python numbers take the dtype of the values beside them; arrays by themselves keep theirs, as `operand` has it.
+    """
+    if not any(isinstance(o, Value) for o in operands):
+        operands = tuple(o if type(o) in (int, float) else operand(o) for o in operands)
+    dtype = max((o.dtype for o in operands if isinstance(o, Value)), key=DTYPES.index, default="float32")
+    if dtype not in FLOATS and any(not isinstance(o, Value) and np.asarray(o).dtype.kind == "f" for o in operands):
         dtype = "float32"
     values = [_cast_to(o if isinstance(o, Value) else constant(o, dtype), dtype) for o in operands]
     shape = _common_shape(*values)
     return tuple(broadcast_to(v, shape) for v in values)
 
 
-def select_operands(condition: Value, a: Any, b: Any) -> tuple[Value, ...]:
+def fractions(*operands: Any) -> tuple[Value, ...]:
+    """The same, whole numbers and truth values as float32."""
+    return tuple(v if v.type.is_float else cast(v, "float32") for v in together(*operands))
+
+
+def select_operands(condition: Any, a: Any, b: Any) -> tuple[Value, ...]:
     """Condition and branches brought to one shape, the branches to one dtype."""
-    a, b = together(a, b)
+    condition, (a, b) = operand(condition), together(a, b)
     shape = _common_shape(condition, a)
     return tuple(broadcast_to(v, shape) for v in (condition, a, b))
 
@@ -127,37 +136,39 @@ def abs(xp: Any, x: Array) -> Array:
     return xp.abs(x)
 
 
-@primitive("floor", infer=float_type, prepare=together, samples=_samples())
+@primitive("floor", infer=float_type, prepare=fractions, samples=_samples())
 def floor(xp: Any, x: Array) -> Array:
     """Largest integer not above x."""
     return xp.floor(x)
 
 
-@primitive("exp", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy * y,), samples=_samples(-5, 5))
+@primitive("exp", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy * y,), samples=_samples(-5, 5))
 def exp(xp: Any, x: Array) -> Array:
     """e to the x."""
     return xp.exp(x)
 
 
-@primitive("expm1", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy * (y + 1),), samples=_samples(-5, 5))
+@primitive("expm1", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy * (y + 1),), samples=_samples(-5, 5))
 def expm1(xp: Any, x: Array) -> Array:
     """e to the x, minus 1, exact near 0."""
     return xp.expm1(x)
 
 
-@primitive("log", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy / x,), samples=_samples(0.1, 9))
+@primitive("log", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy / x,), samples=_samples(0.1, 9))
 def log(xp: Any, x: Array) -> Array:
     """Natural logarithm."""
     return xp.log(x)
 
 
-@primitive("log1p", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy / (x + 1),), samples=_samples(-0.9, 9))
+@primitive(
+    "log1p", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy / (x + 1),), samples=_samples(-0.9, 9)
+)
 def log1p(xp: Any, x: Array) -> Array:
     """Natural logarithm of 1 + x, exact near 0."""
     return xp.log1p(x)
 
 
-@primitive("sqrt", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy * 0.5 / y,), samples=_samples(0.1, 9))
+@primitive("sqrt", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy * 0.5 / y,), samples=_samples(0.1, 9))
 def sqrt(xp: Any, x: Array) -> Array:
     """Square root."""
     return xp.sqrt(x)
@@ -167,20 +178,20 @@ def _sin_vjp(y: Value, dy: Value, x: Value) -> tuple[Value]:
     return (dy * cos(x),)
 
 
-@primitive("sin", infer=float_type, prepare=together, vjp=_sin_vjp, samples=_samples(-7, 7))
+@primitive("sin", infer=float_type, prepare=fractions, vjp=_sin_vjp, samples=_samples(-7, 7))
 def sin(xp: Any, x: Array) -> Array:
     """Sine, x in radians."""
     return xp.sin(x)
 
 
-@primitive("cos", infer=float_type, prepare=together, vjp=lambda y, dy, x: (-dy * sin(x),), samples=_samples(-7, 7))
+@primitive("cos", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (-dy * sin(x),), samples=_samples(-7, 7))
 def cos(xp: Any, x: Array) -> Array:
     """Cosine, x in radians."""
     return xp.cos(x)
 
 
 @primitive(
-    "tanh", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy * (1 - y * y),), samples=_samples(-4, 4)
+    "tanh", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy * (1 - y * y),), samples=_samples(-4, 4)
 )
 def tanh(xp: Any, x: Array) -> Array:
     """Hyperbolic tangent."""
@@ -188,7 +199,7 @@ def tanh(xp: Any, x: Array) -> Array:
 
 
 @primitive(
-    "sigmoid", infer=float_type, prepare=together, vjp=lambda y, dy, x: (dy * (y * (1 - y)),), samples=_samples(-9, 9)
+    "sigmoid", infer=float_type, prepare=fractions, vjp=lambda y, dy, x: (dy * (y * (1 - y)),), samples=_samples(-9, 9)
 )
 def sigmoid(xp: Any, x: Array) -> Array:
     """1 / (1 + e^-x), without overflow on either side."""
@@ -199,7 +210,7 @@ def sigmoid(xp: Any, x: Array) -> Array:
 @primitive(
     "erf",
     infer=float_type,
-    prepare=together,
+    prepare=fractions,
     vjp=lambda y, dy, x: (dy * exp(-(x * x)) * (2 / math.sqrt(math.pi)),),
     samples=_samples(-3, 3),
 )
@@ -224,7 +235,7 @@ def logical_not(xp: Any, x: Array) -> Array:
     return xp.logical_not(x)
 
 
-@primitive("isfinite", infer=lambda x: truth_type(float_type(x)), prepare=together, samples=_samples())
+@primitive("isfinite", infer=lambda x: truth_type(float_type(x)), prepare=fractions, samples=_samples())
 def isfinite(xp: Any, x: Array) -> Array:
     """Whether x is neither NaN nor infinite."""
     return xp.isfinite(x)
@@ -237,7 +248,7 @@ def _cast_vjp(y: Value, dy: Value, x: Value, dtype: str) -> tuple[Value | None]:
 @primitive(
     "cast",
     infer=cast_type,
-    prepare=lambda x: (x,),
+    prepare=lambda x: (operand(x),),
     vjp=_cast_vjp,
     samples=[
         sample(uint8(3, 4), dtype="float32"),
@@ -297,7 +308,7 @@ def multiply(xp: Any, x1: Array, x2: Array) -> Array:
 @primitive(
     "divide",
     infer=float_type,
-    prepare=together,
+    prepare=fractions,
     vjp=lambda y, dy, a, b: (dy / b, -(dy * y / b)),
     samples=_samples(0.5, 4, operands=2),
 )
@@ -313,7 +324,7 @@ def _power_vjp(y: Value, dy: Value, a: Value, b: Value) -> tuple[Value, Value]:
     return dy * da, dy * db
 
 
-@primitive("power", infer=float_type, prepare=together, vjp=_power_vjp, samples=_samples(0.2, 3, operands=2))
+@primitive("power", infer=float_type, prepare=fractions, vjp=_power_vjp, samples=_samples(0.2, 3, operands=2))
 def power(xp: Any, x1: Array, x2: Array) -> Array:
     """x1 to the x2."""
     return xp.power(x1, x2)

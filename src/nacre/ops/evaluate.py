@@ -26,7 +26,10 @@ def evaluate(outputs: Sequence[Value], inputs: Mapping[str, Array] | None = None
         for node in order(outputs):
             if isinstance(node, Input):
                 if node.name not in given:
-                    raise GraphError(f"The value depends on the input {node.name!r}, which is not given.")
+                    raise GraphError(
+                        f"The value depends on the input {node.name!r}, which is not given.",
+                        hint="functions of nacre.ops, in place of those of math and NumPy, build programs on values",
+                    )
                 values[id(node)] = np.asarray(given[node.name], dtype=node.dtype)
                 continue
             assert node.operation is not None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nacre.errors import ShapeError
-from nacre.ir import TensorType, Value
+from nacre.ir import DTYPES, TensorType, Value
+from nacre.ops.elementwise import cast
 from nacre.ops.primitive import Array, Sample, expect, float32, primitive, sample
 from nacre.ops.shape import reshape
 
@@ -82,12 +84,26 @@ def matmul(
 ) -> Value:
     """Matrix product over the last axis of ``x1``.   x1 (..., m), x2 (m, k) -> (..., k)
 
+    Either may be a vector (m,); the result has no axis for it.
+
     With ``precision="bfloat16"`` both are rounded to bfloat16 before they are multiplied, as are the factors of the gradients;
-    sums are made in float32. Numbers too small to be normal count as 0 then.
+    sums are made in float32. Numbers too small to be normal count as 0 then. Whole numbers are multiplied as float32.
+
+    >>> from nacre import ops
+    >>> print(ops.matmul([[1, 2], [3, 4]], [1, 0]))
+    [1. 3.]
     """
+    dtype = max(x1.dtype, x2.dtype, "float32", key=DTYPES.index)
+    x1, x2 = (x if x.dtype == dtype else cast(x, dtype) for x in (x1, x2))
     inner_a, inner_b = x1.shape[-2 if transpose_a else -1 :][:1], x2.shape[-1 if transpose_b else 0 :][:1]
-    if x2.rank != 2 or x1.rank < 2 or inner_a != inner_b:
+    vectors = x1.rank == 1 or x2.rank == 1
+    if x2.rank not in (1, 2) or x1.rank == 0 or inner_a != inner_b or (vectors and (transpose_a or transpose_b)):
         raise ShapeError("These cannot be multiplied as matrices.", {"shapes": f"{x1.shape} and {x2.shape}"})
+    if vectors:
+        rows = reshape(x1, [math.prod(x1.shape[:-1]), *inner_a])
+        columns = reshape(x2, [*inner_b, math.prod(x2.shape[1:])])
+        y = _matmul(rows, columns, transpose_a=False, transpose_b=False, precision=precision)
+        return reshape(y, [*x1.shape[:-1], *x2.shape[1:]])
     if x1.rank == 2:
         return _matmul(x1, x2, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision)
     rows = reshape(x1, [-1, x1.shape[-1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,38 @@ Shape = tuple[int, ...]
 # ------------------------------------------------------------------ from nothing
 
 
+class Numbers:
+    """The numbers of a constant in row-major order: an array that nobody changes, and that is printed as a digest of what it holds,
+    so that constants are told apart without making a Python number of each element.
+
+    >>> Numbers(np.float32([1, 2]))
+    <2 numbers 42f796cded228dc080ef1964ee5d73c3>
+    """
+
+    __slots__ = ("_array", "_printed")
+
+    def __init__(self, array: Array) -> None:
+        self._array = array.ravel().copy()
+        self._array.setflags(write=False)
+        self._printed = ""
+
+    def __len__(self) -> int:
+        return self._array.size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    def tolist(self) -> list[Any]:
+        """As Python numbers, for a graph that is printed."""
+        return self._array.tolist()
+
+    def __repr__(self) -> str:
+        self._printed = self._printed or hashlib.blake2b(self._array.data, digest_size=16).hexdigest()
+        return f"<{len(self)} numbers {self._printed}>"
+
+
 def _constant_type(*, value: Any, shape: Shape, dtype: str) -> TensorType:
-    count = len(value) if isinstance(value, tuple) else 1
+    count = len(value) if isinstance(value, tuple | Numbers) else 1
     expect(count in (1, math.prod(shape)), "constant", f"as many numbers as {shape} has places")
     return TensorType(shape, dtype)
 
@@ -34,7 +65,8 @@ def _constant_type(*, value: Any, shape: Shape, dtype: str) -> TensorType:
 )
 def _constant(xp: Any, *, value: Any, shape: Any, dtype: Any) -> Array:
     """Fixed numbers: one for all places, or one for each."""
-    return xp.broadcast_to(xp.asarray(value, dtype=dtype).reshape(shape if isinstance(value, tuple) else ()), shape)
+    several = isinstance(value, tuple | Numbers)
+    return xp.broadcast_to(xp.asarray(value, dtype=dtype).reshape(shape if several else ()), shape)
 
 
 def constant(x: Any, dtype: str | None = None) -> Value:
@@ -49,8 +81,19 @@ def constant(x: Any, dtype: str | None = None) -> Value:
     if dtype is None:
         dtype = {"b": "bool", "f": "float32"}.get(array.dtype.kind, "int32")
     array = array.astype(dtype)
-    value = array.item() if array.ndim == 0 else tuple(array.ravel().tolist())
-    return _constant(value=value, shape=array.shape, dtype=dtype)
+    return _constant(value=Numbers(array) if array.ndim else array.item(), shape=array.shape, dtype=dtype)
+
+
+def operand(x: Any, dtype: str | None = None) -> Value:
+    """A value as it is; anything else as a constant of this dtype. If none is named, an array of float64 stays so, and a Python
+    number is float32; for the rest see `constant`."""
+    if isinstance(x, Value):
+        return x
+    if dtype is None and getattr(x, "dtype", None) == np.float64:
+        dtype = "float64"
+    if dtype is None and type(x) in (int, float):
+        dtype = "float32"
+    return constant(x, dtype)
 
 
 def full(shape: int | Sequence[int], fill_value: float, dtype: str | None = None) -> Value:

@@ -1,5 +1,6 @@
-"""Graph to graph: the same meaning with less to do."""
+"""Graph to graph: the same meaning with less to do, or on other inputs."""
 
+from nacre.passes.replay import replay
 from nacre.passes.simplify import simplify
 
-__all__ = ["simplify"]
+__all__ = ["replay", "simplify"]

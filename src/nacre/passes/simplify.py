@@ -44,10 +44,10 @@ def simplify(graph: Graph) -> Graph:
 
 def splat(x: Value) -> float | None:
     """The one number that is in all places of a constant; None for anything else."""
-    if x.operation is None or x.operation.name != "constant" or isinstance(x.attrs["value"], tuple):
+    if x.operation is None or x.operation.name != "constant":
         return None
-    value: float = x.attrs["value"]
-    return value
+    value = x.attrs["value"]
+    return value if isinstance(value, int | float) else None
 
 
 def _fold(node: Value, operands: tuple[Value, ...]) -> Value | None:

@@ -80,7 +80,7 @@ def training_program(
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
-        columns, outputs, loss, emits = _measured(network, goal, data, rows, training=True)
+        columns, outputs, loss, emits = measured(network, goal, data, rows, training=True)
         trained = [w for w in weights if w.trainable]
         updates: dict[str, Value] = {}
         found = gradients(loss, trained)
@@ -109,7 +109,7 @@ def evaluation_program(network: Network, goal: Goal, data: Sequence[RowType], si
     """Forward, loss and metrics; nothing changes."""
 
     def trace(rows: int) -> Graph:
-        columns, _, _, emits = _measured(network, goal, data, rows, training=False)
+        columns, _, _, emits = measured(network, goal, data, rows, training=False)
         return simplify(Graph([*network.weights, *columns], emits))
 
     graphs = {rows: trace(rows) for rows in sizes}
@@ -129,7 +129,7 @@ def prediction_program(network: Network, x: RowType, sizes: Iterable[int]) -> Pr
     return Program(graphs, tuple(w.name for w in network.weights), ("x",), (), ("output",))
 
 
-def _measured(
+def measured(
     network: Network,
     goal: Goal,
     data: Sequence[RowType],

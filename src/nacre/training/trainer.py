@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,11 +14,15 @@ import numpy.typing as npt
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep, Program, State
 from nacre.data import Column, Dataset, Stream, not_finite
-from nacre.errors import Limitation, NonFiniteLossError, find
+from nacre.errors import Limitation, NonFiniteLossError, UsageError, find
+from nacre.ir import Value
+from nacre.layers import Parameter
 from nacre.ops import next_seed
 from nacre.optimizers import Optimizer
 from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
+from nacre.training.gradients import fit_lbfgs, gradient_program, gradients_of, loss_function
+from nacre.training.history import History
 from nacre.training.position import Logs, Position, Tally
 from nacre.training.program import (
     Goal,
@@ -206,6 +210,36 @@ class Trainer:
             executable.seconds = None
             for name, array in kept.items():
                 self.state[name].write(array)
+
+    # -------------------------------------------------------------- gradients
+
+    def gradients(
+        self, data: Dataset, weights: Sequence[Parameter], per_sample: bool, training: bool
+    ) -> dict[str, Array]:
+        """The gradient of the loss by the names of weights; for each row by itself, if ``per_sample``."""
+        executable = self._backward(data, weights, 1 if per_sample else len(data), training)
+        assert self.goal is not None
+        first = self.goal.optimizer.iterations
+        _, found = gradients_of(executable, self.state, data, self.seed, first)
+        return found if per_sample else {name: gradient[0] for name, gradient in found.items()}
+
+    def loss_function(self, data: Dataset) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
+        """The loss on the data as a function of the trained weights, and these."""
+        assert self.goal is not None
+        return loss_function(self.network, self.goal, data)
+
+    def fit_lbfgs(self, data: Dataset, steps: int, tolerance: float, history: History) -> None:
+        """Train on all of the data at once."""
+        weights = [w for w in self.network.weights if w.trainable]
+        if not weights:
+            raise UsageError(
+                "The model has no weight that can be trained.", hint="add a layer with weights, such as Dense"
+            )
+        fit_lbfgs(self._backward(data, weights, len(data), False), self.state, weights, data, steps, tolerance, history)
+
+    def _backward(self, data: Dataset, weights: Sequence[Parameter], rows: int, training: bool) -> Executable:
+        assert self.goal is not None
+        return self.compile(gradient_program(self.network, self.goal, data, weights, rows, training))
 
     # -------------------------------------------------------------- running
 

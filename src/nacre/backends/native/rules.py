@@ -145,7 +145,7 @@ def _scatter_add(lowering: Lowering, y: Value) -> None:
 
 def _constant(lowering: Lowering, y: Value) -> None:
     number = np.asarray(y.attrs["value"], dtype=y.dtype)
-    array = number.reshape(y.shape) if isinstance(y.attrs["value"], tuple) else np.full(y.shape, number)
+    array = number.reshape(y.shape) if number.ndim else np.full(y.shape, number)
     lowering.keep(key_of(y, PLAIN, ()), lowering.constant(np.ascontiguousarray(array), "constant"))
 
 

@@ -1,0 +1,122 @@
+"""The gradients of a network's loss: to look at, as a function of its weights, and for L-BFGS, which goes by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre import ops
+from nacre.autodiff import gradients
+from nacre.backends.base import Executable, Program, State
+from nacre.calculus.lbfgs import lbfgs
+from nacre.data import Dataset
+from nacre.errors import NonFiniteLossError, UsageError
+from nacre.ir import Graph, Value
+from nacre.layers import Parameter
+from nacre.passes import replay, simplify
+from nacre.training.history import History
+from nacre.training.program import COLUMNS, Goal, Network, RowType, measured
+
+Array = npt.NDArray[Any]
+
+_PREFIX = "gradient "  # an output called as a weight would be its next value
+
+
+def gradient_program(
+    network: Network, goal: Goal, data: Dataset, weights: Sequence[Parameter], rows: int, training: bool
+) -> Program:
+    """Forward and backward for batches of so many rows; nothing changes, the loss and the gradients are handed out."""
+    columns, _, loss, emits = measured(network, goal, _row_types(data), rows, training)
+    found = {_PREFIX + w.name: ops.expand_dims(g, 0) for w, g in zip(weights, gradients(loss, weights), strict=True)}
+    numbers = (ops.SEED, ops.STEP) if training else ()
+    outputs = {"loss": emits["loss"], **found}
+    graph = simplify(Graph([*network.weights, *columns, *numbers], outputs))
+    names = tuple(w.name for w in network.weights)
+    given = COLUMNS[: len(data.columns)]
+    return Program({rows: graph}, names, given, tuple(n.name for n in numbers), tuple(outputs))
+
+
+def gradients_of(
+    executable: Executable, state: State, data: Dataset, seed: int = 0, first: int = 0
+) -> tuple[Array, dict[str, Array]]:
+    """The loss of each batch, and the gradients by the names of weights, batches along a new first axis."""
+    rows = np.arange(len(data))
+    steps = len(executable.program.batches(len(data)))
+    numbers = {
+        "seed": np.full(steps, seed, np.uint32),
+        "step": (np.arange(first, first + steps) % 2**32).astype(np.uint32),
+    }
+    found = executable.run(state, [c.array if c.ready else c.take(rows) for c in data.columns], rows, numbers)
+    return found.pop("loss"), {name.removeprefix(_PREFIX): gradient for name, gradient in found.items()}
+
+
+def loss_function(
+    network: Network, goal: Goal, data: Dataset
+) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
+    """The loss on all of the data as a function of the trained weights, by name, in float64; and these weights."""
+    columns, _, loss, _ = measured(network, goal, _row_types(data), len(data), training=False)
+    arrays = [column.take(np.arange(len(data))) for column in data.columns]
+    fixed = {i: _exact(a) for i, a in zip(columns, arrays, strict=True)}
+    fixed |= {w: _exact(w.numpy()) for w in network.weights if not w.trainable}
+    trained = {w.name: w for w in network.weights if w.trainable}
+
+    def f(weights: Mapping[str, Any]) -> Value:
+        """The loss for these weights."""
+        (again,) = replay([loss], fixed | {w: ops.operand(weights[name]) for name, w in trained.items()}, "float64")
+        return again
+
+    return f, {name: w.numpy().astype(np.float64) for name, w in trained.items()}
+
+
+def fit_lbfgs(
+    executable: Executable,
+    state: State,
+    weights: Sequence[Parameter],
+    data: Dataset,
+    steps: int,
+    tolerance: float,
+    history: History,
+) -> None:
+    """Move the weights downhill on the loss over all of the data; ``history`` gets the loss after each step."""
+    for w in weights:
+        if w.constraint is not None:
+            raise UsageError(f"L-BFGS knows no constraints, and {w.name!r} has one.", hint="train it with fit")
+    ends = np.cumsum([w.type.size for w in weights])[:-1]
+
+    def put(vector: Array) -> None:
+        for w, part in zip(weights, np.split(vector, ends), strict=True):
+            state[w.name].write(part.reshape(w.shape))
+
+    def function(vector: Array) -> tuple[float, Array]:
+        put(vector)
+        loss, found = gradients_of(executable, state, data)
+        return float(loss[0]), np.concatenate([found[w.name].ravel() for w in weights]).astype(np.float64)
+
+    def run() -> None:
+        x = np.concatenate([state[w.name].read().ravel() for w in weights]).astype(np.float64)
+        try:
+            for step, point in enumerate(lbfgs(function, x)):
+                x, loss, gradient = point
+                if not np.isfinite(loss):
+                    raise NonFiniteLossError(
+                        f"The loss is {loss} to begin with.", hint="other weights, or scaled inputs"
+                    )
+                size = float(np.linalg.norm(gradient))
+                history.append(step, {"loss": loss, "gradient_norm": size})
+                if step == steps or size <= tolerance:
+                    break
+        finally:
+            put(x)  # the line search has been elsewhere
+
+    state.turns.use(run)
+
+
+def _row_types(data: Dataset) -> list[RowType]:
+    return [RowType(column.array.shape[1:], column.dtype) for column in data.columns]
+
+
+def _exact(array: Array) -> Value:
+    return ops.constant(array, "float64" if array.dtype.kind == "f" else str(array.dtype))

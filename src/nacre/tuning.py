@@ -1,0 +1,94 @@
+"""Settings found by trying."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.errors import NonFiniteLossError, UsageError
+from nacre.models import Model
+
+Array = npt.NDArray[Any]
+
+_SMOOTHING = 0.9  # part of the last mean that each loss leaves as it is
+_BLOWN_UP = 4.0  # so many times the lowest smoothed loss, and the search is over
+_BACK = 10.0  # the rate at which the loss was lowest is divided by it
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What `find_learning_rate` saw: at each of ``rates``, the loss of a batch, and a running mean of the losses up to it."""
+
+    suggestion: float
+    rates: Array = field(repr=False)
+    losses: Array = field(repr=False)
+    smoothed: Array = field(repr=False)
+
+    def __str__(self) -> str:
+        lowest = int(np.argmin(self.smoothed))
+        return (
+            f"try a learning rate of {self.suggestion:.1g}\n"
+            f"  looked at  {self.rates[0]:.1g} to {self.rates[-1]:.1g}, in {len(self.rates)} steps\n"
+            f"  loss       {self.losses[0]:.3g} to begin with, {self.smoothed[lowest]:.3g} at best, at {self.rates[lowest]:.1g}"
+        )
+
+
+def find_learning_rate(
+    model: Model, x: Any, y: Any, lowest: float = 1e-6, highest: float = 10.0, steps: int = 100, batch_size: int = 32
+) -> LearningRates:
+    """Try learning rates from ``lowest`` to ``highest``, each larger than the last by the same factor, one for each batch.
+
+    A copy of the compiled model is trained: the model stays as it was. Rows are shuffled, and gone through as often as it takes.
+    The losses are smoothed by an exponential moving average; the search ends early when that is 4 times its lowest, or a loss
+    is not finite. The suggestion is a tenth of the rate at which it was lowest: there the loss falls, and blowing up is far.
+
+    L. Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3. Raises `UsageError` for an
+    optimizer whose rate follows a schedule.
+
+    >>> import nacre
+    >>> x = np.linspace(-1, 1, 256).reshape(-1, 1)
+    >>> model = nacre.Sequential([nacre.Input((1,)), nacre.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> found = nacre.find_learning_rate(model, x, 3 * x + 2)
+    >>> 0.001 < found.suggestion < 1, model.optimizer.iterations
+    (True, 0)
+    """
+    if not isinstance(model, Model):
+        raise UsageError(f"find_learning_rate looks at a compiled model, got {model!r}.")
+    if not all(isinstance(n, int | float) and math.isfinite(n) for n in (lowest, highest)) or not 0 < lowest < highest:
+        raise UsageError(f"The rates go from a positive number to a larger one, got {lowest!r} and {highest!r}.")
+    for name, number in (("steps", steps), ("batch_size", batch_size)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1 + (name == "steps"):
+            raise UsageError(f"{name} is a whole number from {1 + (name == 'steps')} on, got {number!r}.")
+    schedule = model.optimizer.get_config()["learning_rate"]
+    if isinstance(schedule, dict):
+        raise UsageError(
+            f"The learning rate follows a schedule, {schedule['class_name']}.", hint="compile with a number for it"
+        )
+    model.loss_function(x, y)  # whatever does not fit is said of the model itself, whose weights are made
+    trial, x, y = copy.deepcopy(model), np.asarray(x), np.asarray(y)
+    random = np.random.default_rng(0)
+    rates, losses, smoothed, mean = np.geomspace(lowest, highest, steps), [], [], 0.0
+    order = np.zeros(0, np.int64)
+    for step, rate in enumerate(rates):
+        if len(order) < min(batch_size, len(x)):
+            order = random.permutation(len(x))
+        rows, order = order[:batch_size], order[batch_size:]
+        trial.optimizer.learning_rate = float(rate)
+        try:
+            losses.append(float(trial.train_on_batch(x[rows], y[rows], return_dict=True)["loss"]))
+        except NonFiniteLossError:
+            break
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * losses[-1]
+        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))
+        if smoothed[-1] > _BLOWN_UP * min(smoothed):
+            break
+    if not losses:
+        raise NonFiniteLossError("The loss is not finite to begin with.", hint="other weights, or scaled inputs")
+    suggestion = float(rates[int(np.argmin(smoothed))] / _BACK)
+    return LearningRates(suggestion, rates[: len(losses)], np.array(losses), np.array(smoothed))
