@@ -403,7 +403,7 @@ class Model(Configured):
         given = _listed(callbacks)
         history = next((callback for callback in given if isinstance(callback, History)), None) or History()
         called = Callbacks(
-            [*reporter(verbose), *given, *([] if history in given else [history])],
+            [*given, *([] if history in given else [history]), *reporter(verbose)],  # what is told has been noted
             self,
             epochs=epochs,
             steps=-(-len(data) // size) if isinstance(data, Dataset) else data.steps,

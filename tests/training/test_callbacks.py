@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,24 @@ def test_a_history_is_that_of_keras() -> None:
     fit(model, history, epochs=6, initial_epoch=4)
     assert history.epoch == [4, 5]
     assert len(history.history["loss"]) == 2
+
+
+def test_the_line_of_an_epoch_comes_when_all_have_had_their_say(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = LambdaCallback(on_epoch_end=lambda epoch, logs: print("told", file=sys.stderr))
+    fit(make(), tell, LearningRateScheduler(lambda epoch, rate: 0.25), epochs=1, verbose=2)
+    told, line = capsys.readouterr().err.splitlines()
+    assert told == "told"
+    assert line.endswith("learning_rate 0.2500")
+
+
+def test_callbacks_do_not_hold_on_to_the_data() -> None:
+    x, y = data()
+    kept = weakref.ref(x)
+    history = make().fit(x, y, verbose=0, callbacks=[EarlyStopping("loss")])
+    del x
+    gc.collect()
+    assert history.epoch == [0]
+    assert kept() is None
 
 
 def test_the_history_has_what_callbacks_before_it_add() -> None:
@@ -271,7 +291,7 @@ def left(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
-@pytest.mark.parametrize("step", [2, 5, 12, 17, 26, 38, 44, 49, None])
+@pytest.mark.parametrize("step", [2, 12, 17, 38, 49, None])
 @pytest.mark.parametrize("first", [True, False])
 def test_what_callbacks_remember_goes_on_with_the_training(
     tmp_path: Path, save_freq: Any, step: int | None, first: bool

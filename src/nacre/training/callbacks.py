@@ -177,10 +177,16 @@ class Callbacks:
         self._stopped = self._stopped or self._model.stop_training
         return self._stopped
 
-    def follow(self, position: Position) -> None:
-        """Let all know where the training is."""
+    @contextmanager
+    def following(self, position: Position) -> Iterator[None]:
+        """A context in which all know where the training is; afterwards they do not hold on to its data."""
         for callback in self.callbacks:
             callback.position = position
+        try:
+            yield
+        finally:
+            for callback in self.callbacks:
+                vars(callback).pop("position", None)
 
     def stride(self, kind: str) -> int | None:
         """After how many batches the first of them wants its batch hooks called; None: not before the data is through."""

@@ -100,16 +100,20 @@ class Trainer:
         """Train for the epochs of ``epochs``."""
         size, shuffled = (batch_size, shuffle) if isinstance(data, Dataset) else (None, False)
         position = Position(epochs.start, self._tally("train", data), callbacks, data, validation, size, shuffled)
-        callbacks.follow(position)
+        with callbacks.following(position):
+            self._epochs(position, epochs.stop, batch_size, callbacks)
+
+    def _epochs(self, position: Position, stop: int, batch_size: int, callbacks: Callbacks) -> None:
+        data, validation = position.data, position.validation
         callbacks.call("on_train_begin", {})
         callbacks.restore()
-        for epoch in range(position.epoch, epochs.stop):
+        for epoch in range(position.epoch, stop):
             if callbacks.stopped:
                 break
             if isinstance(data, Stream) and not position.tally.steps and not data.begin():
                 break  # it ran out
             callbacks.call("on_epoch_begin", epoch, {})
-            logs = self.epoch(data, batch_size, shuffle, callbacks, position.tally, epoch)
+            logs = self.epoch(data, batch_size, position.shuffle, callbacks, position.tally, epoch)
             if validation is not None:
                 logs |= {
                     f"val_{name}": value
