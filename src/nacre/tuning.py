@@ -71,7 +71,14 @@ def find_learning_rate(
             f"The learning rate follows a schedule, {schedule['class_name']}.", hint="compile with a number for it"
         )
     model.loss_function(x, y)  # whatever does not fit is said of the model itself, whose weights are made
-    trial, x, y = copy.deepcopy(model), np.asarray(x), np.asarray(y)
+    try:
+        trial, x, y = copy.deepcopy(model), np.asarray(x), np.asarray(y)
+    except UsageError as error:  # it says that the model cannot be saved, which nobody asked for
+        raise UsageError(
+            "The rates are tried on a copy of the model, and this model cannot be copied.",
+            {"reason": str(error.__cause__ or error).splitlines()[0]},
+            "layers, activations and losses by the names that nacre has for them",
+        ) from error
     random = np.random.default_rng(0)
     rates, losses, smoothed, mean = np.geomspace(lowest, highest, steps), [], [], 0.0
     order = np.zeros(0, np.int64)

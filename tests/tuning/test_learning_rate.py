@@ -54,6 +54,13 @@ def test_it_is_the_same_every_time_and_takes_lists_and_few_rows():
     np.testing.assert_array_equal(a.losses, b.losses)
 
 
+def test_a_model_that_cannot_be_copied_is_named_so():
+    model = nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(1, activation=lambda x: x * x)])
+    model.compile("sgd", "mse")
+    with pytest.raises(UsageError, match="cannot be copied"):
+        nacre.find_learning_rate(model, X, Y)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
