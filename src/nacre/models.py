@@ -28,8 +28,8 @@ from nacre.errors import (
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
-from nacre.layers import TABLE, InputLayer, Layer, Parameter
-from nacre.layers.layer import Shape, numbers
+from nacre.layers import InputLayer, Layer, Parameter
+from nacre.layers.layer import TABLE, Record, Shape, numbers
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
@@ -60,8 +60,8 @@ class Model(Configured):
 
     # -------------------------------------------------------------- what a kind of model must say
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch, composed of operations; that of each layer is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch, composed of operations; what else comes of it is added to ``record``."""
         raise NotImplementedError
 
     def build(self, input_shape: Shape) -> None:
@@ -549,7 +549,8 @@ class Model(Configured):
                 "The model cannot be saved: it has a part that only this program knows.",
                 {"reason": str(error).splitlines()[0]},
             ) from error
-        for mine, other in zip(self._stack, again._stack, strict=True):
+        parts = ([part for layer in model._stack for part in layer.all()] for model in (self, again))
+        for mine, other in zip(*parts, strict=True):
             if type(mine) is not type(other):
                 raise UsageError(
                     f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
@@ -607,7 +608,8 @@ class Sequential(Model):
         if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
         names = self._name(layer)
-        layer.stream = len(self._stack)
+        for stream, inner in enumerate(layer.all(), sum(len(other.all()) for other in self._stack)):
+            inner.stream = stream
         if self._end is None and not self._stack and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:
@@ -651,7 +653,7 @@ class Sequential(Model):
         if not self._stack:
             raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
         self._row = None
-        before = [(layer, layer.built_for, list(layer.weights)) for layer in self._stack]
+        before = [(part, part.built_for, list(part.weights)) for layer in self._stack for part in layer.all()]
         self._begin(tuple(int(n or 0) for n in input_shape[1:]))
         try:
             for number, layer in enumerate(self._stack):
@@ -662,12 +664,10 @@ class Sequential(Model):
                 layer.built_for, layer.weights = built_for, weights
             raise
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch; that of each layer is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch; what else comes of it is added to ``record``."""
         for layer in self._stack:
-            x = layer(x, training=training)
-            if outputs is not None:
-                outputs.append((layer, x))
+            x = layer(x, training, record)
         return x
 
     @property

@@ -2,28 +2,84 @@
 
 from nacre.configured import names as _names
 from nacre.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nacre.layers.activity import ActivityRegularization
 from nacre.layers.dense import Dense
-from nacre.layers.dropout import Dropout
+from nacre.layers.dropout import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from nacre.layers.embedding import Embedding
 from nacre.layers.input import Input, InputLayer
-from nacre.layers.layer import Layer, Parameter
-from nacre.layers.shape import Flatten, Rescaling
+from nacre.layers.layer import TABLE, Layer, Parameter
+from nacre.layers.lookup import IntegerLookup, StringLookup
+from nacre.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from nacre.layers.preprocessing import CategoryEncoding, Discretization, Normalization
+from nacre.layers.residual import Residual
+from nacre.layers.shape import Flatten, Identity, Permute, RepeatVector, Rescaling, Reshape
 
-LAYERS = (Activation, Dense, Dropout, ELU, Flatten, InputLayer, LeakyReLU, PReLU, ReLU, Rescaling, Softmax)
-TABLE = _names(*LAYERS)
+LAYERS = (
+    Activation,
+    ActivityRegularization,
+    AlphaDropout,
+    BatchNormalization,
+    CategoryEncoding,
+    Dense,
+    Discretization,
+    Dropout,
+    ELU,
+    Embedding,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    Identity,
+    InputLayer,
+    IntegerLookup,
+    LayerNormalization,
+    LeakyReLU,
+    Normalization,
+    PReLU,
+    Permute,
+    RMSNormalization,
+    ReLU,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+    Residual,
+    Softmax,
+    StringLookup,
+    UnitNormalization,
+)
+TABLE.update(_names(*LAYERS))
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
+    "CategoryEncoding",
     "Dense",
+    "Discretization",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Normalization",
     "PReLU",
     "Parameter",
+    "Permute",
+    "RMSNormalization",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
+    "Reshape",
+    "Residual",
     "Softmax",
+    "StringLookup",
+    "UnitNormalization",
 ]

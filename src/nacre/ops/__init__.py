@@ -151,7 +151,7 @@ from nacre.ops.measures import (
     vdot,
 )
 from nacre.ops.primitive import TABLE, Primitive, Sample, primitive
-from nacre.ops.random import SEED, STEP, next_seed, random_uniform, set_random_seed, threefry, uniform
+from nacre.ops.random import SEED, STEP, next_seed, normal, random_uniform, set_random_seed, threefry, uniform
 from nacre.ops.rearranging import (
     append,
     arange,
@@ -324,6 +324,7 @@ __all__ = [
     "negative",
     "next_seed",
     "norm",
+    "normal",
     "normalize",
     "not_equal",
     "one_hot",

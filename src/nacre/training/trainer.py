@@ -246,7 +246,7 @@ class Trainer:
 
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
-        frozen = tuple([w.trainable for w in self.network.weights]) if kind != "predict" else ()
+        frozen = tuple([w.frozen for w in self.network.weights]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every)
 
     def _sweep(
