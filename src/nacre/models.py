@@ -605,11 +605,13 @@ class Sequential(Model):
             raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
         if layer.name in self._taken and layer in self._stack:
             raise UsageError(f"The layer {layer.name!r} is in the model already.")
+        if layer.outer or any(part in self._stack for part in layer.inside):
+            raise UsageError(f"The layer {layer.name!r} is inside another, or has a layer of the model inside.")
         if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
         names = self._name(layer)
-        for stream, inner in enumerate(layer.all(), sum(len(other.all()) for other in self._stack)):
-            inner.stream = stream
+        for stream, part in enumerate(layer.all(), self._stack[-1].all()[-1].stream + 1 if self._stack else 0):
+            part.stream = stream
         if self._end is None and not self._stack and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:

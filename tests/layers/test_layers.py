@@ -335,6 +335,9 @@ X = GraphInput("x", TensorType((3, 4)))
         (lambda: layers.Residual([layers.Dense(3, name="a"), layers.Dense(3, name="a")]), UsageError, "called 'a'"),
         (lambda: layers.Residual("relu6"), UnknownName, "no layer called 'relu6'"),
         (lambda: layers.Residual(Input((4,))), UsageError, "new layers"),
+        (lambda: layers.Residual(layers.Residual(layers.Dense(4)).block), UsageError, "new layers"),
+        (lambda: Sequential(layers.Residual(layers.Dense(4)).block), UsageError, "inside another"),
+        (lambda: Sequential([dense := layers.Dense(4), layers.Residual(dense)]), UsageError, "of the model inside"),
         (lambda: layers.Residual(layers.Dense(3))(X), ShapeError, "another shape.*\n.*\n.*\n.*Dense\\(4\\)"),
     ],
 )

@@ -31,7 +31,7 @@ class Residual(Layer):
         parts = list(block) if isinstance(block, list | tuple) else [block]
         self.inside = [resolve("layer", part, TABLE) for part in parts]
         for part in self.inside:
-            if not isinstance(part, Layer) or isinstance(part, InputLayer) or part.built:
+            if not isinstance(part, Layer) or isinstance(part, InputLayer) or part.built or part.outer:
                 raise UsageError(
                     f"The block of Residual is made of new layers, got {part!r}.",
                     hint="Residual([Dense(64), Dense(8)])",
@@ -39,6 +39,7 @@ class Residual(Layer):
         if not self.inside or len(set(map(id, self.inside))) < len(self.inside):
             raise UsageError("The block of Residual has at least one layer, each of them once.")
         self._name_parts()
+        self._tell_parts()
         if not self.trainable:
             self.trainable = False  # as are those inside
 
@@ -53,6 +54,11 @@ class Residual(Layer):
                 part.name, number = f"{stem}_{number}", number + 1
             taken.add(part.name)
 
+    def _tell_parts(self) -> None:
+        """Let the parts know where they are; a model may still rename this layer until it is built."""
+        for part in self.inside:
+            part.outer = f"{self.path}/"
+
     @property
     def block(self) -> list[Layer]:
         """The layers inside, in order."""
@@ -60,8 +66,7 @@ class Residual(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights of the layers inside."""
-        for part in self.inside:
-            part.outer = f"{self.path}/"
+        self._tell_parts()
         # Traced with one row: no layer lets the rows of a batch see one another.
         y = self._through(ops.zeros([1, *(n or 1 for n in input_shape[1:])], self.dtype))
         if y.shape[1:] != input_shape[1:]:
