@@ -34,8 +34,8 @@ from nacre.errors import (
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
-from nacre.layers import TABLE, InputLayer, Layer, Parameter, Symbol
-from nacre.layers.layer import Shape, numbers
+from nacre.layers import InputLayer, Layer, Parameter, Symbol
+from nacre.layers.layer import TABLE, Record, Shape, numbers
 from nacre.layers.symbol import leading_to
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
@@ -75,8 +75,8 @@ class Model(Configured):
 
     # -------------------------------------------------------------- what a kind of model must say
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch, composed of operations; that of each layer is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch, composed of operations; what else comes of it is added to ``record``."""
         raise NotImplementedError
 
     def build(self, input_shape: Shape) -> None:
@@ -782,7 +782,8 @@ class Model(Configured):
                 "The model cannot be saved: it has a part that only this program knows.",
                 {"reason": str(error).splitlines()[0]},
             ) from error
-        for mine, other in zip(self._stack, again._stack, strict=True):
+        parts = ([part for layer in model._stack for part in layer.all()] for model in (self, again))
+        for mine, other in zip(*parts, strict=True):
             if type(mine) is not type(other):
                 raise UsageError(
                     f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
@@ -848,10 +849,13 @@ class Sequential(Model):
             raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
         if layer.name in self._taken and layer in self._stack:
             raise UsageError(f"The layer {layer.name!r} is in the model already.")
+        if layer.outer or any(part in self._stack for part in layer.inside):
+            raise UsageError(f"The layer {layer.name!r} is inside another, or has a layer of the model inside.")
         if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
         names = self._name(layer)
-        layer.stream = len(self._stack)
+        for stream, part in enumerate(layer.all(), self._stack[-1].all()[-1].stream + 1 if self._stack else 0):
+            part.stream = stream
         if self._end is None and not self._stack and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:
@@ -896,7 +900,7 @@ class Sequential(Model):
         if not self._stack:
             raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
         self._row = None
-        before = [(layer, layer.built_for, list(layer.weights)) for layer in self._stack]
+        before = [(part, part.built_for, list(part.weights)) for layer in self._stack for part in layer.all()]
         self._begin(tuple(int(n or 0) for n in input_shape[1:]))
         try:
             for number, layer in enumerate(self._stack):
@@ -907,12 +911,10 @@ class Sequential(Model):
                 layer.built_for, layer.weights = built_for, weights
             raise
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch; that of each layer is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch; what else comes of it is added to ``record``."""
         for layer in self._stack:
-            x = layer(x, training=training)
-            if outputs is not None:
-                outputs.append((layer, x))
+            x = layer(x, training, record)
         return x
 
     @property
@@ -987,9 +989,11 @@ class Functional(Model):
         if len(taken) < len(fixed):
             twice = next(name for name in fixed if fixed.count(name) > 1)
             raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
-        for number, layer in enumerate(self._stack):
+        streams = count()
+        for layer in self._stack:
             if not layer.placed:
-                layer.stream = number
+                for part in layer.all():
+                    part.stream = next(streams)
                 if layer.given_name is None:
                     layer.rename(next(n for n in _numbered(layer.name) if n not in taken))
                     taken.add(layer.name)
@@ -1012,15 +1016,13 @@ class Functional(Model):
         """They do."""
         return True
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch; that of each call is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch; what else comes of each call is added to ``record``."""
         found = {id(self._input): x}
         for symbol in self._calls:
             operands = [found[id(o)] for o in symbol.operands]
             taken: Any = operands if symbol.layer.several else operands[0] if operands else x
-            found[id(symbol)] = y = symbol.layer(taken, training=training)
-            if outputs is not None:
-                outputs.append((symbol.layer, y))
+            found[id(symbol)] = symbol.layer(taken, training=training, record=record)
         return found[id(self._output)]
 
     @property

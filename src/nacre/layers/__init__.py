@@ -2,59 +2,103 @@
 
 from nacre.configured import names as _names
 from nacre.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nacre.layers.activity import ActivityRegularization
 from nacre.layers.dense import Dense
-from nacre.layers.dropout import Dropout
+from nacre.layers.dropout import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from nacre.layers.embedding import Embedding
 from nacre.layers.input import Input, InputLayer
-from nacre.layers.layer import Layer, Parameter
+from nacre.layers.layer import TABLE, Layer, Parameter
+from nacre.layers.lookup import IntegerLookup, StringLookup
 from nacre.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from nacre.layers.shape import Flatten, Rescaling
+from nacre.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from nacre.layers.preprocessing import CategoryEncoding, Discretization, Normalization
+from nacre.layers.residual import Residual
+from nacre.layers.shape import Flatten, Identity, Permute, RepeatVector, Rescaling, Reshape
 from nacre.layers.symbol import Symbol
 
 LAYERS = (
     Activation,
+    ActivityRegularization,
     Add,
+    AlphaDropout,
     Average,
+    BatchNormalization,
+    CategoryEncoding,
     Concatenate,
     Dense,
+    Discretization,
     Dot,
     Dropout,
     ELU,
+    Embedding,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    Identity,
     InputLayer,
+    IntegerLookup,
+    LayerNormalization,
     LeakyReLU,
     Maximum,
     Minimum,
     Multiply,
+    Normalization,
     PReLU,
+    Permute,
+    RMSNormalization,
     ReLU,
+    RepeatVector,
     Rescaling,
+    Reshape,
+    Residual,
     Softmax,
+    StringLookup,
     Subtract,
+    UnitNormalization,
 )
-TABLE = _names(*LAYERS)
+TABLE.update(_names(*LAYERS))
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
+    "AlphaDropout",
     "Average",
+    "BatchNormalization",
+    "CategoryEncoding",
     "Concatenate",
     "Dense",
+    "Discretization",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Parameter",
+    "Permute",
+    "RMSNormalization",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
+    "Reshape",
+    "Residual",
     "Softmax",
+    "StringLookup",
     "Subtract",
     "Symbol",
+    "UnitNormalization",
 ]

@@ -8,15 +8,7 @@ from typing import Any
 from nacre import activations, initializers, ops
 from nacre.errors import Limitation, ShapeError, UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, Parameter, Shape
-
-
-def _number(layer: str, name: str, value: Any, least: float | None = None) -> float:
-    """``value`` as a float; raises `UsageError` if it is no number or below ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (least is None or value >= least):
-        wanted = "a number" if least is None else f"a number not below {least:g}"
-        raise UsageError(f"{layer} needs {wanted} for {name}, got {value!r}.")
-    return float(value)
+from nacre.layers.layer import Layer, Parameter, Shape, number
 
 
 class Activation(Layer):
@@ -49,9 +41,9 @@ class ReLU(Layer):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else _number("ReLU", "max_value", max_value, 0)
-        self.negative_slope = _number("ReLU", "negative_slope", negative_slope, 0)
-        self.threshold = _number("ReLU", "threshold", threshold, 0)
+        self.max_value = None if max_value is None else number("ReLU", "max_value", max_value, 0)
+        self.negative_slope = number("ReLU", "negative_slope", negative_slope, 0)
+        self.threshold = number("ReLU", "threshold", threshold, 0)
 
     def call(self, x: Value) -> Value:
         """relu(x)."""
@@ -69,7 +61,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.negative_slope = _number("LeakyReLU", "negative_slope", negative_slope, 0)
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope, 0)
 
     def call(self, x: Value) -> Value:
         """leaky_relu(x)."""
@@ -140,7 +132,7 @@ class ELU(Layer):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = _number("ELU", "alpha", alpha)
+        self.alpha = number("ELU", "alpha", alpha)
 
     def call(self, x: Value) -> Value:
         """elu(x)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy.typing as npt
 from nacre import constraints, initializers, ops, regularizers
 from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
-from nacre.errors import DTypeError, ShapeError, UsageError, did_you_mean
+from nacre.errors import DTypeError, Limitation, ShapeError, UsageError, did_you_mean
 from nacre.ir import Input, Memory, TensorType, Turns, Value
 from nacre.layers.symbol import Symbol
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
+TABLE: dict[str, type[Layer]] = {}  # all layers of nacre, by name; filled where they are listed
 Shape = tuple[int | None, ...]
 
 
@@ -37,16 +39,51 @@ def sizes(what: str, shape: Any) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def number(layer: str, name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
+    """``value`` as a float; raises `UsageError` if it is no number, or not from ``least`` to ``most``."""
+    bounds = [f"not {side} {bound:g}" for side, bound in (("below", least), ("above", most)) if bound is not None]
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    if not usable or not (least is None or value >= least) or not (most is None or value <= most):
+        wanted = " ".join(["a number", " and ".join(bounds)]).rstrip()
+        raise UsageError(f"{layer} needs {wanted} for {name}, got {value!r}.")
+    return float(value)
+
+
+def axes_of(layer: Layer, axis: int | Sequence[int], shape: Sequence[int | None]) -> list[int]:
+    """The axes that are meant, counted from the front. Raises `ShapeError` for one that is not there, or is the batch."""
+    rank, given = len(shape), [axis] if isinstance(axis, int) else axis
+    if any(not -rank <= a < rank or a % rank == 0 for a in given):
+        raise ShapeError(
+            f"{type(layer).__name__} {layer.name!r} has axis={axis!r}, which its input has not, or which is the batch.",
+            {"input": tuple(shape)},
+        )
+    return sorted({a % rank for a in given})
+
+
+def spread(weight: Value, axes: Sequence[int], x: Value) -> Value:
+    """A weight that has these axes of x, in a shape that fits x."""
+    return ops.reshape(weight, [n if a in axes else 1 for a, n in enumerate(x.shape)])
+
+
+def refuse(layer: str, given: dict[str, Any], **ways: str) -> None:
+    """Raise `Limitation` for arguments that Keras has and the layer has not, unless they are None or False, and take them out of
+    those ``given``; ``ways`` says by name what to do instead."""
+    for name, way in ways.items():
+        if (value := given.pop(name, None)) not in (None, False):
+            raise Limitation(f"{layer} has no {name}, got {value!r}.", hint=way)
+
+
 class Parameter(Input):
     """A weight: an input of every graph it is used in, and the memory of its value.
 
     The value is made when it is first needed, so that a network can be counted and planned before it takes memory; the seed of
     its first value is drawn at once, so that the order of use does not matter.
 
-    While it is trained, its ``regularizer`` is a term of the loss, and its ``constraint`` changes each new value.
+    While it is trained, its ``regularizer`` is a term of the loss, and its ``constraint`` changes each new value. While it is
+    ``frozen``, as its layer says, no step of training changes it, whether it is trained or follows the data (`Record.updates`).
     """
 
-    __slots__ = ("constraint", "initializer", "may_train", "memory", "regularizer", "trainable")
+    __slots__ = ("constraint", "frozen", "initializer", "may_train", "memory", "regularizer")
 
     def __init__(
         self,
@@ -59,9 +96,14 @@ class Parameter(Input):
     ) -> None:
         super().__init__(name, type_)
         self.initializer, self.regularizer, self.constraint = initializer, regularizer, constraint
-        self.may_train = self.trainable = trainable
+        self.may_train, self.frozen = trainable, False
         seed = next_seed()
         self.memory = Memory(type_, lambda: initializers.initial(initializer, type_.shape, type_.dtype, seed))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the optimizer changes the weight."""
+        return self.may_train and not self.frozen
 
     def assign(self, array: Any) -> None:
         """Overwrite the weight; the shape must agree."""
@@ -79,11 +121,21 @@ class Parameter(Input):
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
 
+@dataclass
+class Record:
+    """What a forward pass leaves besides its output: the ``outputs`` of layers, and ``updates``, the values that weights have after
+    a step of training, by their names, other than those that the optimizer moves."""
+
+    outputs: list[tuple[Layer, Value]] = field(default_factory=list)
+    updates: dict[str, Value] = field(default_factory=dict)
+
+
 class Layer(Configured):
     """Base of all layers.
 
     A subclass stores its arguments in ``__init__``, creates its weights in ``build(input_shape)`` with `add_weight`, and composes
-    operations in ``call(x)``, or ``call(x, training)`` if it acts differently in training.
+    operations in ``call(x)``. It may ask for ``training``, if it acts differently then, and for ``record``, a `Record`, if it has
+    weights that follow the data: ``call(x, training, record)``.
 
     ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in. ``dtype`` is the name of a
     `DTypePolicy`; without one, that of `config.set_dtype_policy` holds. ``activity_regularizer`` is a term of the loss for what
@@ -92,10 +144,11 @@ class Layer(Configured):
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
     several = False  # whether `call` takes a list of inputs
-    _acts_differently_in_training = False
+    _asked: tuple[str, ...] = ()  # of ``training`` and ``record``, those that `call` takes
 
     def __init_subclass__(cls) -> None:
-        cls._acts_differently_in_training = "training" in inspect.signature(cls.call).parameters
+        parameters = inspect.signature(cls.call).parameters
+        cls._asked = tuple(name for name in ("training", "record") if name in parameters)
 
     def __init__(
         self,
@@ -126,6 +179,8 @@ class Layer(Configured):
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
         self.weights: list[Parameter] = []
+        self.inside: list[Layer] = []  # layers that this one is made of
+        self.outer = ""  # names of the layers that this one is inside of, each with a slash
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
         self.built_for: Shape | None = None
         self.placed = False  # in a model, which knows it by its name
@@ -138,6 +193,15 @@ class Layer(Configured):
         )
 
     @property
+    def path(self) -> str:
+        """The name, with the names of the layers that it is inside of: outer/inner."""
+        return self.outer + self.name
+
+    def all(self) -> list[Layer]:
+        """The layer, and all layers inside."""
+        return [self, *(layer for part in self.inside for layer in part.all())]
+
+    @property
     def trainable(self) -> bool:
         """Whether training changes the weights. May be set at any time; the next step obeys."""
         return self._trainable
@@ -146,7 +210,9 @@ class Layer(Configured):
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for weight in self.weights:
-            weight.trainable = weight.may_train and self._trainable
+            weight.frozen = not self._trainable
+        for layer in self.inside:
+            layer.trainable = value
 
     @property
     def dtype(self) -> str:
@@ -180,21 +246,23 @@ class Layer(Configured):
         """Create a weight that the layer owns."""
         type_ = TensorType(tuple(shape), self.dtype)
         weight = Parameter(
-            f"{self.name}/{name}",
+            f"{self.path}/{name}",
             type_,
             initializers.get(initializer),
             trainable,
             regularizers.get(regularizer),
             constraints.get(constraint),
         )
-        weight.trainable = trainable and self.trainable
+        weight.frozen = not self.trainable
         self.weights.append(weight)
         return weight
 
     def rename(self, name: str) -> None:
         """Another name for the layer, and for its weights, before a model knows them by it."""
-        for weight in self.weights:
-            weight.name = f"{name}/{weight.name.removeprefix(f'{self.name}/')}"
+        for part in self.all():
+            part.outer = name + part.outer.removeprefix(self.name) if part.outer else ""
+            for weight in part.weights:
+                weight.name = name + weight.name.removeprefix(self.name)
         self.name = name
 
     def build(self, input_shape: Shape) -> None:
@@ -204,8 +272,9 @@ class Layer(Configured):
         """The layer's output, composed of operations."""
         raise NotImplementedError
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
-        """The layer's output; the weights are created on first use. Of symbols, a `Symbol`: a piece of a functional model."""
+    def __call__(self, x: Any, training: bool = False, record: Record | None = None) -> Any:
+        """The layer's output; the weights are created on first use. What else comes of it is added to ``record``. Of symbols, a
+        `Symbol`: a piece of a functional model."""
         given = list(x) if self.several and isinstance(x, list | tuple) else [x]
         if all(isinstance(one, Symbol) for one in given):
             return self._symbol(given)
@@ -224,9 +293,11 @@ class Layer(Configured):
         if self.autocast:
             given = [ops.cast(one, dtype=self.dtype) if one.dtype != self.dtype else one for one in given]
         taken: Any = given if self.several else given[0]
-        if self._acts_differently_in_training:
-            return self.call(taken, training=training)  # type: ignore[call-arg]
-        return self.call(taken)
+        offered = {"training": training, "record": record}
+        y = self.call(taken, **{name: offered[name] for name in self._asked})
+        if record is not None:
+            record.outputs.append((self, y))
+        return y
 
     def _symbol(self, operands: list[Symbol]) -> Symbol:
         # Traced with one row: no layer lets the rows of a batch see one another.

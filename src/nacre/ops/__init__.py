@@ -165,7 +165,7 @@ from nacre.ops.measures import (
 )
 from nacre.ops.operands import on_arrays as _on_arrays
 from nacre.ops.primitive import TABLE, Primitive, Sample, primitive
-from nacre.ops.random import SEED, STEP, next_seed, random_uniform, set_random_seed, threefry, uniform
+from nacre.ops.random import SEED, STEP, next_seed, normal, random_uniform, set_random_seed, threefry, uniform
 from nacre.ops.rearranging import (
     append,
     arange,
@@ -320,6 +320,7 @@ __all__ = [
     "negative",
     "next_seed",
     "norm",
+    "normal",
     "normalize",
     "not_equal",
     "one_hot",

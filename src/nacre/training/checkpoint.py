@@ -23,7 +23,7 @@ KEPT = 2  # the newest, and the one before in case the newest is damaged
 REST = 10.0  # seconds at least between two checkpoints that are paced by the clock
 SHARE = 0.01  # of the time that they may take
 
-CALLBACK_PREFIX = "checkpoint/callback/"  # of tensors; weights are called layer/weight, with one slash
+CALLBACK_PREFIX = "/callback/"  # of tensors; a weight is called layer/weight, and no layer has an empty name
 _PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file has its description
 
 

@@ -14,6 +14,7 @@ from nacre.backends.base import Program
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value
 from nacre.layers import Layer, Parameter
+from nacre.layers.layer import Record
 from nacre.losses import Loss
 from nacre.metrics import Metric
 from nacre.optimizers import Optimizer
@@ -26,8 +27,8 @@ COLUMNS = ("x", "y", "sample_weight")  # of the data, as far as they are there
 class Network(Protocol):
     """What training needs of a model."""
 
-    def forward(self, x: Value, training: bool, outputs: list[tuple[Layer, Value]] | None = None) -> Value:
-        """The output for a batch; that of each layer is added to ``outputs``."""
+    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
+        """The output for a batch; what else comes of it is added to ``record``."""
 
     @property
     def weights(self) -> list[Parameter]:
@@ -80,9 +81,9 @@ def training_program(
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
-        columns, outputs, loss, emits = measured(network, goal, data, rows, training=True)
+        columns, record, loss, emits = measured(network, goal, data, rows, training=True)
         trained = [w for w in weights if w.trainable]
-        updates: dict[str, Value] = {}
+        updates = dict(record.updates)
         found = gradients(loss, trained)
         own = [{name: slots[f"{w.name}/{name}"] for name in goal.optimizer.state()} for w in trained]
         moved = goal.optimizer.step(trained, found, own, numbers)
@@ -92,7 +93,7 @@ def training_program(
             if samples is not None:
                 samples |= of_weight(w, gradient, updates[w.name])
         if samples is not None:
-            samples |= of_outputs(outputs)
+            samples |= of_outputs(record.outputs)
         inputs = [*weights, *slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
         return simplify(Graph(inputs, emits | updates | (samples or {})))
 
@@ -135,14 +136,14 @@ def measured(
     data: Sequence[RowType],
     rows: int,
     training: bool,
-) -> tuple[list[Input], list[tuple[Layer, Value]], Value, dict[str, Value]]:
-    """Data inputs, outputs of the layers, the loss, and what is handed out: the loss of the batch and the sums of each metric."""
+) -> tuple[list[Input], Record, Value, dict[str, Value]]:
+    """Data inputs, what the forward pass left, the loss, and what is handed out: the loss of the batch and sums of metrics."""
     columns = [Input(name, t.batch(rows)) for name, t in zip(COLUMNS, data, strict=False)]
     weight = columns[2] if len(columns) > 2 else None
-    outputs: list[tuple[Layer, Value]] = []
-    output = network.forward(columns[0], training=training, outputs=outputs)
+    record = Record()
+    output = network.forward(columns[0], training, record)
     loss = goal.loss(columns[1], output, weight)
-    for term in _regularization(network, outputs):
+    for term in _regularization(network, record.outputs):
         loss = loss + ops.cast(term, loss.dtype)
     emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
     for metric in goal.measured:
@@ -153,13 +154,13 @@ def measured(
                 hint="choose one figure, such as average='macro' or a single threshold; or call the metric on predictions",
             )
         emits[metric.name] = ops.expand_dims(sums, 0)
-    return columns, outputs, loss, emits
+    return columns, record, loss, emits
 
 
 def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) -> list[Value]:
     """What is added to the loss: for each weight that is trained, and for each output, as a mean over the samples."""
     found = [(w.name, w.regularizer(w), 1) for w in network.weights if w.trainable and w.regularizer is not None] + [
-        (layer.name, layer.activity_regularizer(y), y.shape[0])
+        (layer.path, layer.activity_regularizer(y), y.shape[0])
         for layer, y in outputs
         if layer.activity_regularizer is not None
     ]

@@ -25,16 +25,16 @@ def of_outputs(outputs: Iterable[tuple[Layer, Value]]) -> dict[str, Value]:
         activation = getattr(layer, "activation", None)
         if activation is None or not y.type.is_float or y.type.size == 0:
             continue
-        found[f"{layer.name} activation"] = _number(ops.mean(y * y))
+        found[f"{layer.path} activation"] = _number(ops.mean(y * y))
         if activation is linear:
             continue
         same = ops.max(y, axis=0) <= ops.min(y, axis=0)
-        found[f"{layer.name} dead"] = _number(ops.mean(ops.cast(same, dtype=y.dtype)))
+        found[f"{layer.path} dead"] = _number(ops.mean(ops.cast(same, dtype=y.dtype)))
         if activation in BOUNDS:
             low, high = BOUNDS[activation]
             edge = _EDGE * (high - low)
             saturated = ops.logical_or(y < low + edge, y > high - edge)
-            found[f"{layer.name} saturated"] = _number(ops.mean(ops.cast(saturated, dtype=y.dtype)))
+            found[f"{layer.path} saturated"] = _number(ops.mean(ops.cast(saturated, dtype=y.dtype)))
     return found
 
 

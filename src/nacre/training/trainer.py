@@ -101,9 +101,11 @@ class Trainer:
         size, shuffled = (batch_size, shuffle) if isinstance(data, Dataset) else (None, False)
         position = Position(epochs.start, self._tally("train", data), callbacks, data, validation, size, shuffled)
         with callbacks.following(position):
-            self._epochs(position, epochs.stop, batch_size, callbacks)
+            self._epochs(position, epochs.stop, batch_size, validation_size, callbacks)
 
-    def _epochs(self, position: Position, stop: int, batch_size: int, callbacks: Callbacks) -> None:
+    def _epochs(
+        self, position: Position, stop: int, batch_size: int, validation_size: int, callbacks: Callbacks
+    ) -> None:
         data, validation = position.data, position.validation
         callbacks.call("on_train_begin", {})
         callbacks.restore()
@@ -282,7 +284,7 @@ class Trainer:
 
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
-        frozen = tuple([w.trainable for w in self.network.weights]) if kind != "predict" else ()
+        frozen = tuple([w.frozen for w in self.network.weights]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every)
 
     def _sweep(
