@@ -91,7 +91,10 @@ def _reduction(lowering: Lowering, y: Value) -> None:
     if not axes:
         lowering.keep(key_of(y, PLAIN, ()), lowering.buffer(x))
         return
-    paneled = lowering.buffers.get(key_of(fusion.strip(x), PANELED, x.shape))
+    base = fusion.strip(x)
+    if axes == [0] and key_of(base, TURNED, x.shape) in lowering.buffers:
+        lowering.buffer(x, PANELED)  # which a plain form would be made from
+    paneled = lowering.buffers.get(key_of(base, PANELED, x.shape))
     if paneled is not None and axes == [0]:
         lowering.step(y.operation.name, y, [paneled], [panels(x.shape[1]), x.shape[0], PANEL])
         return
