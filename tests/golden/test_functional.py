@@ -76,6 +76,29 @@ def test_a_functional_model_goes_on_from_its_file(tmp_path: Path) -> None:
     assert any("shared" in line for line in lines)
 
 
+def test_all_kinds_of_layers_go_together_and_go_on_from_a_file(tmp_path: Path) -> None:
+    x = Input((5,))
+    scaled = layers.Normalization()
+    scaled.adapt(X)
+    h = layers.ReLU()(layers.BatchNormalization()(layers.Dense(8, use_bias=False)(scaled(x))))
+    for _ in range(2):
+        h = layers.Residual([layers.Dense(8, activation="relu"), layers.Dropout(0.2), layers.Dense(8)])(h)
+    h = layers.LayerNormalization()(h) + layers.Dense(8, kernel_regularizer="l2")(scaled(x))
+    model = Model(x, layers.Dense(2)(layers.Dropout(0.1)(h)))
+    names = [w.name for w in model.weights]
+    assert len(set(names)) == len(names)
+    assert "residual_1/dense_1/kernel" in names
+    model.compile(nacre.optimizers.AdamW(0.01, clipnorm=1.0), "mse", ["mae"])
+    model.fit(X, Y, batch_size=5, epochs=2, validation_split=0.25, verbose=0)
+    model.save(tmp_path / "model")
+    again = nacre.models.load_model(tmp_path / "model")
+    for m in (model, again):
+        m.fit(X, Y, batch_size=5, epochs=2, verbose=0)
+    assert [w.tobytes() for w in model.get_weights()] == [w.tobytes() for w in again.get_weights()]
+    assert np.array_equal(model.predict(X, verbose=0), again.predict(X, verbose=0))
+    assert nacre.gradcheck(model, X, Y)
+
+
 def test_models_share_what_they_share() -> None:
     model = begun()
     middle = Model(model._input, model.get_layer("between")(model.get_layer("shared")(model._input)))

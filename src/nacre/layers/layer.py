@@ -259,10 +259,11 @@ class Layer(Configured):
 
     def rename(self, name: str) -> None:
         """Another name for the layer, and for its weights, before a model knows them by it."""
-        for part in self.all():
+        parts = self.all()
+        for part in parts:
             part.outer = name + part.outer.removeprefix(self.name) if part.outer else ""
-            for weight in part.weights:
-                weight.name = name + weight.name.removeprefix(self.name)
+        for weight in {id(w): w for part in parts for w in part.weights}.values():  # those inside may be listed twice
+            weight.name = name + weight.name.removeprefix(self.name)
         self.name = name
 
     def build(self, input_shape: Shape) -> None:

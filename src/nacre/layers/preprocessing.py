@@ -19,6 +19,7 @@ from nacre import ops
 from nacre.errors import DataError, ShapeError, UsageError
 from nacre.ir import Input, TensorType, Value
 from nacre.layers.layer import Array, Layer, Parameter, Record, Shape, axes_of, number, numbers, refuse, spread
+from nacre.layers.symbol import Symbol
 
 _BLOCK = 1 << 22  # elements looked at in one go
 
@@ -29,8 +30,8 @@ class Preprocessing(Layer):
     autocast = False
 
     def __call__(self, x: Any, training: bool = False, record: Record | None = None) -> Any:
-        """The layer's output: a value of the graph for a value, an array for an array."""
-        if isinstance(x, Value):
+        """The layer's output: a value of the graph for a value, a symbol for a symbol, an array for an array."""
+        if isinstance(x, Value | Symbol):
             return super().__call__(x, training, record)
         return self.of_array(x)
 
