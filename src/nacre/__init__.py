@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
     from nacre.layers import Input
     from nacre.models import Model, Sequential
-    from nacre.tuning import find_learning_rate
+    from nacre.tuning import find_learning_rate, fit_many
 
 __all__ = [
     "Input",
@@ -46,6 +46,7 @@ __all__ = [
     "datasets",
     "errors",
     "find_learning_rate",
+    "fit_many",
     "grad",
     "gradcheck",
     "initializers",
@@ -66,6 +67,7 @@ _HOMES = {
     "Model": "nacre.models",
     "Sequential": "nacre.models",
     "find_learning_rate": "nacre.tuning",
+    "fit_many": "nacre.tuning",
     **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),
 }
 

@@ -1,17 +1,22 @@
-"""Settings found by trying."""
+"""Settings found by trying: rates that are swept, and models that are trained side by side."""
 
 from __future__ import annotations
 
 import copy
 import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import NonFiniteLossError, UsageError
 from nacre.models import Model
+from nacre.training import Callback, History, side_by_side
+from nacre.training.progress import describe
+from nacre.utils import set_random_seed
 
 Array = npt.NDArray[Any]
 
@@ -99,3 +104,85 @@ def find_learning_rate(
         raise NonFiniteLossError("The loss is not finite to begin with.", hint="other weights, or scaled inputs")
     suggestion = float(rates[int(np.argmin(smoothed))] / _BACK)
     return LearningRates(suggestion, rates[: len(losses)], np.array(losses), np.array(smoothed))
+
+
+class Replica(NamedTuple):
+    """One of the models that `fit_many` trained."""
+
+    model: Model
+    history: History
+
+
+def fit_many(
+    build: Callable[..., Model],
+    x: Any,
+    y: Any,
+    *,
+    seeds: Iterable[int],
+    settings: Iterable[Mapping[str, Any]] | None = None,
+    verbose: int = 0,
+    **fit: Any,
+) -> list[Replica]:
+    """Train replicas that differ in seed, or in what ``build`` is told, side by side, each on one thread.
+
+    For each of ``seeds``, the seed is set and ``build(**setting)`` gives a compiled model; ``settings`` has one dictionary for each
+    seed, such as ``{"learning_rate": 0.1}``. ``fit`` is what `Model.fit` takes. Each replica ends with the very bits that it would
+    have alone. Returns the replicas, with their histories, in the order of the seeds.
+
+    Raises `UsageError` if there are not as many settings as seeds, or if ``build`` gives no model, or the same one twice. Ctrl-C
+    ends all replicas after the epoch they are in.
+
+    >>> import nacre
+    >>> def build(units):
+    ...     model = nacre.Sequential([nacre.Input((1,)), nacre.layers.Dense(units, "tanh"), nacre.layers.Dense(1)])
+    ...     model.compile("sgd", "mse")
+    ...     return model
+    >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+    >>> found = nacre.fit_many(build, x, x**2, seeds=[1, 2], settings=[{"units": 4}, {"units": 8}], epochs=3)
+    >>> [(replica.model.count_params(), len(replica.history.epoch)) for replica in found]
+    [(13, 3), (25, 3)]
+    """
+    chosen = list(seeds)
+    given = [{} for _ in chosen] if settings is None else list(settings)
+    if len(given) != len(chosen):
+        raise UsageError("There is one setting for each seed.", {"seeds": len(chosen), "settings": len(given)})
+    if fit.get("callbacks"):
+        raise UsageError(
+            "Callbacks belong to one training, and there are several.",
+            hint="look at the histories that fit_many gives back",
+        )
+    models: list[Model] = []
+    for seed, setting in zip(chosen, given, strict=True):
+        set_random_seed(seed)
+        model = build(**setting)
+        if not isinstance(model, Model) or any(model is other for other in models):
+            raise UsageError(f"build gives a new model each time it is called, got {model!r}.")
+        models.append(model)
+
+    stops = [_Stop() for _ in models]
+
+    def stop() -> None:
+        for one in stops:
+            one.asked = True
+
+    def task(seed: int, model: Model, stop: _Stop) -> Callable[[], Replica]:
+        def train() -> Replica:
+            history = model.fit(x, y, verbose=0, callbacks=[stop], **fit)
+            if verbose:
+                print(f"seed {seed}  {describe({n: v[-1] for n, v in history.history.items() if v})}", file=sys.stderr)
+            return Replica(model, history)
+
+        return train
+
+    return side_by_side([task(*each) for each in zip(chosen, models, stops, strict=True)], stop)
+
+
+class _Stop(Callback):
+    """Ends the training that it is given to."""
+
+    asked = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - the hook's
+        """Look whether it is time."""
+        assert self.model is not None
+        self.model.stop_training = self.model.stop_training or self.asked

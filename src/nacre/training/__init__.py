@@ -2,6 +2,6 @@
 
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
-from nacre.training.trainer import BACKENDS, Trainer
+from nacre.training.trainer import BACKENDS, Trainer, side_by_side
 
-__all__ = ["BACKENDS", "Callback", "History", "Trainer"]
+__all__ = ["BACKENDS", "Callback", "History", "Trainer", "side_by_side"]

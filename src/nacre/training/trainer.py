@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ from nacre.training.program import (
 Array = npt.NDArray[Any]
 
 BACKENDS: dict[str, Callable[[Program], Executable]] = {"native": native.compile, "reference": reference.compile}
+
+T = TypeVar("T")
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
 _NO_SCHEDULE: dict[str, Array] = {}
@@ -70,9 +73,15 @@ class Trainer:
     # -------------------------------------------------------------- programs
 
     def _executable(
-        self, kind: str, sizes: tuple[int, ...], rows: tuple[_Rows, ...], _frozen: tuple[bool, ...], every: int = 0
+        self,
+        kind: str,
+        sizes: tuple[int, ...],
+        rows: tuple[_Rows, ...],
+        _frozen: tuple[bool, ...],
+        every: int = 0,
+        _alone: bool = False,
     ) -> Executable:
-        """Compiled anew; which weights are frozen only tells programs apart that it makes different."""
+        """Compiled anew; which weights are frozen, and for how many threads, only tells apart what it makes different."""
         return self.compile(self._trace(kind, sizes, [RowType(shape, str(dtype)) for shape, dtype in rows], every))
 
     def _trace(self, kind: str, sizes: tuple[int, ...], data: list[RowType], every: int) -> Program:
@@ -285,7 +294,7 @@ class Trainer:
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
         frozen = tuple([w.frozen for w in self.network.weights]) if kind != "predict" else ()
-        return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every)
+        return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every, native.ALONE.get())
 
     def _sweep(
         self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
@@ -341,6 +350,26 @@ class Trainer:
         assert self.goal is not None
         key = [self.seed, self.goal.optimizer.iterations - done]
         return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64))).permutation(rows)
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]:
+    """What each task gives. As many run at once as there are threads, and what they train, they train on one.
+
+    When one fails, or Ctrl-C comes, no other begins, ``stop`` tells those that run, and the error is raised once they ended.
+    """
+
+    def run(task: Callable[[], T]) -> T:
+        native.ALONE.set(True)
+        return task()
+
+    with ThreadPoolExecutor(native.default_threads()) as pool:
+        running = [pool.submit(run, task) for task in tasks]
+        try:
+            return [future.result() for future in running]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
 
 
 _Rows = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of the rows of a column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from nacre.backends.native._binding import Arrays, Executor, default_isa, defaul
 from nacre.backends.native.lowering import lower
 from nacre.backends.native.plan import Plan
 from nacre.ir import Memory
+
+ALONE: ContextVar[bool] = ContextVar("alone", default=False)  # whether what is compiled now gets one thread only
 
 
 class NativeExecutable:
@@ -28,7 +31,9 @@ class NativeExecutable:
         )
         sampled = None if self.sampled is None else self.sampled.native(isa or default_isa())
         try:
-            self._executor = Executor(native[sizes[0]], rest, sampled, threads or default_threads())
+            self._executor = Executor(
+                native[sizes[0]], rest, sampled, threads or (1 if ALONE.get() else default_threads())
+            )
         except MemoryError:
             need = max(plan.arena_bytes for plan in self.plans.values())
             raise MemoryError(
