@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nacre import ops
+from nacre import distances, ops
 from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.metrics.metric import MeanMetric, Metric, Sums, aligned, spread_weight
@@ -44,9 +44,8 @@ class CosineSimilarity(MeanMetric):
         self.axis = axis
 
     def values(self, y_true: Value, y_pred: Value) -> Value:
-        """The product of both, each divided by its length."""
-        y_true = aligned(y_true, y_pred)
-        return ops.sum(_direction(y_true, self.axis) * _direction(y_pred, self.axis), axis=self.axis)
+        """The cosine of each sample."""
+        return -distances.cosine_similarity(aligned(y_true, y_pred), y_pred, self.axis)
 
 
 class PearsonCorrelation(CosineSimilarity):
@@ -76,11 +75,6 @@ class ConcordanceCorrelation(CosineSimilarity):
 
 def _centered(x: Value, axis: int) -> Value:
     return x - ops.mean(x, axis=axis, keepdims=True)
-
-
-def _direction(x: Value, axis: int) -> Value:
-    # Vectors shorter than a millionth stay as short as they are, as in Keras.
-    return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
 
 
 class R2Score(Metric):
