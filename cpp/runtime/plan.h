@@ -44,7 +44,8 @@ struct Emit {
 struct Plan {
   int64_t rows = 0;  // of the batch
   int64_t arena_bytes = 0;
-  // Steps before this one leave the state alone: a run can stop here, and has lost nothing.
+  // Steps before this one must leave the state alone. Where the first one does not, the executor looks: until then a
+  // run can stop, and has lost nothing.
   int64_t first_update = 0;
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
