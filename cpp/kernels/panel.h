@@ -14,9 +14,10 @@ constexpr int64_t kPanel = 32;
 // How a matrix product is made, as bits of its fourth integer.
 constexpr int64_t kTransposed = 1;  // the first factor lies there as its transpose
 constexpr int64_t kBfloat16 = 2;    // both factors are rounded to bfloat16
-constexpr int64_t kFromData = 4;    // the factor that holds the rows of the batch is a column of the data, as it lies
+constexpr int64_t kFromData = 4;    // the first factor, or its transpose, is a column of the data, as it lies
+constexpr int64_t kOverData = 8;    // the second one is
 
-// Columns of the data that are factors end with a whole piece of so many numbers: vectors leave no row.
+// Columns of the data along which vectors run end with a whole piece of so many numbers: vectors leave no row.
 constexpr int64_t kPiece = 16;
 
 // A long chain over k can be cut into slices of whole panels, each with a sum of its own; these are its ends.

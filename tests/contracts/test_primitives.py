@@ -171,7 +171,7 @@ def test_extreme_numbers_are_treated_as_the_oracle_treats_them(row, isa):
 
 
 def test_every_native_kernel_and_instruction_serves_a_row():
-    products = {"matmul_map", "matmul_slices", "matmul_bias", "matmul_masked", "matmul_update"}
+    products = {"matmul_map", "matmul_slices", "matmul_dots", "matmul_bias", "matmul_masked", "matmul_update"}
     made_up = products | {"map", "rows", "copy", "gather", "pack", "unpack", "turn"}
     assert set(KERNELS) - made_up <= set(TABLE)
     for op in MAP_OPS:

@@ -134,7 +134,8 @@ nacre.utils.set_random_seed(7); r = np.random.default_rng(0); nacre.config.set_d
 found = []
 for x in (r.random((220, 784), dtype="f4"), r.random((220, 401), dtype="f4"), r.integers(0, 256, (220, 784), dtype="u1")):
     m = nacre.Sequential([nacre.Input(x.shape[1:]), L.Rescaling(1 / x.max()), L.Dense(20, activation="sigmoid")])
-    m.add(L.Dense(400, activation="relu")); m.add(L.Dense(32)); m.add(L.Dense(1000)); m.add(L.Dense(3, activation="softmax"))
+    for n in (400, 30, 400, 9, 32, 1000): m.add(L.Dense(n, activation="relu"))
+    m.add(L.Dense(3, activation="softmax"))
     m.compile(nacre.optimizers.SGD(0.05, momentum={momentum}), "sparse_categorical_crossentropy")
     h = m.fit(x, r.integers(0, 3, 220), epochs=2, batch_size=32, verbose=0)
     found += [w.tobytes() for w in m.get_weights()] + [repr(h.history).encode(), m.predict(x, verbose=0).tobytes()]

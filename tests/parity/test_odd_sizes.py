@@ -21,6 +21,7 @@ from nacre.backends.native.plan import (
     CHUNK,
     FREE,
     FROM_DATA,
+    OVER_DATA,
     STATE,
     TRANSPOSED,
     TURNED_ROWS,
@@ -188,43 +189,57 @@ def test_more_rows_in_bfloat16_than_a_copy_has_room_for(turned, rng):
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
 
 
-@pytest.mark.parametrize("name", [name for name, (turned, *_) in PRODUCTS.items() if turned])
-def test_a_product_with_rows_of_data_is_that_of_the_reference(name, rng):
-    _, more, others, formula = PRODUCTS[name]
-    kernel = name.split()[0]
-    for m, k, n in [(m, k, n) for m in (1, 10, 15, 33) for k in (1, 31, 32, 65) for n in (16, 48, 64)] + [
-        (5, 2100, 48)
-    ]:
-        a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m), (k, n)))
+def _of_data(name):
+    """A product with its first factor from the data, and if that is transposed, with its second one."""
+    return [(name, FROM_DATA), (name, OVER_DATA)] if PRODUCTS[name][0] else [(name, FROM_DATA)]
+
+
+@pytest.mark.parametrize(("name", "how"), [way for name in PRODUCTS for way in _of_data(name)], ids=str)
+def test_a_product_with_rows_of_data_is_that_of_the_reference(name, how, rng):
+    turned, more, others, formula = PRODUCTS[name]
+    kernel, widths = name.split()[0], (16, 48, 64) if how == OVER_DATA else (1, 16, 48, 70)
+    sizes = [(m, k, n) for m in (1, 10, 15, 33) for k in (1, 31, 32, 65) for n in widths]
+    for m, k, n in [*sizes, (5, 2100, 48)]:
+        a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m) if turned else (m, k), (k, n)))
         rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
-        args, size = [m, k, n, TRANSPOSED | FROM_DATA, *more(m, n)], panels(n) * m * PANEL
+        args, size = [m, k, n, TRANSPOSED * turned | how, *more(m, n)], panels(n) * m * PANEL
+        column = int(how == OVER_DATA)
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
-            operands = [_packed(a, garbage), b, *(_packed(x, garbage) if x.ndim == 2 else x for x in rest)]
-            for how in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
-                (flat,) = _call(isa, kernel, args, operands, [(size, "f4")], *how, rows=k, column=1)
+            factors = [a, b]  # of the data, the last row is read first
+            factors[1 - column] = _packed(factors[1 - column], garbage)
+            operands = [*factors, *(_packed(x, garbage) if x.ndim == 2 else x for x in rest)]
+            rows = k if turned else m
+            for way in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
+                (flat,) = _call(isa, kernel, args, operands, [(size, "f4")], *way, rows=rows, column=column)
                 found.append(_unpacked(flat, m, n))
         assert all(np.array_equal(y, found[0]) for y in found), args
-        assert np.allclose(found[0], formula(a.T.astype("f8") @ b[::-1], *rest), rtol=1e-4, atol=1e-4), args
+        left = (a[::-1] if column == 0 else a).astype("f8")
+        product = (left.T if turned else left) @ (b[::-1] if column else b)
+        assert np.allclose(found[0], formula(product, *rest), rtol=1e-4, atol=1e-4), args
 
 
 @pytest.mark.parametrize("how", [0, BFLOAT16, FROM_DATA], ids=["float32", "bfloat16", "from data"])
 @pytest.mark.parametrize("slices", [2, 8])
-def test_slices_of_a_product_are_those_of_the_reference(slices, how, rng):
+@pytest.mark.parametrize("kernel", ["matmul_slices", "matmul_dots"])
+def test_slices_of_a_product_are_those_of_the_reference(kernel, slices, how, rng):
     sizes = [(m, k) for m in (1, 5, 33) for k in (48, 64, 304)]
     if how != FROM_DATA:
         sizes = [(m, k) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300)]
+    elif kernel == "matmul_slices":
+        sizes += [(15, 2300), (3, 77)]
     for m, k, n in [(m, k, n) for m, k in sizes for n in (1, 5, 6, 9, 17, 32)]:
         a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
         args, results = [m, k, n, how, slices], [(m * PANEL, "f4")] * slices
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
-            operands = [a[::-1] if how == FROM_DATA else _packed(a, garbage), _packed(b.T.copy(), garbage)]
+            weight = _packed(b.T.copy() if kernel == "matmul_dots" else b, garbage)
+            operands = [a[::-1] if how == FROM_DATA else _packed(a, garbage), weight]
             column, rows = (0, m) if how == FROM_DATA else (None, 1)
             for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
-                made = _call(isa, "matmul_slices", args, operands, results, sharing, threads, rows, column=column)
+                made = _call(isa, kernel, args, operands, results, sharing, threads, rows, column=column)
                 found.append([_unpacked(y, m, n) for y in made])
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
         if how == BFLOAT16:
@@ -437,4 +452,4 @@ def test_what_moves_memory_does_so_at_any_size(rng):
 def test_every_kernel_is_met_here():
     met = {name.split()[0] for name in PRODUCTS} | {f"reduce_{name}" for name in ("sum", "max", "min")}
     moves = {"pack", "unpack", "gather", "turn", "take", "scatter_add", "argmax", "copy"}
-    assert met | moves | {"matmul_slices", "rows", "map"} == set(KERNELS)
+    assert met | moves | {"matmul_slices", "matmul_dots", "rows", "map"} == set(KERNELS)

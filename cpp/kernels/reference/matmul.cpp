@@ -66,24 +66,43 @@ void matmul(const Call& call) {
   const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   const bool transposed = call.args[3] & kTransposed, bfloat16 = call.args[3] & kBfloat16;
-  const bool from_data = call.args[3] & kFromData;
+  const bool from_data = call.args[3] & kFromData, over_data = call.args[3] & kOverData;
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
   auto* c = static_cast<float*>(call.operands[2]);
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < panels(n) * kPanel; ++j)
       c[place(i, j, m)] = chain(
-          0, k, bfloat16, [&](int64_t p) { return a[transposed ? place(p, i, k) : place(i, p, m)]; },
-          [&](int64_t p) { return !from_data ? b[place(p, j, k)]
+          0, k, bfloat16,
+          [&](int64_t p) {
+            if (!from_data) return a[transposed ? place(p, i, k) : place(i, p, m)];
+            return transposed ? number(call.operands[0], p, i, m) : number(call.operands[0], i, p, k);
+          },
+          [&](int64_t p) { return !over_data ? b[place(p, j, k)]
                                   : j < n    ? number(call.operands[1], p, j, n)
                                              : 0; });
 }
 
-// matmul_slices: the product of a matrix with one of a single panel, B, whose transpose lies in panels, as that many
-// addends; args = { m, k, n, how, slices }; operands A, B, C of each slice. With kFromData, A is a column of the data.
+// matmul_slices: the product of a matrix with one of a single panel, B, as that many addends; args = { m, k, n, how,
+// slices }; operands A, B, C of each slice.
+void matmul_slices(const Call& call) {
+  const NoDenormals guard(call.args[3] & kBfloat16);
+  const int64_t m = call.args[0], k = call.args[1], slices = call.args[4];
+  const auto* a = static_cast<const float*>(call.operands[0]);
+  const auto* b = static_cast<const float*>(call.operands[1]);
+  for (int64_t s = 0; s < slices; ++s)
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < kPanel; ++j)
+        static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = chain(
+            slice_begin(k, s, slices), slice_begin(k, s + 1, slices), call.args[3] & kBfloat16,
+            [&](int64_t p) { return call.args[3] & kFromData ? number(call.operands[0], i, p, k) : a[place(i, p, m)]; },
+            [&](int64_t p) { return b[place(p, j, k)]; });
+}
+
+// matmul_dots: the same with B whose transpose lies in panels.
 //
 // Both factors lie along k, so the sums do too: each element has sixteen, added as kernels/reduction.h says.
-void matmul_slices(const Call& call) {
+void matmul_dots(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
   const auto* a = static_cast<const float*>(call.operands[0]);
   const auto* b = static_cast<const float*>(call.operands[1]);
@@ -170,24 +189,30 @@ void matmul_map(const Call& call) {
 
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
   require(count == 4 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
-  require((args[3] & ~(kTransposed | kBfloat16 | kFromData)) == 0, "matmul: unknown bits");
+  require((args[3] & ~(kTransposed | kBfloat16 | kFromData | kOverData)) == 0, "matmul: unknown bits");
   const int64_t m = args[0], k = args[1], n = args[2];
-  const bool from_data = args[3] & kFromData;
-  require(!from_data || (n % kPiece == 0 && args[3] == (kTransposed | kFromData)), "matmul: not over data");
-  const size_t a = args[3] & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
-  const size_t b = from_data ? product({4, k, n}) : product({4, k, panels(n), kPanel});
-  return {a, b, product({4, m, panels(n), kPanel})};
+  const bool from_data = args[3] & kFromData, over_data = args[3] & kOverData;
+  require(!over_data || (n % kPiece == 0 && args[3] == (kTransposed | kOverData)), "matmul: not over data");
+  require(!from_data || !(args[3] & (kBfloat16 | kOverData)), "matmul: not from data");
+  const size_t in_panels =
+      args[3] & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
+  const size_t b = over_data ? product({4, k, n}) : product({4, k, panels(n), kPanel});
+  return {from_data ? product({4, m, k}) : in_panels, b, product({4, m, panels(n), kPanel})};
 }
 
 std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
   require(count == 5 && !(args[3] & kTransposed) && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
-  auto bytes = matmul(std::vector{args[0], args[1], args[2], args[3] & ~kFromData}.data(), 4);
-  const int64_t m = args[0], k = args[1], n = args[2];
-  require(panels(n) == 1, "matmul_slices: more than a panel");
-  require(!(args[3] & kFromData) || (k % kPiece == 0 && args[3] == kFromData), "matmul_slices: not over data");
-  if (args[3] & kFromData) bytes[0] = product({4, m, k});
-  bytes[1] = product({4, n, panels(k), kPanel});
+  auto bytes = matmul(args, 4);
+  require(panels(args[2]) == 1, "matmul_slices: more than a panel");
   bytes.resize(2 + args[4], bytes[2]);
+  return bytes;
+}
+
+std::vector<size_t> extents::matmul_dots(const int64_t* args, size_t count) {
+  auto bytes = matmul_slices(args, count);
+  const int64_t k = args[1], n = args[2];
+  require(!(args[3] & kFromData) || k % kPiece == 0, "matmul_dots: not from data");
+  bytes[1] = product({4, n, panels(k), kPanel});
   return bytes;
 }
 

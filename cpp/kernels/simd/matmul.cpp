@@ -40,8 +40,9 @@ NACRE_INLINE void prefetch(const float* from) { __builtin_prefetch(from); }
 // What a word of the factors is.
 enum class Word { number, pair };
 
-// How the factors of C lie: the first one plain or transposed; over data, the second one is a column of the data.
-enum class Lie { plain, transposed, over_data };
+// How the factors of C lie: the first one in panels, plain or transposed; the first one as rows of the data, or as
+// their columns; the first one transposed, the second one as rows of the data.
+enum class Lie { plain, transposed, rows, columns, over_data };
 
 #if defined(__AVX512BF16__)
 constexpr Word kRounded = Word::pair;
@@ -86,23 +87,45 @@ NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, i
   }
 }
 
-// Word (i, p) of A is at a[p * 32 + i]. Rows of data lie anywhere: those of B begin `stride` apart, in this order.
-template <Word W, int Rows, int Vectors, typename Row>
-NACRE_INLINE void chain_transposed(const float* a, const Row& row, int64_t length, Ahead& ahead,
+// Chains go on over `length` columns of rows of the data; of the next ones, a line is fetched with each step.
+template <Word W, int Rows, int Vectors>
+NACRE_INLINE void chain_rows(const float* const (&rows)[Rows], const float* b, int64_t length, Ahead& ahead,
+                             Sums<Rows, Vectors>& sum) {
+  for (int64_t first = 0; first < length; first += kPanel) {
+    const int64_t last = length - first < kPanel ? length : first + kPanel;
+    const Ahead::Piece piece = ahead.take(last - first, b);
+    for (int64_t p = first; p < last; ++p) {
+      prefetch(rows[(p - first) / 2 % Rows] + first + kPanel + p % 2 * 16);
+      piece.fetch(p - first);
+      F x[Vectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const F factor = all(rows[i][p]);
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
+      }
+    }
+  }
+}
+
+// Word (i, p) of A is at column(p)[i], row p of B at row(p).
+template <Word W, int Rows, int Vectors, typename Column, typename Row>
+NACRE_INLINE void chain_transposed(const Column& column, const Row& row, int64_t length, Ahead& ahead,
                                    Sums<Rows, Vectors>& sum) {
   for (int64_t first = 0; first < length; first += kPanel) {
     const int64_t last = length - first < kPanel ? length : first + kPanel;
-    const Ahead::Piece piece = ahead.take(last - first, a);
+    const Ahead::Piece piece = ahead.take(last - first, row(0));
     for (int64_t p = first; p < last; ++p) {
-      prefetch(a + (p + 8) * kPanel);
       piece.fetch(p - first);
-      const float* from = row(p);
+      const float *factors = column(p), *from = row(p);
       F x[Vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) x[v] = load<F>(from + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
-        const F factor = all(a[p * kPanel + i]);
+        const F factor = all(factors[i]);
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
       }
@@ -191,8 +214,8 @@ struct Job {
   float* kept;  // the sums between two blocks, from row `kept_first` on
   int64_t kept_first;
   Ahead* ahead;                    // a line of it is fetched with each step
-  const int64_t* order = nullptr;  // over data, the rows of B, and how far apart they begin
-  int64_t stride = 0;
+  const int64_t* order = nullptr;  // the rows of the data, from the first one of the block on
+  int64_t stride = 0;              // how far apart they begin
 };
 
 template <Lie L, Word W, int Rows, int Vectors, typename End>
@@ -209,22 +232,32 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
     for (int i = 0; i < Rows; ++i)
       for (int l = 0; l < Vectors * kLanes; l += 16) prefetch(soon + i * kPanel + l);
   const float* b = job.b + strip;
+  const auto in_panel = [&](int64_t p) { return b + p * kPanel; };
+  const auto ahead_of_tiles = [](const float* from, int64_t next) {
+    prefetch(from + next);  // what the next tile reads, a piece of every row
+    prefetch(from + next + 16);
+    return from;
+  };
   if constexpr (L == Lie::plain) {
     chain_plain<W, Rows, Vectors>(job.a + at * kPanel, job.a_panel, b, job.length, *job.ahead, sum);
+  } else if constexpr (L == Lie::rows) {
+    const float* rows[Rows];
+    for (int i = 0; i < Rows; ++i) rows[i] = job.a + job.order[at + i] * job.stride;
+    chain_rows<W, Rows, Vectors>(rows, b, job.length, *job.ahead, sum);
+  } else if constexpr (L == Lie::columns) {
+    const auto column = [&](int64_t p) { return ahead_of_tiles(job.a + at + job.order[p] * job.stride, Rows); };
+    chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, *job.ahead, sum);
   } else {
     const float* a = job.a + at / kPanel * job.a_panel + at % kPanel;
-    if constexpr (L == Lie::transposed)
-      chain_transposed<W, Rows, Vectors>(a, [&](int64_t p) { return b + p * kPanel; }, job.length, *job.ahead, sum);
+    const auto column = [&](int64_t p) {
+      prefetch(a + (p + 8) * kPanel);
+      return a + p * kPanel;
+    };
+    const auto of_data = [&](int64_t p) { return ahead_of_tiles(b + job.order[p] * job.stride, kPanel); };
+    if constexpr (L == Lie::over_data)
+      chain_transposed<W, Rows, Vectors>(column, of_data, job.length, *job.ahead, sum);
     else
-      chain_transposed<W, Rows, Vectors>(
-          a,
-          [&](int64_t p) {
-            const float* from = b + job.order[p] * job.stride;
-            prefetch(from + kPanel);  // the next panel, a piece of every row
-            prefetch(from + kPanel + 16);
-            return from;
-          },
-          job.length, *job.ahead, sum);
+      chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, *job.ahead, sum);
   }
   if (job.ends)
     end.template operator()<Rows, Vectors>(row * kPanel + strip, strip, sum);
@@ -249,7 +282,8 @@ NACRE_INLINE void rows_of_block(const Job& job, int64_t first, int64_t last, int
     const auto& tiles = columns - strip <= kLanes ? kNarrow : kWide;  // one vector does for the last few columns
     for (int64_t row = first; row < last;) {
       // A transposed operand lies in panels too, which a tile must not leave.
-      const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = L != Lie::plain && edge < last ? edge : last;
+      constexpr bool kInPanels = L == Lie::transposed || L == Lie::over_data;
+      const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = kInPanels && edge < last ? edge : last;
       const int64_t left = end_of_run - row, tiles_left = (left + kTile - 1) / kTile;
       const int64_t height = (left + tiles_left - 1) / tiles_left;
       tiles[height - 1](job, row, strip, end);
@@ -288,7 +322,7 @@ struct Lines {
 struct Factors {
   const float *a, *b;
   int64_t m, k, begin, end;
-  Lines lines;  // of B, over data
+  Lines lines;  // of the factor that lies in the data
 };
 
 // The block of B that comes after p .. stop - 1 of a panel.
@@ -306,9 +340,13 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
     Ahead next = next_of(of, panel, p, stop);
-    const bool over_data = L == Lie::over_data;
-    const Job job{L == Lie::plain ? of.a + p * of.m : of.a + p * kPanel,
-                  over_data ? of.lines.data + panel * kPanel : of.b + (panel * of.k + p) * kPanel,
+    constexpr bool kOver = L == Lie::over_data, kFrom = L == Lie::rows || L == Lie::columns;
+    const float* a = kFrom ? of.lines.data : of.a;
+    const Job job{a + (L == Lie::plain     ? p * of.m
+                       : L == Lie::rows    ? p
+                       : L == Lie::columns ? 0
+                                           : p * kPanel),
+                  kOver ? of.lines.data + panel * kPanel : of.b + (panel * of.k + p) * kPanel,
                   0,
                   L == Lie::plain ? of.m * kPanel : of.k * kPanel,
                   stop - p,
@@ -316,8 +354,8 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                   stop == of.end,
                   storage.sums,
                   first,
-                  over_data || ahead.row < ahead.rows ? &ahead : &next,
-                  over_data ? of.lines.order + p : nullptr,
+                  kOver || ahead.row < ahead.rows ? &ahead : &next,
+                  L == Lie::columns || kOver ? of.lines.order + p : of.lines.order,
                   of.lines.stride};
     rows_of_block<L, Word::number>(job, first, last, columns, end);
   }
@@ -461,9 +499,11 @@ void product(const Call& call, int64_t piece, const MakeEnd& make_end, const Aft
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   Factors of{static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, k, {}};
   if constexpr (L == Lie::over_data) of.lines = Lines(*static_cast<const Rows*>(call.operands[1]), n);
+  if constexpr (L == Lie::rows) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), k);
+  if constexpr (L == Lie::columns) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), m);
   const Share share(call);
   const NoDenormals guard(call.args[3] & kBfloat16);
-  if constexpr (L != Lie::over_data)
+  if constexpr (L == Lie::plain || L == Lie::transposed)
     if (call.args[3] & kBfloat16) {
       const int64_t room = rows_rounded(k), height = piece < room ? piece : room;
       for (int64_t row = share.row0; row < share.row1; row += height)
@@ -482,12 +522,24 @@ void product(const Call& call, int64_t piece, const MakeEnd& make_end, const Aft
     }
 }
 
-// The product over its factors as they lie.
+// The product of a first factor that is not transposed.
+template <typename MakeEnd, typename After>
+NACRE_INLINE void plain_product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
+  const auto make = call.args[3] & kFromData ? product<Lie::rows, MakeEnd, After> : product<Lie::plain, MakeEnd, After>;
+  make(call, piece, make_end, after);
+}
+
+template <typename MakeEnd, typename After>
+NACRE_INLINE void transposed_product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
+  const auto make = call.args[3] & kFromData   ? product<Lie::columns, MakeEnd, After>
+                    : call.args[3] & kOverData ? product<Lie::over_data, MakeEnd, After>
+                                               : product<Lie::transposed, MakeEnd, After>;
+  make(call, piece, make_end, after);
+}
+
 template <typename MakeEnd, typename After>
 NACRE_INLINE void any_product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
-  const auto make = !(call.args[3] & kTransposed) ? product<Lie::plain, MakeEnd, After>
-                    : call.args[3] & kFromData    ? product<Lie::over_data, MakeEnd, After>
-                                                  : product<Lie::transposed, MakeEnd, After>;
+  const auto make = call.args[3] & kTransposed ? transposed_product<MakeEnd, After> : plain_product<MakeEnd, After>;
   make(call, piece, make_end, after);
 }
 
@@ -635,6 +687,31 @@ void matmul(const Call& call) {
 // By slices, each thread keeps its part of the weights, and of what it reads of the rows, in its own cache.
 void matmul_slices(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
+  const bool from_data = call.args[3] & kFromData, bfloat16 = call.args[3] & kBfloat16;
+  const NoDenormals guard(bfloat16);
+  Factors of{static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, 0, {}};
+  if (from_data) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), k);
+  for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
+    auto* c = static_cast<float*>(call.operands[2 + s]);
+    of.begin = slice_begin(k, s, slices);
+    of.end = slice_begin(k, s + 1, slices);
+    const Stored end{c};
+    const int64_t piece = of.end - of.begin > kBlock ? kRows : bfloat16 ? rows_rounded(of.end - of.begin) : m;
+    for (int64_t row = 0; row < m; row += piece) {
+      const int64_t last = row + piece < m ? row + piece : m;
+      if (bfloat16)
+        rounded<Lie::plain>(of, 0, row, last, n, false, end);
+      else if (from_data)
+        in_place<Lie::rows>(of, 0, row, last, n, ahead_of(call), end);
+      else
+        in_place<Lie::plain>(of, 0, row, last, n, ahead_of(call), end);
+    }
+    clear_the_rest(c, m, n);
+  }
+}
+
+void matmul_dots(const Call& call) {
+  const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
   const Lines x =
       call.args[3] & kFromData ? Lines(*static_cast<const Rows*>(call.operands[0]), k) : Lines(call.operands[0], m);
   for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
@@ -656,7 +733,7 @@ void matmul_bias(const Call& call) {
   const auto* bias = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
   const float least = call.args[4] ? 0.0f : -__builtin_inff();
-  product<Lie::plain>(
+  plain_product(
       call, piece_of(call), [&](int64_t q, int64_t) { return Biased{c + q * m * kPanel, bias + q * kPanel, least}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
@@ -667,7 +744,7 @@ void matmul_masked(const Call& call) {
   const int64_t m = call.args[0], n = call.args[2];
   const auto* mask = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
-  product<Lie::plain>(
+  plain_product(
       call, piece_of(call), [&](int64_t q, int64_t) { return Masked{c + q * m * kPanel, mask + q * m * kPanel}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
@@ -679,7 +756,7 @@ void matmul_update(const Call& call) {
   const float rate = *static_cast<const float*>(call.operands[2]);
   const auto* w = static_cast<const float*>(call.operands[3]);
   auto* c = static_cast<float*>(call.operands[4]);
-  any_product(
+  transposed_product(
       call, piece_of(call), [&](int64_t q, int64_t) { return Updated{c + q * m * kPanel, w + q * m * kPanel, rate}; },
       [](int64_t, int64_t, int64_t) {});
 }

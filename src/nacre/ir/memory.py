@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 T = TypeVar("T")
 
 PANEL = 32  # columns of a panel; cpp/kernels/panel.h has the same number
-NARROW = 384  # rows from which on a matrix with a single panel is narrow
+NARROW = 24, 384  # most columns, fewest rows, of a narrow matrix
 
 _beginning = threading.RLock()  # a signal handler may come in the middle
 
@@ -59,7 +59,7 @@ def is_matrix(type_: TensorType) -> bool:
 
 def is_narrow(type_: TensorType) -> bool:
     """Whether a matrix of this type lies at home as its transpose: a panel would be filled badly, all the way down."""
-    return is_matrix(type_) and type_.shape[1] <= PANEL and type_.shape[0] >= NARROW
+    return is_matrix(type_) and type_.shape[1] <= NARROW[0] and type_.shape[0] >= NARROW[1]
 
 
 def panels(columns: int) -> int:

@@ -162,8 +162,8 @@ def slices(product: Value) -> int:
     threads can share it. It depends on the layer alone: a row's result is the same in every batch."""
     if product.attrs["transpose_a"] or product.attrs["transpose_b"] or product.shape[1] > PANEL:
         return 1
-    inner = product.operands[0].shape[1]
-    return 1 if inner < NARROW else next((n for n in (8, 4) if inner >= NARROW * n), 2)
+    inner, least = product.operands[0].shape[1], NARROW[1]
+    return 1 if inner < least else next((n for n in (8, 4) if inner >= least * n), 2)
 
 
 def _is(x: Value, name: str) -> bool:

@@ -28,6 +28,7 @@ from nacre.backends.native.plan import (
     CHUNK,
     CONSTANT,
     FROM_DATA,
+    OVER_DATA,
     PANELED,
     PIECE,
     PLAIN,
@@ -46,6 +47,9 @@ from nacre.backends.native.rules import MATERIALIZE, RULES, item_bytes, walk
 from nacre.errors import Limitation
 from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
 from nacre.passes.simplify import splat
+
+# Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
+MAX_FROM_DATA = 512
 
 
 def lower(graph: Graph, program: Program, rows: int, samples: Sequence[str] = ()) -> Plan:
@@ -147,7 +151,7 @@ class Lowering:
             return self.buffers[key]
         if id(base) in self.columns and layout != TURNED:
             return self._gather(base, layout, shape)
-        if id(base) not in self.layouts:
+        if id(base) not in self.layouts and id(base) not in self.columns:
             assert base.operation is not None
             MATERIALIZE.get(base.operation.name, Lowering.map)(self, base)
             return self.buffer(value, layout, shape)
@@ -429,13 +433,14 @@ class Lowering:
         if count == 1:
             return program.read(Access(fusion.PRODUCT), "float32", None)
         (x, w), (rows, columns), how = y.operands, y.shape, BFLOAT16 * (y.attrs["precision"] == "bfloat16")
-        column = None if how else self._column_of(x)
-        factors = [self.buffer(x, PANELED) if column is None else column, self.buffer(w, TURNED)]
+        dots = is_narrow(w.type)
+        column = None if how else self._column_of(x, along=dots)
+        factors = [self.buffer(x, PANELED) if column is None else column, self.buffer(w, TURNED if dots else PANELED)]
         args = [rows, x.shape[1], columns, how | FROM_DATA * (column is not None), count]
         parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
         self._share_by_columns(factors[0])
         what = f"{rows}x{x.shape[1]}x{columns}{' in bfloat16' * bool(how)}"
-        self.plan.steps.append(Step("matmul_slices", [*factors, *parts], args, what, count))
+        self.plan.steps.append(Step("matmul_dots" if dots else "matmul_slices", [*factors, *parts], args, what, count))
         total = program.read(DENSE, "float32", parts[0])
         for part in parts[1:]:
             total = program.add("add_float32", [total, program.read(DENSE, "float32", part)])
@@ -464,20 +469,28 @@ class Lowering:
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED if transposed else TURNED)]
             return factors, [columns, inner, rows, how], what, True
         if turned:
-            column = None if how else self._column_of(a)
+            column = None if how else self._column_of(a, along=True)
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED) if column is None else column]
-            return factors, [columns, inner, rows, how | TRANSPOSED | FROM_DATA * (column is not None)], what, True
-        factors = [self.buffer(a, PANELED), self.buffer(b, TURNED if y.attrs["transpose_b"] else PANELED)]
-        return factors, [rows, inner, columns, how | TRANSPOSED * transposed], what, False
+            return factors, [columns, inner, rows, how | TRANSPOSED | OVER_DATA * (column is not None)], what, True
+        column = None if how or columns > MAX_FROM_DATA else self._column_of(a, along=False)
+        right = self.buffer(b, TURNED if y.attrs["transpose_b"] else PANELED)
+        factors = [self.buffer(a, PANELED) if column is None else column, right]
+        return (
+            factors,
+            [rows, inner, columns, how | TRANSPOSED * transposed | FROM_DATA * (column is not None)],
+            what,
+            False,
+        )
 
     def is_batch(self, product: Value | None) -> bool:
         """Whether the rows of a product are those of the batch."""
         return product is not None and not product.attrs["transpose_a"] and product.shape[0] == self.plan.rows
 
-    def _column_of(self, rows: Value) -> int | None:
-        """The column of the data whose rows these are, if products can read it as it lies."""
+    def _column_of(self, rows: Value, along: bool) -> int | None:
+        """The column of the data whose rows these are, if products can read it as it lies; with vectors ``along`` the rows, or
+        number by number."""
         base = fusion.strip(rows)
-        fits = rows.shape[0] == self.plan.rows and rows.shape[1] % PIECE == 0 and rows.dtype == "float32"
+        fits = rows.shape[0] == self.plan.rows and not (along and rows.shape[1] % PIECE) and rows.dtype == "float32"
         return self.columns.get(id(base)) if fits else None
 
     def _program_nodes(self, root: Value) -> list[Value]:
