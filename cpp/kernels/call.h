@@ -22,12 +22,14 @@ struct Rows {
   const int64_t* order;
 };
 
-// Memory that will soon be read: some bytes of each of these rows. Kernels that compute for long fetch it meanwhile.
+// Memory that will soon be read: some bytes of each of these rows. Kernels that compute for long fetch it meanwhile:
+// the early rows one by one, the others where this step reads its rows for the last time, each at the same place.
 struct Ahead {
   const uint8_t* data = nullptr;
   const int64_t* order = nullptr;
   int64_t rows = 0, row_bytes = 0, begin = 0, end = 0;
-  int64_t row = 0, at = 0;  // how far it is fetched
+  int64_t early = rows;
+  int64_t row = 0, at = begin;  // how far the early rows are fetched
 
   struct Piece {
     const uint8_t* from;
@@ -40,7 +42,7 @@ struct Ahead {
 
   // The next lines, at most so many; some that are there already when none are left.
   [[gnu::always_inline]] Piece take(int64_t lines, const void* otherwise) {
-    if (row == rows) return {static_cast<const uint8_t*>(otherwise), 0};
+    if (row == early) return {static_cast<const uint8_t*>(otherwise), 0};
     const uint8_t* from = data + (order ? order[row] : row) * row_bytes + at;
     const int64_t left = (end - at + 63) / 64;
     if (lines < left) {
@@ -50,6 +52,11 @@ struct Ahead {
     ++row;
     at = begin;
     return {from, left - 1};
+  }
+
+  // A line of a row that is not fetched early.
+  [[gnu::always_inline]] void fetch_late(int64_t late, int64_t byte) const {
+    if (late >= early && late < rows) __builtin_prefetch(data + order[late] * row_bytes + byte, 0, 2);
   }
 };
 

@@ -94,13 +94,16 @@ bool conflict(const Plan& plan, const Touch& earlier, const Touch& later) {
 
 }  // namespace
 
-Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::move(given)), report(0) {
+Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::move(given)), report(0), over_data(false) {
   const auto steps = static_cast<int64_t>(plan->steps.size());
   const auto writes_state = [&](const Step& step) {
     return std::any_of(step.operands.end() - step.results, step.operands.end(),
                        [&](int32_t result) { return plan->buffers[result].place == Place::state; });
   };
   while (report < steps && !writes_state(plan->steps[report])) ++report;
+  over_data = std::any_of(plan->steps.begin(), plan->steps.end(), [&](const Step& step) {
+    return step.operands.size() > 1 && plan->buffers[step.operands[1]].place == Place::batch;
+  });
   std::vector<Touch> since;  // the last meeting
   std::vector<int64_t> load(parts);
   const auto meets = [&](const std::vector<Touch>& touches) {
@@ -253,7 +256,8 @@ Executor::Bound Executor::bind(const Way& way, const Run& run) const {
 
 // What a member will gather in the next step: it lies anywhere in memory, and takes long to come.
 Ahead Executor::ahead_of(const Bound& bound, const Run& run, int64_t next, const Team& team) const {
-  constexpr int64_t kWorthIt = 256;  // bytes of a row
+  constexpr int64_t kWorthIt = 256;            // bytes of a row
+  constexpr int64_t kFits = int64_t(1) << 19;  // bytes in the second cache
   const Way& way = *bound.way;
   const Plan& plan = *way.plan;
   const int64_t rows = std::min(run.rows - next, plan.rows);
@@ -271,6 +275,8 @@ Ahead Executor::ahead_of(const Bound& bound, const Run& run, int64_t next, const
       ahead.end = column.row_bytes * (part + 1) / parts;
     }
     ahead.at = ahead.begin;
+    // Rows over which vectors run are long. Those that the second cache cannot hold beside this step's come late.
+    if (way.over_data) ahead.early = 2 * rows * column.row_bytes / parts <= kFits ? rows / 2 : 0;
     return ahead;
   }
   return {};

@@ -61,6 +61,7 @@ class Executor {
     std::vector<int> member;  // who does what is done alone
     std::vector<bool> meet;   // before which steps the members wait for each other
     int64_t report;           // the first step that changes the state: before it, results are handed out
+    bool over_data;           // whether vectors run over rows of the data
 
     Way(std::shared_ptr<const Plan> plan, int parts);
   };

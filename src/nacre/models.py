@@ -602,7 +602,7 @@ class Model(Configured):
         >>> model = nacre.Sequential([nacre.Input((64,)), nacre.layers.Dense(10, activation="relu")])
         >>> steps, _ = model.plan(np.zeros((32, 64)))
         >>> [step.kernel for step in steps]
-        ['gather', 'matmul_bias', 'unpack']
+        ['matmul_bias', 'unpack']
         """
         size = _positive("batch_size", batch_size)
         data = Dataset(x) if y is None else self._dataset(x, y)

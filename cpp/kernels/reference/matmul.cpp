@@ -1,6 +1,6 @@
 // matmul: C (m, n) = A (m, k) times B (k, n); args = { m, k, n, how }. All three lie in panels (kernels/panel.h, which
 // has the bits of `how` too); with kTransposed, what lies there is the transpose of A, a matrix (k, m). With kFromData,
-// B is a column of the data, which goes with kTransposed only: a batch is multiplied by its gradient.
+// that is a column of the data instead; with kOverData, which goes with kTransposed only, B is.
 //
 // One chain of fused multiply-adds over k for each element: the order that every version keeps. In bfloat16, of each
 // two neighbors in the chain the second comes first, and an odd last one comes after a product of zeros: so does the

@@ -112,23 +112,17 @@ NACRE_INLINE void chain_rows(const float* const (&rows)[Rows], const float* b, i
 
 // Word (i, p) of A is at column(p)[i], row p of B at row(p).
 template <Word W, int Rows, int Vectors, typename Column, typename Row>
-NACRE_INLINE void chain_transposed(const Column& column, const Row& row, int64_t length, Ahead& ahead,
-                                   Sums<Rows, Vectors>& sum) {
-  for (int64_t first = 0; first < length; first += kPanel) {
-    const int64_t last = length - first < kPanel ? length : first + kPanel;
-    const Ahead::Piece piece = ahead.take(last - first, row(0));
-    for (int64_t p = first; p < last; ++p) {
-      piece.fetch(p - first);
-      const float *factors = column(p), *from = row(p);
-      F x[Vectors];
+NACRE_INLINE void chain_transposed(const Column& column, const Row& row, int64_t length, Sums<Rows, Vectors>& sum) {
+  for (int64_t p = 0; p < length; ++p) {
+    const float *factors = column(p), *from = row(p);
+    F x[Vectors];
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(from + v * kLanes);
+    for (int v = 0; v < Vectors; ++v) x[v] = load<F>(from + v * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        const F factor = all(factors[i]);
+    for (int i = 0; i < Rows; ++i) {
+      const F factor = all(factors[i]);
 #pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
-      }
+      for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
     }
   }
 }
@@ -214,7 +208,8 @@ struct Job {
   float* kept;  // the sums between two blocks, from row `kept_first` on
   int64_t kept_first;
   Ahead* ahead;                    // a line of it is fetched with each step
-  const int64_t* order = nullptr;  // the rows of the data, from the first one of the block on
+  const float* data = nullptr;     // where the factor lies that the data hold
+  const int64_t* order = nullptr;  // its rows, from the first one of the block on
   int64_t stride = 0;              // how far apart they begin
 };
 
@@ -246,18 +241,23 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
     chain_rows<W, Rows, Vectors>(rows, b, job.length, *job.ahead, sum);
   } else if constexpr (L == Lie::columns) {
     const auto column = [&](int64_t p) { return ahead_of_tiles(job.a + at + job.order[p] * job.stride, Rows); };
-    chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, *job.ahead, sum);
+    chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   } else {
     const float* a = job.a + at / kPanel * job.a_panel + at % kPanel;
     const auto column = [&](int64_t p) {
       prefetch(a + (p + 8) * kPanel);
       return a + p * kPanel;
     };
-    const auto of_data = [&](int64_t p) { return ahead_of_tiles(b + job.order[p] * job.stride, kPanel); };
+    const int64_t byte = (b - job.data) * static_cast<int64_t>(sizeof(float));
+    const auto of_data = [&](int64_t p) {
+      job.ahead->fetch_late(p, byte);
+      job.ahead->fetch_late(p, byte + 64);
+      return ahead_of_tiles(b + job.order[p] * job.stride, kPanel);
+    };
     if constexpr (L == Lie::over_data)
-      chain_transposed<W, Rows, Vectors>(column, of_data, job.length, *job.ahead, sum);
+      chain_transposed<W, Rows, Vectors>(column, of_data, job.length, sum);
     else
-      chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, *job.ahead, sum);
+      chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   }
   if (job.ends)
     end.template operator()<Rows, Vectors>(row * kPanel + strip, strip, sum);
@@ -354,7 +354,8 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                   stop == of.end,
                   storage.sums,
                   first,
-                  kOver || ahead.row < ahead.rows ? &ahead : &next,
+                  kOver || ahead.row < ahead.early ? &ahead : &next,
+                  of.lines.data,
                   L == Lie::columns || kOver ? of.lines.order + p : of.lines.order,
                   of.lines.stride};
     rows_of_block<L, Word::number>(job, first, last, columns, end);
