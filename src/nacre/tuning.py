@@ -159,6 +159,10 @@ def fit_many(
             raise UsageError(f"build gives a new model each time it is called, got {model!r}.")
         models.append(model)
 
+    kinds: dict[str | None, Model] = {}
+    for model in models:
+        if (kind := model.kind()) is not None:
+            model.train_like(kinds.setdefault(kind, model))
     stops = [_Stop() for _ in models]
 
     def stop() -> None:
@@ -174,7 +178,11 @@ def fit_many(
 
         return train
 
-    return side_by_side([task(*each) for each in zip(chosen, models, stops, strict=True)], stop)
+    try:
+        return side_by_side([task(*each) for each in zip(chosen, models, stops, strict=True)], stop)
+    finally:
+        for model in models:
+            model.train_like(None)
 
 
 class _Stop(Callback):

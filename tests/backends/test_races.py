@@ -65,7 +65,7 @@ def _trained(name, rows, threads, monkeypatch, rule=None):
     x = rng.integers(0, 256, (count, *model.input_shape[1:]), dtype=np.uint8)
     wanted = rng.random((count, *model.output_shape[1:]), dtype="f4")
     y = wanted if loss == "mse" else rng.integers(0, max(model.output_shape[-1], 2), count)
-    model.compile((rule or optimizer)(), loss, [] if loss == "mse" else ["accuracy"])
+    model.compile((rule or optimizer)(), loss, metrics=[] if loss == "mse" else ["accuracy"])
     history = model.fit(x, y, batch_size=rows, verbose=0).history
     found = [repr(history), repr(model.evaluate(x, y, batch_size=rows, verbose=0))]
     return found, model.predict(x, batch_size=rows, verbose=0).tobytes(), [w.tobytes() for w in model.get_weights()]

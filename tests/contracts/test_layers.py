@@ -45,6 +45,10 @@ MAKERS = {
     "Minimum": ({}, [(3, 4), (3, 4)]),
     "Multiply": ({}, [(3, 4), (3, 4)]),
     "Normalization": ({"axis": [1]}, (3, 4, 2)),
+    "Operation": (
+        {"function": "maximum", "arguments": {"x1": {"input": 0}, "x2": {"input": 1}}},
+        [(3, 4), (3, 4)],
+    ),
     "PReLU": ({"shared_axes": [1], "alpha_initializer": "ones"}, (3, 4, 2)),
     "Permute": ({"dims": (2, 1)}, (3, 4, 2)),
     "RMSNormalization": ({}, (3, 4)),

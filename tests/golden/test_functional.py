@@ -21,16 +21,10 @@ A, B, X, Y = (np.asarray(KERAS[name], "float32") for name in "abxy")
 @pytest.mark.parametrize("name", KERAS["outputs"])
 def test_a_layer_that_joins_gives_what_it_gives_in_keras(name: str, backend: str) -> None:
     case = KERAS["outputs"][name]
-    both = Input((6,))
-    # A model has one input: its halves are cut out by products with constants.
-    halves = []
-    for first in (0, 3):
-        half = layers.Dense(3, use_bias=False)
-        halves.append(half(both))
-        half.set_weights([np.eye(6, dtype="float32")[:, first : first + 3]])
-    model = Model(both, getattr(layers, name)(**case["config"])(halves))
+    a, b = Input((3,)), Input((3,))
+    model = Model([a, b], getattr(layers, name)(**case["config"])([a, b]))
     model.compile("sgd", "mse", backend=backend)
-    assert np.allclose(model.predict(np.concatenate([A, B], 1), verbose=0), case["y"], rtol=1e-6, atol=1e-6)
+    assert np.allclose(model.predict([A, B], verbose=0), case["y"], rtol=1e-6, atol=1e-6)
 
 
 def network() -> Model:
@@ -88,7 +82,7 @@ def test_all_kinds_of_layers_go_together_and_go_on_from_a_file(tmp_path: Path) -
     names = [w.name for w in model.weights]
     assert len(set(names)) == len(names)
     assert "residual_1/dense_1/kernel" in names
-    model.compile(nacre.optimizers.AdamW(0.01, clipnorm=1.0), "mse", ["mae"])
+    model.compile(nacre.optimizers.AdamW(0.01, clipnorm=1.0), "mse", metrics=["mae"])
     model.fit(X, Y, batch_size=5, epochs=2, validation_split=0.25, verbose=0)
     model.save(tmp_path / "model")
     again = nacre.models.load_model(tmp_path / "model")
@@ -101,7 +95,7 @@ def test_all_kinds_of_layers_go_together_and_go_on_from_a_file(tmp_path: Path) -
 
 def test_models_share_what_they_share() -> None:
     model = begun()
-    middle = Model(model._input, model.get_layer("between")(model.get_layer("shared")(model._input)))
+    middle = Model(model._inputs, model.get_layer("between")(model.get_layer("shared")(model._inputs[0])))
     x = Input((5,))
     outer = Model(x, layers.Dense(1)(model(x)))
     before = middle.predict(X, verbose=0)
@@ -120,13 +114,42 @@ def test_layers_without_a_name_get_one_that_no_other_has() -> None:
     assert repr(model) == "<Functional 'functional': 3 layers>"
 
 
+OPERATIONS: dict[str, tuple[Any, Any]] = {
+    "a number": (lambda a, b: 1 - a * 2 + b / 3, lambda a, b: 1 - a * 2 + b / 3),
+    "a power and a sign": (lambda a, b: abs(-a) ** 2 @ np.ones((3, 2), "float32"), lambda a, b: a**2 @ np.ones((3, 2))),
+    "a part": (lambda a, b: a[:, 1:] - b[..., :2], lambda a, b: a[:, 1:] - b[:, :2]),
+    "functions": (
+        lambda a, b: nacre.ops.log1p(nacre.ops.exp(a)) + nacre.ops.where(nacre.ops.greater(b, 0), b, 0.5),
+        lambda a, b: np.log1p(np.exp(a)) + np.where(b > 0, b, 0.5),
+    ),
+    "a list": (lambda a, b: nacre.ops.concatenate([a, b, a], axis=-1), lambda a, b: np.concatenate([a, b, a], 1)),
+    "a mean": (lambda a, b: nacre.ops.mean(a, axis=1, keepdims=True) * b, lambda a, b: a.mean(1, keepdims=True) * b),
+    "a constant": (lambda a, b: nacre.ops.power(np.float32([1, 2, 3]), b), lambda a, b: np.float32([1, 2, 3]) ** b),
+    "an activation": (lambda a, b: nacre.activations.softmax(a + b), lambda a, b: np.exp(a + b) / np.exp(a + b).sum(1, keepdims=True)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_on_symbols_are_layers(name: str, tmp_path: Path) -> None:
+    make, witness = OPERATIONS[name]
+    a, b = Input((3,)), Input((3,))
+    model = Model([a, b], layers.Dense(2)(make(a, b)))
+    shown = Model([a, b], make(a, b))
+    assert np.allclose(shown.predict([A, B], verbose=0), witness(A, B), rtol=1e-5, atol=1e-6)
+    model.compile("adam", "mse")
+    model.fit([A, B], A[:, :2], verbose=0)
+    model.save(tmp_path / "model")
+    again = nacre.models.load_model(tmp_path / "model")
+    assert np.array_equal(model.predict([A, B], verbose=0), again.predict([A, B], verbose=0))
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "words"),
     [
-        (lambda: Model(Input((3,)), layers.Dense(2)(Input((3,)))), UsageError, "not the input"),
-        (lambda: Model([Input((3,)), Input((3,))], layers.Dense(2)(Input((3,)))), Limitation, "one input"),
+        (lambda: Model(Input((3,)), layers.Dense(2)(Input((3,)))), UsageError, "not an input"),
+        (lambda: Model([], layers.Dense(2)(Input((3,)))), UsageError, "inputs of a model"),
         (lambda: Model(layers.Dense(2)(Input((3,))), layers.Dense(2)(Input((3,)))), UsageError, "begins with"),
-        (lambda: Model(Input((3,)), 5), UsageError, "output of a model"),
+        (lambda: Model(Input((3,)), 5), UsageError, "outputs of a model"),
         (lambda: layers.Add()([Input((3,)), Input((4,))]), ShapeError, "cannot join"),
         (lambda: layers.Add()([Input((3,))]), UsageError, "at least 2"),
         (lambda: layers.Subtract()([Input((3,))] * 3), UsageError, "joins 2"),
@@ -135,6 +158,11 @@ def test_layers_without_a_name_get_one_that_no_other_has() -> None:
         (lambda: layers.Dot(axes=2), UsageError, "features"),
         (lambda: layers.Dot(axes=1)([Input((3,)), Input((4,))]), ShapeError, "two inputs"),
         (lambda: layers.Dense(3)(np.ones((3, 3))), UsageError, "nacre.Input"),
+        (lambda: nacre.ops.sum(Input((3,))), UsageError, "mixes the rows"),
+        (lambda: nacre.ops.softmax(Input((3,)), axis=0), UsageError, "mixes the rows"),
+        (lambda: Input((3,)) - nacre.ops.mean(Input((3,)), axis=0, keepdims=True), UsageError, "mixes the rows"),
+        (lambda: nacre.ops.split(Input((4,)), 2, axis=1), Limitation, "one output"),
+        (lambda: nacre.ops.exp(Input((3,)), other=object()), UsageError, "got object"),
     ],
 )
 def test_mistakes_are_named(make: Any, kind: type[Exception], words: str) -> None:

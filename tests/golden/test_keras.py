@@ -198,7 +198,7 @@ def test_evaluate_gives_the_metric_of_keras_whatever_the_batches(
     sparse = case["class"].startswith("Sparse")
     model = echo(y_pred.shape[1:])
     metric = getattr(metrics, case["class"])(**case["config"])
-    model.compile("sgd", "sparse_categorical_crossentropy" if sparse else "mse", [metric], backend=backend)
+    model.compile("sgd", "sparse_categorical_crossentropy" if sparse else "mse", metrics=[metric], backend=backend)
     found = model.evaluate(y_pred, y_true, batch_size=batch_size, verbose=0, return_dict=True)
     near(found[metric.name], case["so_far"][-1])
 
@@ -218,7 +218,7 @@ def test_accuracy_is_binary_categorical_or_sparse_as_in_keras(case: dict[str, An
 @pytest.mark.parametrize("case", KERAS["metric_names"], ids=lambda c: c["given"])
 def test_a_metric_given_by_name_is_called_as_in_keras(case: dict[str, Any]) -> None:
     model = echo((3,))
-    model.compile("sgd", "mse", [case["given"]])
+    model.compile("sgd", "mse", metrics=[case["given"]])
     x = np.eye(4, 3, dtype="float32")
     assert set(model.evaluate(x, x, verbose=0, return_dict=True)) == set(case["keys"])
 
@@ -257,7 +257,7 @@ def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], backend: str)
 def test_fit_reports_what_keras_reports(run: dict[str, Any], backend: str) -> None:
     given = KERAS["histories"][0]
     model = small_net(4, 6, 3, given["weights"])
-    model.compile(run["optimizer"], run["loss"], ["accuracy"], backend=backend)
+    model.compile(run["optimizer"], run["loss"], metrics=["accuracy"], backend=backend)
     history = model.fit(floats(given["x"]), np.array(run["y"]), shuffle=False, verbose=0, **run["fit"])
     assert history.epoch == run["epoch"]
     assert set(history.history) == set(run["history"])

@@ -66,7 +66,7 @@ def test_a_metric_in_a_model_is_that_of_keras(case: dict[str, Any], backend: str
     model = nacre.Sequential([nacre.Input(y_pred.shape[1:]), nacre.layers.Activation("linear")])
     loss = "sparse_categorical_crossentropy" if case["data"] == "classes" else "mse"
     metric = getattr(metrics, case["class"])(**case["config"])
-    model.compile("sgd", loss, [metric], backend=backend)
+    model.compile("sgd", loss, metrics=[metric], backend=backend)
     found = model.evaluate(y_pred, y_true, batch_size=4, verbose=0, return_dict=True)
     assert close(found[metric.name], case["plain"][-1])
 
@@ -75,7 +75,7 @@ def test_what_is_no_single_number_is_refused_in_a_model_and_says_what_to_do() ->
     model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(3, activation="sigmoid")])
     x, y = np.ones((4, 3), "float32"), np.eye(3, dtype="float32")[[0, 1, 2, 0]]
     for metric in (metrics.F1Score(), metrics.Precision(thresholds=[0.2, 0.4])):
-        model.compile("sgd", "mse", [metric])
+        model.compile("sgd", "mse", metrics=[metric])
         with pytest.raises(UsageError, match="history holds numbers"):
             model.fit(x, y, verbose=0)
 
@@ -91,7 +91,7 @@ def test_a_function_and_a_class_of_ones_own_are_metrics_that_no_file_can_hold(tm
     x, y = np.array([[1.0, 2.0], [3.0, 3.0]], "float32"), np.array([[1.0, 4.0], [0.0, 3.0]], "float32")
     for metric in (largest, Largest()):
         model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Activation("linear")])
-        model.compile("sgd", "mse", [metric])
+        model.compile("sgd", "mse", metrics=[metric])
         assert model.evaluate(x, y, verbose=0, return_dict=True)["largest"] == 2.5
         with pytest.raises(UsageError, match="metric 'largest' is no metric of nacre"):
             model.save(tmp_path / "model")

@@ -154,7 +154,7 @@ def test_a_constraint_holds_after_every_step_of_fit_on_odd_sizes(backend: str) -
     x, y = rng.standard_normal((37, 45)).astype("float32"), rng.integers(0, 3, 37)
     model = Sequential([Input((45,)), layers.Dense(67, "relu", kernel_constraint=constraints.MaxNorm(0.5))])
     model.add(layers.Dense(3, "softmax", kernel_constraint="non_neg", kernel_regularizer="l1"))
-    model.compile("rmsprop", "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
     history = model.fit(x, y, batch_size=16, epochs=3, verbose=0).history
     first, _, second, _ = model.get_weights()
     assert np.linalg.norm(first, axis=0).max() <= 0.5 * (1 + 1e-6)

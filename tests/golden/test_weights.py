@@ -25,7 +25,7 @@ def network(loss: str, backend: str = "native") -> nacre.Sequential:
     weighted: list[Any] = ["accuracy"]
     if not loss.startswith("sparse"):
         weighted.append(nacre.metrics.MeanAbsoluteError(name="mae"))
-    model.compile(nacre.optimizers.SGD(0.5), loss, ["accuracy"], weighted, backend=backend)
+    model.compile(nacre.optimizers.SGD(0.5), loss, metrics=["accuracy"], weighted_metrics=weighted, backend=backend)
     return model
 
 

@@ -32,7 +32,7 @@ def data(rows: int = 43) -> tuple[Any, Any]:
 def make(*parts: Any, backend: str = "native", seed: int = 3, units: int = 3) -> Sequential:
     nacre.utils.set_random_seed(seed)
     model = Sequential([Input((6,)), *parts, layers.Dense(units, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
     return model
 
 

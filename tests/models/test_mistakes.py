@@ -188,7 +188,7 @@ WRONG_NAMES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "initializer": (lambda: Dense(3, kernel_initializer="glorot_unifrom"), "glorot_unifrom", "'glorot_uniform'"),
     "loss": (lambda: Sequential().compile(loss="mean_square_error"), "mean_square_error", "'mean_squared_error'"),
     "optimizer": (lambda: Sequential().compile("sdg", "mse"), "sdg", "'sgd'"),
-    "metric": (lambda: Sequential().compile("sgd", "mse", ["acuracy"]), "acuracy", "'accuracy'"),
+    "metric": (lambda: Sequential().compile("sgd", "mse", metrics=["acuracy"]), "acuracy", "'accuracy'"),
     "backend": (lambda: Sequential().compile("sgd", "mse", backend="nativ"), "nativ", "'native'"),
 }
 

@@ -21,7 +21,7 @@ def _model(optimizer="sgd"):
     model = nacre.Sequential(
         [nacre.Input((6,)), Dense(8, activation="tanh"), Dropout(0.2), Dense(3, activation="softmax")]
     )
-    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

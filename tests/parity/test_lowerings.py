@@ -30,7 +30,7 @@ def _network(optimizer, backend="native"):
             Dense(4, activation="softmax"),
         ]
     )
-    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
     return model
 
 

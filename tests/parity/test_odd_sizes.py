@@ -444,6 +444,10 @@ def test_what_moves_memory_does_so_at_any_size(rng):
         if width:
             (y,) = _call(ISAS[-1], "argmax", [count, width, 1], [updates], [(count, "i4")], FREE, 3)
             assert np.array_equal(y, updates.argmax(1))
+            whole = rng.integers(-(2**31), 2**31, (count, width, 2)).astype("i4")
+            for what, function in enumerate((np.sum, np.max, np.min, np.argmax)):
+                (y,) = _call(ISAS[-1], "reduce_int32", [what, count, width, 2], [whole], [(2 * count, "i4")], FREE, 3)
+                assert np.array_equal(y.reshape(count, 2), function(whole, axis=1).astype("i4"))
         moves = [4, 0, rows * width, 0, 0, 2, width, 1, rows, rows, width, 1]
         (y,) = _call(ISAS[-1], "copy", moves, [table], [(rows * width, "f4")], FREE, 3)
         assert np.array_equal(y.reshape(width, rows), table.T)
@@ -451,5 +455,5 @@ def test_what_moves_memory_does_so_at_any_size(rng):
 
 def test_every_kernel_is_met_here():
     met = {name.split()[0] for name in PRODUCTS} | {f"reduce_{name}" for name in ("sum", "max", "min")}
-    moves = {"pack", "unpack", "gather", "turn", "take", "scatter_add", "argmax", "copy"}
+    moves = {"pack", "unpack", "gather", "turn", "take", "scatter_add", "argmax", "copy", "reduce_int32"}
     assert met | moves | {"matmul_slices", "matmul_dots", "rows", "map"} == set(KERNELS)

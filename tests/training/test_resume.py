@@ -45,7 +45,7 @@ def make(rule: str = "momentum", units: int = 5, seed: int = 3) -> Sequential:
     set_random_seed(seed)
     model = Sequential([Input((4,)), layers.Dense(units, activation="tanh"), layers.Dropout(0.25)])
     model.add(layers.Dense(3, activation="softmax"))
-    model.compile(RULES[rule](), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(RULES[rule](), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -131,7 +131,7 @@ y = x[:, :4].argmax(-1)
 model = Sequential([Input((32,)), layers.Dense(64, activation="relu"), layers.Dropout(0.3), layers.Dense(4)])
 rules = {"momentum": optimizers.SGD(0.05, momentum=0.9), "rmsprop": optimizers.RMSprop(0.001, momentum=0.3)}
 loss = nacre.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(rules[rule], loss, ["accuracy"])
+model.compile(rules[rule], loss, metrics=["accuracy"])
 class Tells(nacre.callbacks.Callback):
     def on_train_begin(self, logs=None):
         print("begun", model.optimizer.iterations, flush=True)
@@ -205,7 +205,7 @@ class Fading(schedules.LearningRateSchedule):
 def test_a_training_on_a_schedule_of_ones_own_goes_on(tmp_path: Path) -> None:
     def faded(first: float) -> Sequential:
         model = make()
-        model.compile(SGD(Fading(first)), "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile(SGD(Fading(first)), "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
     straight, resumed = faded(0.1), faded(0.1)

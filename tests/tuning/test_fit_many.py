@@ -20,7 +20,7 @@ Y = X[:, :3].argmax(-1)
 
 def build(rate: float = 0.1, drop: float = 0.2) -> nacre.Sequential:
     model = nacre.Sequential([nacre.Input((6,)), Dense(40, activation="tanh"), Dropout(drop), Dense(3, "softmax")])
-    model.compile(nacre.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(nacre.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -44,6 +44,35 @@ def test_each_replica_ends_with_the_bits_it_has_alone(settings: Any) -> None:
         assert bits(model) == bits(alone)
         for m in (model, alone):  # and they go on alike, each on all threads again
             m.fit(X, Y, verbose=0)
+        assert bits(model) == bits(alone)
+
+
+def swish(x: Any) -> Any:
+    return x * nacre.ops.sigmoid(x)
+
+
+def mixed(kind: str, rate: float = 0.1) -> nacre.Sequential:
+    """Some differ in what only the program knows, some in names of the same length, some in numbers alone."""
+    act = {"own": swish, "other": lambda x: x * 0.5}.get(kind, "relu")
+    model = nacre.Sequential([nacre.Input((6,)), Dense(8, act), Dense(3, "softmax", use_bias=kind != "no bias")])
+    model.layers[0].trainable = kind != "frozen"
+    optimizer = nacre.optimizers.SGD(rate, momentum=0.5 if kind == "momentum" else 0.0)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    return model
+
+
+def test_only_replicas_of_the_same_kind_share_their_programs() -> None:
+    kinds = ["plain", "own", "other", "frozen", "no bias", "momentum", "plain", "frozen", "own"]
+    settings = [{"kind": kind, "rate": 0.05 * n + 0.05} for n, kind in enumerate(kinds)]
+    found = nacre.fit_many(mixed, X, Y, seeds=range(9), settings=settings, epochs=2)
+    for seed, (model, history) in enumerate(found):
+        nacre.utils.set_random_seed(seed)
+        alone = mixed(**settings[seed])
+        assert alone.fit(X, Y, epochs=2, verbose=0).history == history.history
+        assert bits(model) == bits(alone)
+        for m in (model, alone):  # what one becomes afterwards is its own
+            m.layers[0].trainable = seed % 2 == 0
+            m.fit(X, Y, batch_size=20, verbose=0)
         assert bits(model) == bits(alone)
 
 

@@ -83,6 +83,25 @@ void argmax(const Call& call) {
     }
 }
 
+// reduce_int32: args = { what, outer, n, inner }; whole numbers x (outer, n, inner) -> y (outer, inner): their sum
+// modulo 2^32 (what = 0), the largest (1), the smallest (2), or where the first of the largest is (3).
+void reduce_int32(const Call& call) {
+  const int64_t what = call.args[0], outer = call.args[1], n = call.args[2], inner = call.args[3];
+  const auto* x = static_cast<const int32_t*>(call.operands[0]);
+  auto* y = static_cast<int32_t*>(call.operands[1]);
+  for (int64_t o = call.begin(outer); o < call.end(outer); ++o)
+    for (int64_t i = 0; i < inner; ++i) {
+      const auto at = [&](int64_t e) { return x[(o * n + e) * inner + i]; };
+      uint32_t sum = 0;
+      int64_t best = 0;
+      for (int64_t e = 0; e < n; ++e) {
+        sum += static_cast<uint32_t>(at(e));
+        if (what == 2 ? at(e) < at(best) : at(e) > at(best)) best = e;
+      }
+      y[o * inner + i] = what == 0 ? static_cast<int32_t>(sum) : what == 3 ? static_cast<int32_t>(best) : at(best);
+    }
+}
+
 }  // namespace reference
 
 std::vector<size_t> extents::reduce_sum(const int64_t* args, size_t count) {
@@ -99,4 +118,8 @@ std::vector<size_t> extents::reduce_max(const int64_t* args, size_t count) {
 std::vector<size_t> extents::reduce_min(const int64_t* args, size_t count) { return reduce_max(args, count); }
 std::vector<size_t> extents::argmax(const int64_t* args, size_t count) { return reduce_max(args, count); }
 
+std::vector<size_t> extents::reduce_int32(const int64_t* args, size_t count) {
+  require(count == 4 && args[0] >= 0 && args[0] <= 3, "reduce_int32: unknown reduction");
+  return args[0] ? reduce_max(args + 1, 3) : reduce_sum(args + 1, 3);
+}
 }  // namespace nacre

@@ -127,12 +127,21 @@ NACRE_INLINE void chain_transposed(const Column& column, const Row& row, int64_t
   }
 }
 
+// Fetches what lies where a tile does in a matrix in panels.
+template <int Rows, int Vectors>
+NACRE_INLINE void prefetch_tile(const float* from) {
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+    for (int l = 0; l < Vectors * kLanes; l += 16) prefetch(from + i * kPanel + l);
+}
+
 // What becomes of the sums of a tile; `at` is its first element within a panel of C. What it reads is fetched before.
 struct Stored {
   float* c;
   int64_t first = 0;  // row of C that `c` begins with
 
-  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void fetch(int64_t) const {}
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
@@ -143,12 +152,34 @@ struct Stored {
   }
 };
 
+// The sums are kept, and a program will run over them that reads matrices like C.
+struct Mapped {
+  Stored stored;
+  const Running* program;
+  int64_t panel;
+
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void fetch(int64_t at) const {
+    for (int64_t n = 0; n < program->program.inputs; ++n) {
+      const MapInput& input = program->program.input[n];
+      if (input.access == Access::dense && item_bytes(input.dtype) == 4)
+        prefetch_tile<Rows, Vectors>(static_cast<const float*>(program->data[n]) + panel * input.step + at);
+    }
+  }
+
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
+    stored(at, strip, sum);
+  }
+};
+
 struct Biased {
   float* c;
   const float* bias;
   float least;  // 0 for relu, else minus infinity
 
-  [[gnu::always_inline]] const float* reads(int64_t) const { return nullptr; }
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void fetch(int64_t) const {}
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int strip, const Sums<Rows, Vectors>& sum) const {
@@ -166,7 +197,10 @@ struct Masked {
   float* c;
   const float* mask;
 
-  [[gnu::always_inline]] const float* reads(int64_t at) const { return mask + at; }
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void fetch(int64_t at) const {
+    prefetch_tile<Rows, Vectors>(mask + at);
+  }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
@@ -185,7 +219,10 @@ struct Updated {
   const float* w;
   float rate;
 
-  [[gnu::always_inline]] const float* reads(int64_t at) const { return w + at; }
+  template <int Rows, int Vectors>
+  [[gnu::always_inline]] void fetch(int64_t at) const {
+    prefetch_tile<Rows, Vectors>(w + at);
+  }
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void operator()(int64_t at, int, const Sums<Rows, Vectors>& sum) const {
@@ -222,10 +259,7 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[i][v] = job.begins ? all(0.0f) : load<F>(keep.c + i * kPanel + v * kLanes);
   const int64_t at = row - job.first;
-  if (const float* soon = end.reads(row * kPanel + strip))
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i)
-      for (int l = 0; l < Vectors * kLanes; l += 16) prefetch(soon + i * kPanel + l);
+  end.template fetch<Rows, Vectors>(row * kPanel + strip);
   const float* b = job.b + strip;
   const auto in_panel = [&](int64_t p) { return b + p * kPanel; };
   const auto ahead_of_tiles = [](const float* from, int64_t next) {
@@ -766,7 +800,7 @@ void matmul_update(const Call& call) {
 void matmul_map(const Call& call) {
   Running program(call.args + 4, call.operands + 2);
   const int64_t n = call.args[2];
-  const auto end = [](int64_t, int64_t row) { return Stored{storage.sums, row}; };
+  const auto end = [&](int64_t q, int64_t row) { return Mapped{{storage.sums, row}, &program, q}; };
   const auto after = [&](int64_t q, int64_t first, int64_t last) {
     clear_the_rest(storage.sums, last - first, columns_of(q, n));
     constexpr int64_t kFew = kLanesOfBlock / kPanel;

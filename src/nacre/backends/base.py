@@ -109,6 +109,9 @@ class Executable(Protocol):
 
     program: Program
 
+    def twin(self) -> Executable:
+        """The same for another state, to run beside this one."""
+
     def run(
         self,
         state: State,

@@ -29,6 +29,10 @@ class ReferenceExecutable:
     def __init__(self, program: Program) -> None:
         self.program = program
 
+    def twin(self) -> ReferenceExecutable:
+        """Itself: it keeps nothing."""
+        return self
+
     def run(
         self,
         state: State,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from nacre.backends.base import PlannedStep
 from nacre.cli.options import JSON, MODEL, show
 from nacre.cli.sources import open_model
 from nacre.models import Model
+
+Array = npt.NDArray[Any]
 
 _SECONDS = 1.0  # for which steps are timed
 
@@ -45,17 +49,20 @@ def plan(model: str, batch_size: int, only_predict: bool, timed: bool, as_json: 
 
 
 def _rows(model: Model, count: int) -> tuple[Any, Any]:
-    """Random rows, and targets of the sort that the loss wants; None if the model was not compiled."""
-    x = np.random.default_rng(0).random((count, *(int(n or 1) for n in model.input_shape[1:])), dtype=np.float32)
-    targets = model.targets
-    if targets is None:
-        return x, None
-    if targets == "labels":
-        return x, np.zeros(count, dtype=np.int32)
-    y = np.zeros((count, *(int(n or 1) for n in model.output_shape[1:])), dtype=np.float32)
-    if targets == "probabilities":
+    """Random rows, and targets of the sort that the losses want; None if the model was not compiled."""
+    random = np.random.default_rng(0)
+    x = [random.random((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32) for shape in model.input_shapes]
+    y = [_targets(sort, count, shape) for sort, shape in model.judged_outputs()]
+    return x if len(x) > 1 else x[0], None if not y else y if len(y) > 1 else y[0]
+
+
+def _targets(sort: str, count: int, shape: Sequence[int | None]) -> Array:
+    if sort == "labels":
+        return np.zeros(count, dtype=np.int32)
+    y = np.zeros((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32)
+    if sort == "probabilities":
         y[..., 0] = 1
-    return x, y
+    return y
 
 
 def _text(steps: list[PlannedStep], seconds: list[float]) -> str:

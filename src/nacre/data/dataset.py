@@ -65,11 +65,16 @@ class Column:
 class Dataset:
     """Inputs x (n, ...) and, where there are any, targets y (n, ...) and weights of the rows (n,), checked once by `numeric`.
 
+    Each of the three is an array, or where there are several, a dictionary of arrays: ``inputs``, ``targets`` and ``weights`` are
+    their columns, a weight for each target. One array of weights is for all targets; a target that has none in a dictionary gets ones.
+
     ``name_x`` and ``name_y`` are what errors call the two. ``allow_empty`` lets n be 0, which only prediction can use.
     Raises `DataError` when they differ in length, and whatever `numeric` raises.
 
     >>> Dataset([[0, 255], [3, 4], [5, 6]], [0, 1, 1])
     Dataset(x=int32[3,2], y=int32[3])
+    >>> Dataset({"age": [30, 41], "income": [1.5, 2.0]}, [0, 1])
+    Dataset(x['age']=int32[2], x['income']=float32[2], y=int32[2])
     """
 
     def __init__(
@@ -82,43 +87,52 @@ class Dataset:
         name_y: str = "y",
         allow_empty: bool = False,
     ) -> None:
-        self._weight: Column | None = None
-        self._x = _column(name_x, x, allow_empty)
-        self._y = None if y is None else _column(name_y, y, allow_empty)
-        if self._y is not None and len(self._y.array) != len(self):
-            raise DataError(
-                f"{name_x} has {len(self):,} rows, but {name_y} has {len(self._y.array):,}.",
-                {name_x: described(self.x), name_y: described(self._y.array)},
-                "give one target to each row",
-            )
+        self.inputs = _columns(name_x, x, allow_empty)
+        self.targets = () if y is None else _columns(name_y, y, allow_empty)
+        self.weights: tuple[Column, ...] = ()
+        first, *others = self.columns
+        for number, column in enumerate(others, 1):
+            if len(column.array) != len(self):
+                raise DataError(
+                    f"{first.name} has {len(self):,} rows, but {column.name} has {len(column.array):,}.",
+                    {first.name: described(first.array), column.name: described(column.array)},
+                    "give all inputs for each row" if number < len(self.inputs) else "give one target to each row",
+                )
         if sample_weight is not None:
-            self._weight = self._weighted(numeric("sample_weight", sample_weight, allow_empty=allow_empty))
+            if not self.targets:
+                raise UsageError("Weights of rows were given, but no targets.", hint="pass y")
+            given = sample_weight if isinstance(sample_weight, Mapping) else {}
+            one = None if isinstance(sample_weight, Mapping) else self._weighted("sample_weight", sample_weight)
+            keys = list(y) if isinstance(y, Mapping) else [None]
+            self.weights = tuple(one or self._weighted(f"sample_weight[{key!r}]", given.get(key)) for key in keys)
 
-    def _weighted(self, weight: Array) -> Column:
+    def _weighted(self, name: str, given: object) -> Column:
         """One weight for each row."""
-        if self._y is None:
-            raise UsageError("Weights of rows were given, but no targets.", hint="pass y")
+        weight = np.ones(len(self), np.float32) if given is None else numeric(name, given, allow_empty=not len(self))
         if weight.size != len(self) or len(weight) != len(self):
             raise ShapeError(
-                f"sample_weight should hold one number for each of {len(self):,} rows.",
-                {"sample_weight": described(weight)},
+                f"{name} should hold one number for each of {len(self):,} rows.", {name: described(weight)}
             )
-        return Column("sample_weight", _plain(weight.reshape(-1), np.float32))
+        return Column(name, _plain(weight.reshape(-1), np.float32))
 
     def weighted_by_class(self, class_weight: Mapping[Any, float]) -> Dataset:
         """The same data, each row with the weight of its class; 1 for a class that is not named.
 
-        Targets are class numbers, or one-hot. Raises `UsageError` if there are weights already, or for classes or weights that are
-        no numbers.
+        Targets are class numbers, or one-hot. Raises `UsageError` if there are weights already, or several targets, or for classes
+        or weights that are no numbers.
 
         >>> Dataset([5.0, 6.0, 7.0], [0, 1, 1]).weighted_by_class({1: 2.5}).weight
         array([1. , 2.5, 2.5], dtype=float32)
         """
-        if self._weight is not None:
+        if self.weights:
             raise UsageError("Both sample_weight and class_weight were given.", hint="multiply them, as sample_weight")
-        if self._y is None:
+        if len(self.targets) > 1:
+            raise UsageError(
+                "class_weight is for a model with one output.", hint="pass sample_weight, a dictionary by output"
+            )
+        if not self.targets:
             raise UsageError("Weights of classes need targets.", hint="pass y")
-        y = self._y.array
+        y = self.targets[0].array
         rows = y.reshape(len(y), -1)
         labels = rows[:, 0] if rows.shape[1] == 1 else rows.argmax(1)
         _check_whole(labels)
@@ -130,30 +144,30 @@ class Dataset:
                     hint="a dictionary from class numbers to weights from 0 on",
                 )
             weights[labels == label] = weight
-        return self._with(self._x, self._y, Column("class_weight", weights))
+        return self._with(self.inputs, self.targets, (Column("class_weight", weights),))
 
     @property
     def weight(self) -> Array | None:
-        """The weights of the rows (n,), or None."""
-        return None if self._weight is None else self._weight.array
+        """The weights of the rows (n,), the first where there are several, or None."""
+        return self.weights[0].array if self.weights else None
 
     @property
     def x(self) -> Array:
-        """The inputs (n, ...)."""
-        return self._x.array
+        """The inputs (n, ...), the first where there are several."""
+        return self.inputs[0].array
 
     @property
     def y(self) -> Array | None:
-        """The targets (n, ...), or None."""
-        return None if self._y is None else self._y.array
+        """The targets (n, ...), the first where there are several, or None."""
+        return self.targets[0].array if self.targets else None
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns there are: x, then y, then the weights."""
-        return tuple(column for column in (self._x, self._y, self._weight) if column is not None)
+        """The columns there are: inputs, then targets, then weights."""
+        return (*self.inputs, *self.targets, *self.weights)
 
     def __len__(self) -> int:
-        return len(self._x.array)
+        return len(self.inputs[0].array)
 
     def __repr__(self) -> str:
         return f"Dataset({', '.join(f'{c.name}={described(c.array)}' for c in self.columns)})"
@@ -179,7 +193,8 @@ class Dataset:
         """
         if not 0 <= start <= stop <= len(self):
             raise UsageError(f"Rows {start} to {stop} were asked for, but there are {len(self):,}.")
-        return self._with(*(replace(column, array=column.array[start:stop]) for column in self.columns))
+        parts = (self.inputs, self.targets, self.weights)
+        return self._with(*(tuple([replace(c, array=c.array[start:stop]) for c in part]) for part in parts))
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Training part and validation part: the LAST ``fraction`` of the rows, before any shuffling, as Keras does.
@@ -201,8 +216,8 @@ class Dataset:
             )
         return self.rows(0, at), self.rows(at, len(self))
 
-    def check_labels(self, classes: int, ignored: int | None = None) -> Dataset:
-        """The same data, with y known to hold whole numbers in 0..classes-1, as uint8 or int32 of shape (n,) or (n, 1).
+    def check_labels(self, classes: int, ignored: int | None = None, target: int = 0) -> Dataset:
+        """The same data, with a target known to hold whole numbers in 0..classes-1, as uint8 or int32 of shape (n,) or (n, 1).
 
         ``ignored`` is a label that is no class, and is let through.
 
@@ -212,29 +227,32 @@ class Dataset:
         >>> Dataset([1.0, 2.0], [0.0, 2.0]).check_labels(3).y
         array([0, 2], dtype=int32)
         """
-        if self._y is None:
+        if not self.targets:
             raise UsageError("Labels are needed, but there is no y.", hint="pass y")
-        y = self._y.array
+        column = self.targets[target]
+        y = column.array
         if y.size != len(y):
             raise ShapeError(
-                f"{self._y.name} should hold one label per row, got {_sizes(y.shape[1:])}.",
-                {self._y.name: described(y)},
+                f"{column.name} should hold one label per row, got {_sizes(y.shape[1:])}.",
+                {column.name: described(y)},
                 "turn one-hot rows into labels with argmax(-1), or use categorical_crossentropy",
             )
         _check_whole(y.reshape(-1))
         _check_range(y.reshape(-1), classes, ignored)
-        labels = replace(self._y, array=y.astype(np.int32) if y.dtype.kind == "f" else y)
-        return self._with(self._x, labels, self._weight)
+        labels = replace(column, array=y.astype(np.int32) if y.dtype.kind == "f" else y)
+        targets = (*self.targets[:target], labels, *self.targets[target + 1 :])
+        return self._with(self.inputs, targets, self.weights)
 
-    def check_probabilities(self) -> None:
-        """Demand that all targets lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
+    def check_probabilities(self, target: int = 0) -> None:
+        """Demand that all numbers of a target lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
 
         >>> Dataset([1.0], [[0.0, 1.0]]).check_probabilities()
         """
-        if self._y is None:
+        if not self.targets:
             raise UsageError("Targets are needed, but there is no y.", hint="pass y")
-        for rows in _blocks(self._y.array):
-            block = self._y.array[rows]
+        y = self.targets[target].array
+        for rows in _blocks(y):
+            block = y[rows]
             wrong = (block < 0) | (block > 1)
             if wrong.any():
                 at = _first(wrong)
@@ -244,8 +262,8 @@ class Dataset:
                     hint="class numbers need sparse_categorical_crossentropy; other numbers mean_squared_error",
                 )
 
-    def check_shape(self, expected: tuple[int, ...], layer: str) -> None:
-        """Demand that a row of x has the shape ``expected``; ``layer`` is what the error calls the first layer.
+    def check_shape(self, expected: tuple[int, ...], layer: str, number: int = 0) -> None:
+        """Demand that a row of an input has the shape ``expected``; ``layer`` is what the error calls the first layer.
 
         >>> import numpy as np
         >>> Dataset(np.zeros((5, 28, 28), "uint8")).check_shape((784,), "Dense 'output'")
@@ -255,25 +273,38 @@ class Dataset:
           expected:  (batch, 784)
           try:       put Flatten() before it
         """
-        found = self.x.shape[1:]
+        column = self.inputs[number]
+        found = column.array.shape[1:]
         if found == expected:
             return
         raise ShapeError(
             f"{layer} expects {_features(expected)}, got {_sizes(found)}.",
-            {"input": f"{_batch(found)} {self.x.dtype}", "expected": _batch(expected)},
-            _reshaping(self._x.name, found, expected),
+            {"input": f"{_batch(found)} {column.array.dtype}", "expected": _batch(expected)},
+            _reshaping(column.name, found, expected),
         )
 
     @classmethod
-    def _with(cls, x: Column, y: Column | None = None, weight: Column | None = None) -> Dataset:
+    def _with(cls, inputs: _Columns, targets: _Columns = (), weights: _Columns = ()) -> Dataset:
         """A dataset over columns that were checked before."""
         dataset = cls.__new__(cls)
-        dataset._x, dataset._y, dataset._weight = x, y, weight
+        dataset.inputs, dataset.targets, dataset.weights = inputs, targets, weights
         return dataset
+
+
+_Columns = tuple[Column, ...]
 
 
 def _is_amount(x: object) -> bool:
     return isinstance(x, int | float | np.number) and not isinstance(x, bool) and 0 <= float(x) < math.inf
+
+
+def _columns(name: str, given: object, allow_empty: bool) -> tuple[Column, ...]:
+    """Checked columns: one, or one for each entry of a dictionary."""
+    if not isinstance(given, Mapping):
+        return (_column(name, given, allow_empty),)
+    if not given:
+        raise DataError(f"{name} is an empty dictionary.", hint="give each input or output its array")
+    return tuple(_column(f"{name}[{key!r}]", value, allow_empty) for key, value in given.items())
 
 
 def _column(name: str, value: object, allow_empty: bool) -> Column:

@@ -30,7 +30,7 @@ def _is_array(x: object) -> bool:
 
 
 class Stream:
-    """Batches from an iterable, each checked by `Dataset` and ``check`` as it comes; all must look like the first.
+    """Batches from an iterable, each made by ``make`` and checked by ``check`` as it comes; all must look like the first.
 
     With ``targets``, a batch is (x, y) or (x, y, sample_weight); else it is x, or a tuple that begins with x. A pass takes
     ``steps`` batches and the next one goes on from there, beginning anew where the iterable can; without ``steps`` a pass takes all
@@ -47,8 +47,9 @@ class Stream:
         check: Callable[[Dataset], Dataset] = lambda data: data,
         steps: int | None = None,
         targets: bool = True,
+        make: Callable[..., Dataset] = Dataset,
     ) -> None:
-        self._batches, self._check, self._targets = batches, check, targets
+        self._batches, self._check, self._targets, self._make = batches, check, targets, make
         self.once = isinstance(batches, Iterator)
         self._goes_on = self.once or steps is not None  # from pass to pass
         self._promised = steps
@@ -135,7 +136,7 @@ class Stream:
 
     def _parted(self, item: Any) -> Dataset:
         if not self._targets:
-            return Dataset(item[0] if isinstance(item, tuple) and item else item)
+            return self._make(item[0] if isinstance(item, tuple) and item else item)
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             many = f" of {len(item)}" if isinstance(item, tuple | list) else ""
             raise DataError(
@@ -146,7 +147,7 @@ class Stream:
                 },
                 "yield (x, y); or pass arrays as x and y",
             )
-        return Dataset(*item)
+        return self._make(*item)
 
     def _alike(self, batch: Dataset) -> Dataset:
         """The batch, if its rows are of the types of those of the first."""

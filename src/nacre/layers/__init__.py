@@ -11,6 +11,7 @@ from nacre.layers.layer import TABLE, Layer, Parameter
 from nacre.layers.lookup import IntegerLookup, StringLookup
 from nacre.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from nacre.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from nacre.layers.operation import Operation
 from nacre.layers.preprocessing import CategoryEncoding, Discretization, Normalization
 from nacre.layers.residual import Residual
 from nacre.layers.shape import Flatten, Identity, Permute, RepeatVector, Rescaling, Reshape
@@ -43,6 +44,7 @@ LAYERS = (
     Minimum,
     Multiply,
     Normalization,
+    Operation,
     PReLU,
     Permute,
     RMSNormalization,
@@ -87,6 +89,7 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "Operation",
     "PReLU",
     "Parameter",
     "Permute",

@@ -339,3 +339,8 @@ class Layer(Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape for people."""
+    return f"({', '.join('batch' if n is None else str(n) for n in shape)})"

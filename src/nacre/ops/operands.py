@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nacre.ir import DTYPES, Value
+from nacre.ops.primitive import symbol_among
 from nacre.ops.shape import operand
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,7 +21,7 @@ def on_arrays(function: F) -> F:
     """The function, whose parameters annotated as values take arrays too: these become constants.
 
     Fractions beside values take the floating dtype of those; by themselves they keep theirs, as `operand` has it. A call with
-    values alone is handed on as it is.
+    values alone is handed on as it is, and one with a symbol of a functional model is given to that.
 
     >>> def double(x: Value): return x + x
     >>> print(on_arrays(double)([1.5, 2.0]))
@@ -30,7 +31,7 @@ def on_arrays(function: F) -> F:
     kinds = {name: kind for name, kind in function.__annotations__.items() if kind in ("Value", _SEVERAL)}
     kinds.pop("return", None)
     if not kinds:
-        return function
+        return _on_symbols(function, names) if "Any" in function.__annotations__.values() else function
     ahead = len(kinds) if names[: len(kinds)] == list(kinds) and _SEVERAL not in kinds.values() else 0
 
     @functools.wraps(function)
@@ -42,9 +43,24 @@ def on_arrays(function: F) -> F:
         parts = [part for name in taken for part in _parts(given[name], kinds[name])]
         if all(map(_is_value, parts)) or len(args) > len(names):
             return function(*args, **kwargs)
+        if (symbol := symbol_among(parts)) is not None:
+            return symbol.called_with(function.__name__, given)
         dtype = max((p.dtype for p in parts if _is_value(p) and p.type.is_float), key=DTYPES.index, default=None)
         values = {name: [_constant(part, dtype) for part in _parts(given[name], kinds[name])] for name in taken}
         return function(**given | {n: v if kinds[n] == _SEVERAL else v[0] for n, v in values.items()})
+
+    return called  # type: ignore[return-value]
+
+
+def _on_symbols(function: F, names: list[str]) -> F:
+    """A function that takes numbers and arrays by itself."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        symbol = symbol_among([*args, *kwargs.values()])
+        if symbol is None:
+            return function(*args, **kwargs)
+        return symbol.called_with(function.__name__, dict(zip(names, args, strict=False)) | kwargs)
 
     return called  # type: ignore[return-value]
 

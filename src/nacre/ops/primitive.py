@@ -7,7 +7,7 @@ over any array namespace ``xp``), and samples, from which every contract test is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,9 @@ class Primitive:
     def __call__(self, *operands: Any, **attrs: Any) -> Value:
         """The node; elementwise rows first bring their operands to one shape. Operands may be given by name."""
         operands += tuple(attrs.pop(n) for n in self.operand_names[len(operands) :] if n in attrs)
+        if (symbol := symbol_among(operands)) is not None:
+            made: Value = symbol.called_with(self.name, dict(zip(self.operand_names, operands, strict=False)) | attrs)
+            return made
         values = self.prepare(*operands) if self.prepare else operands
         for value in values:
             if not isinstance(value, Value):
@@ -112,6 +115,11 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+def symbol_among(given: Iterable[Any]) -> Any:
+    """The first of what was given that is no value, but knows how functions are called with it: a piece of a functional model."""
+    return next((x for x in given if not isinstance(x, Value) and hasattr(x, "called_with")), None)
 
 
 TABLE: dict[str, Primitive] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from nacre.ir import TensorType, Value
 from nacre.ops.elementwise import cast, equal, maximum, minimum
-from nacre.ops.primitive import Array, Primitive, Sample, expect, float32, primitive, sample
+from nacre.ops.primitive import Array, Primitive, Sample, expect, float32, int32, primitive, sample
 from nacre.ops.shape import axis_of, broadcast, reshape
 
 Axis = int | Sequence[int] | None
@@ -46,8 +46,11 @@ def _samples(zero: bool) -> list[Sample]:
         ((3, 4), (1,)), ((3, 4), (0,)), ((3, 4), (0, 1)), ((2, 3, 5), (0, 2)), ((1,), (0,)), ((70, 33), (0,)), ((3, 301), (1,)),
         ((9001,), (0,)), ((2, 3), ()), ((2, 3, 5), (1,)),
     ]  # fmt: skip
+    floats = uses + ([((0, 3), (0,)), ((3, 0), (1,))] if zero else [])
+    whole = [int32(*shape, high=90) for shape in ((3, 4), (4, 3), (2, 3, 5))]
     return [
-        sample(float32(*shape), axes=axes) for shape, axes in uses + ([((0, 3), (0,)), ((3, 0), (1,))] if zero else [])
+        *(sample(float32(*shape), axes=axes) for shape, axes in floats),
+        *(sample(x, axes=axes) for x, axes in zip(whole, ((1,), (0,), (0, 2)), strict=True)),
     ]
 
 
@@ -83,6 +86,7 @@ def _argmax_type(x: TensorType, *, axis: int) -> TensorType:
         sample(float32(3, 4), axis=0),
         sample(float32(5), axis=0),
         sample(float32(2, 3, 4), axis=1),
+        sample(int32(3, 4, high=3), axis=1),
     ],
 )
 def _argmax(xp: Any, x: Array, *, axis: Any) -> Array:

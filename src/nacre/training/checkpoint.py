@@ -226,9 +226,9 @@ def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[st
         del rule["learning_rate"]
     return {
         "model": described["architecture"],
-        "input_shape": described["input_shape"],
+        "input_shapes": described["input_shapes"],
         "optimizer": {"class_name": training["optimizer"]["class_name"], "config": rule},
-        **{name: training[name] for name in ("loss", "metrics", "weighted_metrics", "backend")},
+        **{name: training[name] for name in ("loss", "loss_weights", "metrics", "weighted_metrics", "backend")},
         **terms,
     }
 

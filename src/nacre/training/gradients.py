@@ -18,7 +18,7 @@ from nacre.ir import Graph, Value
 from nacre.layers import Parameter
 from nacre.passes import replay, simplify
 from nacre.training.history import History
-from nacre.training.program import COLUMNS, Goal, Network, RowType, measured
+from nacre.training.program import Goal, Network, RowTypes, measured
 
 Array = npt.NDArray[Any]
 
@@ -29,14 +29,14 @@ def gradient_program(
     network: Network, goal: Goal, data: Dataset, weights: Sequence[Parameter], rows: int, training: bool
 ) -> Program:
     """Forward and backward for batches of so many rows; nothing changes, the loss and the gradients are handed out."""
-    columns, _, loss, emits = measured(network, goal, _row_types(data), rows, training)
+    types = RowTypes.of(data)
+    columns, _, loss, emits = measured(network, goal, types, rows, training)
     found = {_PREFIX + w.name: ops.expand_dims(g, 0) for w, g in zip(weights, gradients(loss, weights), strict=True)}
     numbers = (ops.SEED, ops.STEP) if training else ()
     outputs = {"loss": emits["loss"], **found}
     graph = simplify(Graph([*network.weights, *columns, *numbers], outputs))
     names = tuple(w.name for w in network.weights)
-    given = COLUMNS[: len(data.columns)]
-    return Program({rows: graph}, names, given, tuple(n.name for n in numbers), tuple(outputs))
+    return Program({rows: graph}, names, types.names, tuple(n.name for n in numbers), tuple(outputs))
 
 
 def gradients_of(
@@ -57,7 +57,7 @@ def loss_function(
     network: Network, goal: Goal, data: Dataset
 ) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
     """The loss on all of the data as a function of the trained weights, by name, in float64; and these weights."""
-    columns, _, loss, _ = measured(network, goal, _row_types(data), len(data), training=False)
+    columns, _, loss, _ = measured(network, goal, RowTypes.of(data), len(data), training=False)
     arrays = [column.take(np.arange(len(data))) for column in data.columns]
     fixed = {i: _exact(a) for i, a in zip(columns, arrays, strict=True)}
     fixed |= {w: _exact(w.numpy()) for w in network.weights if not w.trainable}
@@ -112,10 +112,6 @@ def fit_lbfgs(
             put(x)  # the line search has been elsewhere
 
     state.turns.use(run)
-
-
-def _row_types(data: Dataset) -> list[RowType]:
-    return [RowType(column.array.shape[1:], column.dtype) for column in data.columns]
 
 
 def _exact(array: Array) -> Value:

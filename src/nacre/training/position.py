@@ -28,9 +28,10 @@ class Tally:
 
     def __init__(self, goal: Goal | None, kind: str, total: int | None) -> None:
         self.kind, self.total = kind, total
-        self.metrics = {m.name: m for m in goal.measured} if goal is not None and kind != "predict" else {}
+        judged = goal is not None and kind != "predict"
+        self.metrics = {m.name: m.metric for m in goal.measured} if goal is not None and judged else {}
+        self.losses = dict.fromkeys(goal.losses, 0.0) if goal is not None and judged else {}
         self.steps = self.rows = 0
-        self.loss = 0.0
         self.sums: dict[str, npt.NDArray[np.float64]] = {}
         self.growing: Feed | None = None  # what is running at the moment
 
@@ -42,7 +43,8 @@ class Tally:
         batches = np.asarray(feed.batches[:steps], dtype=np.float64)
         if self.kind != "predict":
             with np.errstate(all="ignore"):
-                self.loss = float(_folded(np.float64(self.loss), batches * feed.emits["loss"][:steps]))
+                for name, loss in self.losses.items():
+                    self.losses[name] = float(_folded(np.float64(loss), batches * feed.emits[name][:steps]))
                 for name in self.metrics:
                     new = feed.emits[name][:steps].astype(np.float64)
                     self.sums[name] = _folded(self.sums.get(name, np.zeros_like(new[0])), new)
@@ -52,25 +54,27 @@ class Tally:
     def now(self) -> Tally:
         """The sums with those of the steps that are done of what is running; others may ask for it meanwhile."""
         tally = copy(self)
-        tally.sums = dict(self.sums)
+        tally.sums, tally.losses = dict(self.sums), dict(self.losses)
         if tally.growing is not None:
             tally.add(tally.growing, int(tally.growing.done[0]))
         return tally
 
     def figures(self) -> Logs:
-        """Loss and metrics so far."""
+        """Losses and metrics so far."""
         if not self.rows or self.kind == "predict":
             return {}
-        return {"loss": self.loss / self.rows} | {name: m.figure(self.sums[name]) for name, m in self.metrics.items()}
+        losses = {name: loss / self.rows for name, loss in self.losses.items()}
+        return losses | {name: m.figure(self.sums[name]) for name, m in self.metrics.items()}
 
     def state(self) -> dict[str, Any]:
         """The sums, as JSON can hold them."""
         sums = {name: array.tolist() for name, array in self.sums.items()}
-        return {"steps": self.steps, "rows": self.rows, "loss": self.loss, "sums": sums}
+        return {"steps": self.steps, "rows": self.rows, "losses": self.losses, "sums": sums}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to what `state` gave."""
-        self.steps, self.rows, self.loss = int(state["steps"]), int(state["rows"]), float(state["loss"])
+        self.steps, self.rows = int(state["steps"]), int(state["rows"])
+        self.losses = {name: float(state["losses"][name]) for name in self.losses}
         self.sums = {name: np.asarray(state["sums"][name], np.float64) for name in self.metrics if self.steps}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.base import Program
+from nacre.data import Dataset
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value
 from nacre.layers import Layer, Parameter
@@ -21,14 +23,12 @@ from nacre.optimizers import Optimizer
 from nacre.passes import simplify
 from nacre.training.samples import of_outputs, of_weight
 
-COLUMNS = ("x", "y", "sample_weight")  # of the data, as far as they are there
-
 
 class Network(Protocol):
     """What training needs of a model."""
 
-    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
-        """The output for a batch; what else comes of it is added to ``record``."""
+    def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> Sequence[Value]:
+        """The outputs for a batch; what else comes of it is added to ``record``."""
 
     @property
     def weights(self) -> list[Parameter]:
@@ -42,24 +42,96 @@ class RowType:
     shape: tuple[int, ...]
     dtype: str
 
-    def batch(self, rows: int) -> TensorType:
-        """The type of several rows."""
-        return TensorType((rows, *self.shape), self.dtype)
+
+@dataclass(frozen=True)
+class RowTypes:
+    """Types of the rows of all columns: of the inputs, and where there are any, of the targets and of a weight for each target."""
+
+    inputs: tuple[RowType, ...]
+    targets: tuple[RowType, ...] = ()
+    weights: tuple[RowType, ...] = ()
+
+    @classmethod
+    def of(cls, data: Dataset) -> RowTypes:
+        """Those of a dataset."""
+        parts = (data.inputs, data.targets, data.weights)
+        return cls(*(tuple([RowType(c.array.shape[1:], c.dtype) for c in part]) for part in parts))
+
+    def columns(self, rows: int) -> tuple[list[Input], list[Input], list[Input]]:
+        """Inputs of a graph for so many rows. Their names are known from the number of each."""
+        parts = (("x", self.inputs), ("y", self.targets), ("sample_weight", self.weights))
+        several = [
+            [(name if len(part) == 1 else f"{name}{n}", t) for n, t in enumerate(part)] for name, part in parts
+        ]
+        inputs, targets, weights = (
+            [Input(name, TensorType((rows, *t.shape), t.dtype)) for name, t in part] for part in several
+        )
+        return inputs, targets, weights
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        return tuple(column.name for part in self.columns(1) for column in part)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one output is compared with: by a loss, if it has one, whose ``share`` of the whole loss is a factor, and by metrics.
+
+    ``name`` is that of the output, where there are several.
+    """
+
+    output: int
+    name: str | None
+    loss: Loss | None
+    share: float | None = None
+    metrics: Sequence[Metric] = ()
+    weighted_metrics: Sequence[Metric] = ()  # those that weights of the rows count in
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of a target, under the name that it has in the history."""
+
+    name: str
+    metric: Metric
+    target: int
+    weighted: bool
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What training is after."""
+    """What training is after: the sum of the losses of its targets."""
 
-    loss: Loss
+    targets: Sequence[Target]
     optimizer: Optimizer
-    metrics: Sequence[Metric]
-    weighted_metrics: Sequence[Metric] = ()  # those that weights of the rows count in
+
+    @cached_property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses: the whole, and where there are several, each one."""
+        each = [f"{t.name}_loss" for t in self.targets if t.loss is not None]
+        return ("loss", *each) if len(each) > 1 else ("loss",)
+
+    @cached_property
+    def measured(self) -> tuple[Measured, ...]:
+        """All metrics. Those that weights count in are called otherwise if they were called like another."""
+        found: list[Measured] = []
+        for weighted in (False, True):
+            for number, target in enumerate(self.targets):
+                for metric in target.weighted_metrics if weighted else target.metrics:
+                    prefix = "" if target.name is None else f"{target.name}_"
+                    names = [f"{prefix}{metric.name}", f"{prefix}weighted_{metric.name}"]
+                    taken = weighted and any(names[0] == m.name for m in found)
+                    found.append(Measured(names[taken], metric, number, weighted))
+        names = [*self.losses, *(m.name for m in found)]
+        if len(set(names)) < len(names):
+            raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in found)})
+        return tuple(found)
 
     @property
-    def measured(self) -> tuple[Metric, ...]:
-        """All metrics."""
-        return (*self.metrics, *self.weighted_metrics)
+    def emitted(self) -> tuple[str, ...]:
+        """What each batch gives: losses, and sums of metrics."""
+        return (*self.losses, *(m.name for m in self.measured))
 
 
 def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, TensorType]:
@@ -68,12 +140,9 @@ def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, 
 
 
 def training_program(
-    network: Network, goal: Goal, data: Sequence[RowType], sizes: Sequence[int], every: int = 0
+    network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0
 ) -> Program:
-    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0.
-
-    ``data`` are the types of x and y, and of the weights of the rows, if there are some.
-    """
+    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
     weights = network.weights
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
     numbers = {name: Input(name, TensorType(())) for name in goal.optimizer.numbers(0)}
@@ -101,12 +170,11 @@ def training_program(
     samples: dict[str, Value] = {}
     sampled = trace(max(sizes), samples) if every else None
     state = (*(w.name for w in weights), *slots)
-    emits = _emit_names(goal)
     schedule = (*numbers, "seed", "step")
-    return Program(graphs, state, COLUMNS[: len(data)], schedule, emits, "loss", sampled, tuple(samples), every)
+    return Program(graphs, state, data.names, schedule, goal.emitted, "loss", sampled, tuple(samples), every)
 
 
-def evaluation_program(network: Network, goal: Goal, data: Sequence[RowType], sizes: Iterable[int]) -> Program:
+def evaluation_program(network: Network, goal: Goal, data: RowTypes, sizes: Iterable[int]) -> Program:
     """Forward, loss and metrics; nothing changes."""
 
     def trace(rows: int) -> Graph:
@@ -114,47 +182,63 @@ def evaluation_program(network: Network, goal: Goal, data: Sequence[RowType], si
         return simplify(Graph([*network.weights, *columns], emits))
 
     graphs = {rows: trace(rows) for rows in sizes}
-    return Program(graphs, tuple(w.name for w in network.weights), COLUMNS[: len(data)], (), _emit_names(goal))
+    return Program(graphs, tuple(w.name for w in network.weights), data.names, (), goal.emitted)
 
 
-def prediction_program(network: Network, x: RowType, sizes: Iterable[int]) -> Program:
+def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int]) -> Program:
     """Forward only."""
 
     def trace(rows: int) -> Graph:
-        column = Input("x", x.batch(rows))
-        output = network.forward(column, training=False)
-        output = output if output.type.is_float else ops.cast(output, dtype="float32")
-        return simplify(Graph([*network.weights, column], {"output": output}))
+        inputs, _, _ = data.columns(rows)
+        outputs = [
+            y if y.type.is_float else ops.cast(y, dtype="float32") for y in network.forward(inputs, training=False)
+        ]
+        return simplify(Graph([*network.weights, *inputs], {f"output{n}": y for n, y in enumerate(outputs)}))
 
     graphs = {rows: trace(rows) for rows in sizes}
-    return Program(graphs, tuple(w.name for w in network.weights), ("x",), (), ("output",))
+    names = tuple(next(iter(graphs.values())).outputs)
+    return Program(graphs, tuple(w.name for w in network.weights), data.names, (), names)
 
 
 def measured(
     network: Network,
     goal: Goal,
-    data: Sequence[RowType],
+    data: RowTypes,
     rows: int,
     training: bool,
 ) -> tuple[list[Input], Record, Value, dict[str, Value]]:
-    """Data inputs, what the forward pass left, the loss, and what is handed out: the loss of the batch and sums of metrics."""
-    columns = [Input(name, t.batch(rows)) for name, t in zip(COLUMNS, data, strict=False)]
-    weight = columns[2] if len(columns) > 2 else None
+    """Data inputs, what the forward pass left, the loss, and what is handed out: losses of the batch and sums of metrics."""
+    inputs, targets, weights = data.columns(rows)
     record = Record()
-    output = network.forward(columns[0], training, record)
-    loss = goal.loss(columns[1], output, weight)
+    outputs = network.forward(inputs, training, record)
+    weight = dict(enumerate(weights))
+    losses = {
+        n: t.loss(targets[n], outputs[t.output], weight.get(n))
+        for n, t in enumerate(goal.targets)
+        if t.loss is not None
+    }
+    parts = [
+        loss if (share := goal.targets[n].share) is None else ops.cast(loss, dtype="float32") * share
+        for n, loss in losses.items()
+    ]
+    loss = reduce(lambda a, b: a + ops.cast(b, a.dtype), parts)
     for term in _regularization(network, record.outputs):
         loss = loss + ops.cast(term, loss.dtype)
-    emits = {"loss": ops.reshape(ops.cast(loss, dtype="float32"), [1])}
-    for metric in goal.measured:
-        sums = metric.update(columns[1], output, weight if metric in goal.weighted_metrics else None)
-        if np.ndim(metric.figure(np.zeros(sums.shape))):
+    found = [loss, *losses.values()] if len(losses) > 1 else [loss]
+    emits = {
+        name: ops.reshape(ops.cast(value, dtype="float32"), [1])
+        for name, value in zip(goal.losses, found, strict=True)
+    }
+    for m in goal.measured:
+        output = outputs[goal.targets[m.target].output]
+        sums = m.metric.update(targets[m.target], output, weight.get(m.target) if m.weighted else None)
+        if np.ndim(m.metric.figure(np.zeros(sums.shape))):
             raise UsageError(
-                f"The metric {metric.name!r} gives an array, and a history holds numbers.",
+                f"The metric {m.name!r} gives an array, and a history holds numbers.",
                 hint="choose one figure, such as average='macro' or a single threshold; or call the metric on predictions",
             )
-        emits[metric.name] = ops.expand_dims(sums, 0)
-    return columns, record, loss, emits
+        emits[m.name] = ops.expand_dims(sums, 0)
+    return [*inputs, *targets, *weights], record, loss, emits
 
 
 def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) -> list[Value]:
@@ -184,7 +268,3 @@ def _constrained(weight: Parameter, new: Value) -> Value:
             {"found": repr(allowed), "expected": weight.type},
         )
     return allowed
-
-
-def _emit_names(goal: Goal) -> tuple[str, ...]:
-    return ("loss", *(m.name for m in goal.measured))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from nacre.training.program import (
     Goal,
     Network,
     RowType,
+    RowTypes,
     evaluation_program,
     prediction_program,
     training_program,
@@ -55,8 +57,10 @@ class Trainer:
         self.network, self.state, self.goal = network, state, goal
         self.compile = find("backend", backend, BACKENDS)
         self.seed = next_seed() if seed is None else seed
+        self.like: Trainer | None = None  # one of an equal network with an equal goal, whose programs will do
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
+        self._lent, self._lending = lru_cache(_KEPT)(self._compiled), Lock()
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
             self._add_slots(goal.optimizer)
@@ -76,17 +80,27 @@ class Trainer:
         self,
         kind: str,
         sizes: tuple[int, ...],
-        rows: tuple[_Rows, ...],
+        rows: RowTypes,
         _frozen: tuple[bool, ...],
         every: int = 0,
         _alone: bool = False,
     ) -> Executable:
-        """Compiled anew; which weights are frozen, and for how many threads, only tells apart what it makes different."""
-        return self.compile(self._trace(kind, sizes, [RowType(shape, str(dtype)) for shape, dtype in rows], every))
+        """Compiled anew, or a twin of a like one; which weights are frozen, and for how many threads, only tells apart what it makes
+        different."""
+        asked = (kind, sizes, rows, _frozen, every, _alone)
+        return self._compiled(*asked) if self.like is None else self.like.twin(*asked)
 
-    def _trace(self, kind: str, sizes: tuple[int, ...], data: list[RowType], every: int) -> Program:
+    def _compiled(self, kind: str, sizes: tuple[int, ...], rows: RowTypes, _frozen: Any, every: int, _alone: Any) -> Executable:
+        return self.compile(self._trace(kind, sizes, rows, every))
+
+    def twin(self, *asked: Any) -> Executable:
+        """What runs beside what others of the same kind got, compiled once for all of them."""
+        with self._lending:
+            return self._lent(*asked).twin()
+
+    def _trace(self, kind: str, sizes: tuple[int, ...], data: RowTypes, every: int) -> Program:
         if kind == "predict":
-            return prediction_program(self.network, data[0], sizes)
+            return prediction_program(self.network, data, sizes)
         assert self.goal is not None
         if kind == "train":
             self._add_slots(self.goal.optimizer)
@@ -177,24 +191,25 @@ class Trainer:
         callbacks.call("on_test_end", logs)
         return logs
 
-    def predict(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> Array:
-        """Outputs for all rows. A row's output does not depend on its batch."""
+    def predict(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> list[Array]:
+        """Each output for all rows. A row's output does not depend on its batch."""
         tally = self._tally("predict", data)
         callbacks.call("on_predict_begin", {})
-        outputs: list[Array] = []
-        self._sweep(self._blocks(data, batch_size, tally), callbacks, tally, outputs)
+        pieces: list[dict[str, Array]] = []
+        self._sweep(self._blocks(data, batch_size, tally), callbacks, tally, pieces)
         callbacks.call("on_predict_end", {})
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        return [pieces[0][n] if len(pieces) == 1 else np.concatenate([p[n] for p in pieces]) for n in pieces[0]]
 
-    def outputs(self, x: Array, batch_size: int) -> Array:
-        """What `predict` gives for rows that `numeric` made, when nobody watches. `DataError` for rows that are not finite."""
+    def outputs(self, x: Array, batch_size: int) -> list[Array]:
+        """What `predict` gives for the rows of one input that `numeric` made, when nobody watches. `DataError` for rows that are not
+        finite."""
         asked = (x.shape, x.dtype, batch_size)
         last = self._last
         if last is None or last[0] != asked:
-            sizes, rows = _sizes(len(x), batch_size), (x.shape[1:], x.dtype)
-            last = self._last = asked, self.executable("predict", sizes, (rows,), ())
+            sizes, rows = _sizes(len(x), batch_size), RowTypes((RowType(x.shape[1:], str(x.dtype)),))
+            last = self._last = asked, self.executable("predict", sizes, rows, ())
         try:
-            return last[1].run(self.state, [x], None, _NO_SCHEDULE, None, False)["output"]
+            return list(last[1].run(self.state, [x], None, _NO_SCHEDULE, None, False).values())
         except NotFinite:
             raise not_finite("x", x) from None
 
@@ -292,12 +307,13 @@ class Trainer:
             yield executable, Block([column.array for column in columns]), order
 
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
-        rows = tuple([(column.array.shape[1:], np.dtype(column.dtype)) for column in _columns(kind, data)])
+        rows = RowTypes.of(data)
+        rows = RowTypes(rows.inputs) if kind == "predict" else rows
         frozen = tuple([w.frozen for w in self.network.weights]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every, native.ALONE.get())
 
     def _sweep(
-        self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[Array] | None = None
+        self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[dict[str, Array]] | None = None
     ) -> Logs:
         """Run over blocks, each in one piece, or in shorter ones when a callback wants to be called in between."""
         with callbacks.watching(tally.now):
@@ -309,7 +325,7 @@ class Trainer:
                         callbacks.call(f"on_{tally.kind}_batch_begin", tally.steps, {})
                     emits, whole = self._run(executable, block, piece, tally, callbacks)
                     if outputs is not None:
-                        outputs.append(emits["output"])
+                        outputs.append(emits)
                     if len(piece):
                         callbacks.call(f"on_{tally.kind}_batch_end", tally.steps - 1, tally.figures())
                     if not whole or (tally.kind == "train" and callbacks.stopped):
@@ -372,7 +388,6 @@ def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> 
             raise
 
 
-_Rows = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of the rows of a column
 _Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 
 
@@ -385,7 +400,7 @@ def _sizes(rows: int, batch_size: int) -> tuple[int, ...]:
 
 def _columns(kind: str, data: Dataset) -> tuple[Column, ...]:
     """The columns that a program of a kind takes."""
-    return data.columns[:1] if kind == "predict" else data.columns
+    return data.inputs if kind == "predict" else data.columns
 
 
 def _gathered(

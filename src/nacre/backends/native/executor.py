@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -30,20 +31,29 @@ class NativeExecutable:
             None if program.sampled is None else lower(program.sampled, program, program.rows, program.samples)
         )
         sampled = None if self.sampled is None else self.sampled.native(isa or default_isa())
+        self._native = native[sizes[0]], rest, sampled, threads or (1 if ALONE.get() else default_threads())
+        self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
+        self._watch = program.emits.index(program.watch) if program.watch is not None else -1
+        self._begin()
+
+    def _begin(self) -> None:
+        """Memory to work in."""
         try:
-            self._executor = Executor(
-                native[sizes[0]], rest, sampled, threads or (1 if ALONE.get() else default_threads())
-            )
+            self._executor = Executor(*self._native)
         except MemoryError:
             need = max(plan.arena_bytes for plan in self.plans.values())
             raise MemoryError(
-                f"A batch of {sizes[0]:,} rows needs {need:,} bytes to work in; use smaller batches."
+                f"A batch of {self.program.rows:,} rows needs {need:,} bytes to work in; use smaller batches."
             ) from None
         self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
-        self._written = [name for name in program.state if name in program.graphs[sizes[0]].outputs]
-        self._watch = program.emits.index(program.watch) if program.watch is not None else -1
         self._bound: _Bound | None = None
-        self._room = 0, program.room(0)  # for as many rows as last time
+        self._room = 0, self.program.room(0)  # for as many rows as last time
+
+    def twin(self) -> NativeExecutable:
+        """The same plans with memory of their own, to run at the same time over another state."""
+        other = copy(self)
+        other._begin()
+        return other
 
     def run(
         self,

@@ -63,7 +63,7 @@ class Step:
             return a[1] * a[2] // 4
         if self.kernel == "copy":
             return math.prod(a[6::3])
-        return math.prod(a) // 4
+        return math.prod(a[self.kernel == "reduce_int32" :]) // 4
 
     @property
     def flops(self) -> int:
@@ -78,7 +78,7 @@ class Step:
         if self.kernel == "rows":
             kinds = a[7 + 3 * a[2] : 7 + 3 * a[2] + 6 * a[3] : 6]
             return sum(a[0] * (1 if kind == 1 else a[1]) for kind in kinds if kind < 6)
-        return math.prod(a) if self.kernel.startswith("reduce") else 0
+        return math.prod(a[self.kernel == "reduce_int32" :]) if self.kernel.startswith("reduce") else 0
 
     def sharing(self, batch: int) -> int:
         """How threads share the step, of a batch of so many rows."""

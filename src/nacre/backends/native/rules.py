@@ -86,7 +86,9 @@ def _concatenate(lowering: Lowering, y: Value) -> None:
 def _reduction(lowering: Lowering, y: Value) -> None:
     assert y.operation is not None
     x = y.operands[0]
-    _demand_float(x, y.operation.name)
+    whole = x.dtype == "int32"
+    if not whole:
+        _demand_float(x, y.operation.name)
     axes = [a for a in y.attrs["axes"] if x.shape[a] != 1]
     if not axes:
         lowering.keep(key_of(y, PLAIN, ()), lowering.buffer(x))
@@ -103,7 +105,13 @@ def _reduction(lowering: Lowering, y: Value) -> None:
         buffer, shape, axes = _moved_to_the_end(lowering, x, axes)
     first, last = axes[0], axes[-1]
     sizes = [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])]
-    lowering.step(y.operation.name, y, [buffer], sizes)
+    if whole:
+        lowering.step("reduce_int32", y, [buffer], [_WHOLE.index(y.operation.name), *sizes])
+    else:
+        lowering.step(y.operation.name, y, [buffer], sizes)
+
+
+_WHOLE = ("reduce_sum", "reduce_max", "reduce_min", "argmax")  # as the kernel counts them
 
 
 def _moved_to_the_end(lowering: Lowering, x: Value, axes: list[int]) -> tuple[int, tuple[int, ...], list[int]]:
@@ -118,10 +126,12 @@ def _moved_to_the_end(lowering: Lowering, x: Value, axes: list[int]) -> tuple[in
 
 def _argmax(lowering: Lowering, y: Value) -> None:
     x, axis = y.operands[0], y.attrs["axis"]
+    sizes = [math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])]
+    if x.dtype == "int32":
+        lowering.step("reduce_int32", y, [lowering.buffer(x)], [_WHOLE.index("argmax"), *sizes])
+        return
     _demand_float(x, "argmax")
-    lowering.step(
-        "argmax", y, [lowering.buffer(x)], [math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])]
-    )
+    lowering.step("argmax", y, [lowering.buffer(x)], sizes)
 
 
 def _matmul(lowering: Lowering, y: Value) -> None:

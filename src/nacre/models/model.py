@@ -1,4 +1,4 @@
-"""Models: layers put together, trained, asked, saved. The face of nacre, with Keras 3's names."""
+"""What all models can do: be trained, asked, looked at, saved. The face of nacre, with Keras 3's names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import inspect
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from threading import RLock
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
 from nacre.configured import Configured, resolve, serialize
-from nacre.data import Dataset, Stream, is_stream, numeric
+from nacre.data import Column, Dataset, Stream, is_stream, numeric
 from nacre.errors import (
     Limitation,
     ModelFileError,
@@ -34,9 +33,10 @@ from nacre.errors import (
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
-from nacre.layers import InputLayer, Layer, Parameter, Symbol
-from nacre.layers.layer import TABLE, Record, Shape, numbers
-from nacre.layers.symbol import leading_to
+from nacre.layers import InputLayer, Layer, Parameter
+from nacre.layers.layer import Record, Shape, numbers, shape_text
+from nacre.models.goals import Judged, by_output, judged, restored
+from nacre.models.goals import described as described_outputs
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
@@ -48,6 +48,7 @@ from nacre.training.trainer import EVALUATION_ROWS
 Array = npt.NDArray[Any]
 
 _FORMAT = 1  # of the metadata in a model file
+_LENDING = RLock()  # held where models that train side by side make trainers
 _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
 
@@ -57,9 +58,11 @@ class Model(Configured):
     ``Model(inputs, outputs)`` makes a `Functional` model.
     """
 
+    kinds: ClassVar[dict[str, type[Model]]] = {}  # those that files name; each is put in where it is defined
+
     def __new__(cls, *_args: Any, **_settings: Any) -> Self:
         """A functional model, if no kind of model was named."""
-        return super().__new__(Functional if cls is Model else cls)  # type: ignore[return-value]
+        return super().__new__(Model.kinds["Functional"] if cls is Model else cls)  # type: ignore[return-value]
 
     def __init__(self, name: str = "model") -> None:
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
@@ -69,14 +72,15 @@ class Model(Configured):
         self._seed = next_seed()
         self._settings: dict[str, Any] | None = None
         self._trainer: Trainer | None = None
-        self._row: tuple[int, ...] | None = None  # shape of the rows that were found to fit
-        self._matched: tuple[Any, ...] | None = None  # the loss, the output and the targets that were found to fit
+        self._row: tuple[tuple[int, ...], ...] | None = None  # shapes of the rows that were found to fit
+        self._matched: set[tuple[Any, ...]] = set()  # losses, outputs and targets that were found to fit
+        self._like: Model | None = None  # whose programs will do
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
     # -------------------------------------------------------------- what a kind of model must say
 
-    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
-        """The output for a batch, composed of operations; what else comes of it is added to ``record``."""
+    def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
+        """The outputs for a batch, composed of operations; what else comes of it is added to ``record``."""
         raise NotImplementedError
 
     def build(self, input_shape: Shape) -> None:
@@ -84,14 +88,40 @@ class Model(Configured):
         raise NotImplementedError
 
     @property
-    def input_shape(self) -> Shape:
-        """Shape of the input, batch first (as None)."""
+    def input_names(self) -> list[str]:
+        """Names of the inputs, by which a dictionary of arrays is understood."""
         raise NotImplementedError
 
     @property
-    def output_shape(self) -> Shape:
-        """Shape of the output, batch first (as None)."""
+    def output_names(self) -> list[str]:
+        """Names of the outputs, by which targets, losses, metrics and figures go."""
         raise NotImplementedError
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """Shape of each input, batch first (as None)."""
+        raise NotImplementedError
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        """Shape of each output, batch first (as None)."""
+        raise NotImplementedError
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input, batch first (as None); a list where there are several."""
+        shapes = self.input_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output, batch first (as None); a list where there are several."""
+        shapes = self.output_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def _packed(self, outputs: list[Array]) -> Any:
+        """What a caller gets of the outputs."""
+        return outputs[0]
 
     # -------------------------------------------------------------- weights
 
@@ -167,45 +197,27 @@ class Model(Configured):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        metrics: Sequence[Any] | None = None,
-        weighted_metrics: Sequence[Any] | None = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         backend: str = "native",
         **unknown: Any,
     ) -> None:
         """Choose optimizer, loss and metrics, each by name or as an object. Weights of samples count in ``weighted_metrics``.
 
+        A model with several outputs takes one loss for all of them, or a list or dictionary with one for each, None for an output
+        that is not trained. What is minimized is their sum, each times its number in ``loss_weights``. ``metrics`` and
+        ``weighted_metrics`` are lists, and for several outputs a list of lists, or a dictionary of lists by output.
+
         ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
         velocities, not the weights. Raises `UnknownName` for a name that does not exist.
         """
         _refuse_unknown(self.compile, unknown)
-        if loss is None:
-            raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
-        loss = losses.get(loss)
-        if loss.reduction in (None, "none"):
-            raise UsageError(
-                f"Training needs one number for a batch, but {loss.name!r} has no reduction.",
-                hint='leave out reduction, or say reduction="sum"; the losses of single samples come from calling the loss itself',
-            )
+        outputs = judged(self.output_names, loss, loss_weights, metrics, weighted_metrics)
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
-        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            usable = isinstance(given, list | tuple | None)
-            if not usable or not all(isinstance(m, str | _Metric) or callable(m) for m in given or []):
-                raise UsageError(
-                    f"{what} is a list of names, metrics or functions (y_true, y_pred), got {given!r}.",
-                    hint=f'for example {what}=["accuracy"]',
-                )
-            for metric in given or []:
-                if metric not in ("accuracy", "acc"):
-                    _get_metric(metric)
-        self._settings = {
-            "optimizer": optimizers.get(optimizer),
-            "loss": loss,
-            "metrics": list(metrics or []),
-            "weighted_metrics": list(weighted_metrics or []),
-            "backend": backend,
-        }
-        self._trainer, self._restored = None, {}
+        self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "backend": backend}
+        self._trainer, self._restored, self._matched = None, {}, set()
 
     @property
     def optimizer(self) -> optimizers.Optimizer:
@@ -221,29 +233,63 @@ class Model(Configured):
             )
         return self._settings
 
-    @property
-    def targets(self) -> str | None:
-        """What the loss compares outputs with: "labels", "probabilities" or "numbers"; None if the model was not compiled."""
-        return None if self._settings is None else str(self._settings["loss"].targets)
+    def judged_outputs(self) -> list[tuple[str, Shape]]:
+        """Of each output that is compared with targets, what these are, "labels", "probabilities" or "numbers", and its shape; none
+        if the model was not compiled."""
+        outputs = [] if self._settings is None else self._judged()
+        return [(one.loss.targets if one.loss else "numbers", self.output_shapes[n]) for n, _, one in outputs]
 
-    def _training(self, target: TensorType) -> Trainer:
-        """The trainer for targets of this type."""
-        settings = self._compiled
-        if self._trainer is None or self._trainer.goal is None:
-            output = TensorType(tuple(n or 1 for n in self.output_shape))
-            chosen, weighted = (
-                [_get_metric(m, target, output) for m in settings[kind]] for kind in ("metrics", "weighted_metrics")
-            )
-            taken = {m.name for m in chosen}
-            weighted = [copy(m) for m in weighted]
-            for m in weighted:
-                m.name = f"weighted_{m.name}" if m.name in taken else m.name
-            names = ["loss", *(m.name for m in [*chosen, *weighted])]
-            if len(set(names)) < len(names):
-                raise UsageError("Two metrics have the same name.", {"names": ", ".join(names[1:])})
-            goal = Goal(settings["loss"], settings["optimizer"], chosen, weighted)
-            self._trainer = Trainer(self, State(self._memory() | self._restored), settings["backend"], goal, self._seed)
-        return self._trainer
+    def _judged(self) -> list[tuple[int, str, Judged]]:
+        """Number and name of each output that is compared with targets, and how."""
+        outputs = self._compiled["outputs"]
+        return [
+            (n, name, one) for n, (name, one) in enumerate(zip(self.output_names, outputs, strict=True)) if one
+        ]
+
+    def _training(self, data: Dataset | Stream) -> Trainer:
+        """The trainer for targets like these."""
+        if self._trainer is not None and self._trainer.goal is not None:
+            return self._trainer
+        if self._like is None:
+            self._trainer = self._new_trainer(data)
+            return self._trainer
+        with _LENDING:  # others want this trainer meanwhile
+            if self._trainer is None or self._trainer.goal is None:
+                self._trainer = self._new_trainer(data)
+                self._trainer.like = self._trainer if self._like is self else self._like._training(data)
+            return self._trainer
+
+    def _new_trainer(self, data: Dataset | Stream) -> Trainer:
+        batch = data.first if isinstance(data, Stream) else data
+        assert batch is not None
+        types = [TensorType(column.array.shape) for column in batch.targets]
+        shapes = [TensorType(tuple(n or 1 for n in shape)) for shape in self.output_shapes]
+        targets = [
+            one.target(n, name if len(shapes) > 1 else None, y, shapes[n])
+            for (n, name, one), y in zip(self._judged(), types, strict=True)
+        ]
+        state = State(self._memory() | self._restored)
+        return Trainer(self, state, self._compiled["backend"], Goal(targets, self.optimizer), self._seed)
+
+    def kind(self) -> str | None:
+        """A text that models have in common that compute the same, with other weights, seeds and learning rates: their programs are
+        the same. None if a part is not nacre's, of which nothing is known but its name; or if it is not built or compiled yet."""
+        if not self.built or self._settings is None:
+            return None
+        try:
+            self._check_restorable()
+        except UsageError:
+            return None
+        rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
+        said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
+        weights = [(w.name, w.frozen, str(w.type)) for w in self.weights]
+        return json.dumps([serialize(self), self.input_shapes, weights, said])
+
+    def train_like(self, other: Model | None) -> None:
+        """Use the programs of a model of the same `kind`, from the next training on, or of none."""
+        self._like = other
+        if self._trainer is not None:
+            self._trainer.like = None
 
     def _predicting(self) -> Trainer:
         """The trainer that there is, or one that can only predict."""
@@ -264,9 +310,17 @@ class Model(Configured):
 
     def _dataset(self, x: Any, y: Any, weight: Any = None, by_class: Mapping[Any, float] | None = None) -> Dataset:
         """Checked data for training or evaluation."""
+        return self._fitting(self._columns(x, y, weight), by_class)
+
+    def _columns(self, x: Any, y: Any = None, weight: Any = None, allow_empty: bool = False) -> Dataset:
+        """The columns of data for training, or without y for prediction."""
+        inputs = _each("x", x, self.input_names, "input")
         if y is None:
-            raise UsageError("Targets are missing.", hint="pass y; or batches (x, y) as x, from a list or a generator")
-        return self._fitting(Dataset(x, y, weight), by_class)
+            return Dataset(inputs, allow_empty=allow_empty)
+        names = [name for _, name, _ in self._judged()]
+        for_all = weight is not None and not isinstance(weight, Mapping) and not _is_list_of_arrays(weight)
+        weights = weight if for_all else _each("sample_weight", weight, names, "output", missing=True)
+        return Dataset(inputs, _each("y", y, names, "output"), weights)
 
     def _source(
         self,
@@ -285,44 +339,54 @@ class Model(Configured):
                 raise UsageError(
                     "sample_weight is for arrays, but x is an iterable.", hint="yield (x, y, sample_weight)"
                 )
-            return Stream(x, partial(self._fitting, by_class=by_class) if targets else self._build_for, steps, targets)
+            check = partial(self._fitting, by_class=by_class) if targets else self._build_for
+            return Stream(x, check, steps, targets, self._columns)
         if steps is not None:
             raise Limitation(
                 "A number of steps was given, but arrays are always gone through as a whole.",
                 hint="leave it out; or pass batches (x, y) as x, from a list or a generator",
             )
-        return self._dataset(x, y, weight, by_class) if targets else self._build_for(Dataset(x, allow_empty=True))
+        return self._dataset(x, y, weight, by_class) if targets else self._build_for(self._columns(x, allow_empty=True))
 
     def _fitting(self, data: Dataset, by_class: Mapping[Any, float] | None = None) -> Dataset:
-        """The data, checked against inputs, outputs and loss."""
+        """The data, checked against inputs, outputs and losses."""
+        if not data.targets:
+            raise UsageError("Targets are missing.", hint="pass y; or batches (x, y) as x, from a list or a generator")
         self._build_for(data)
-        loss: losses.Loss = self._compiled["loss"]
-        if loss.targets == "labels":
-            data = data.check_labels(int(self.output_shape[getattr(loss, "axis", -1)] or 0), loss.ignore_class)
-        self._check_targets(loss, data)
-        if loss.targets == "probabilities":
-            data.check_probabilities()
+        for number, (output, _, one) in enumerate(self._judged()):
+            if one.loss is None:
+                continue
+            shape = self.output_shapes[output]
+            if one.loss.targets == "labels":
+                classes = int(shape[getattr(one.loss, "axis", -1)] or 0)
+                data = data.check_labels(classes, one.loss.ignore_class, number)
+            self._check_target(one.loss, data.targets[number], shape)
+            if one.loss.targets == "probabilities":
+                data.check_probabilities(number)
         return data if by_class is None else data.weighted_by_class(by_class)
 
-    def _check_targets(self, loss: losses.Loss, data: Dataset) -> None:
-        """Demand that the targets fit the outputs: the loss says so, on types alone."""
-        assert data.y is not None
-        found = (loss, self.output_shape, data.y.shape[1:], data.y.dtype)
-        if found == self._matched:
+    def _check_target(self, loss: losses.Loss, column: Column, shape: Shape) -> None:
+        """Demand that targets fit an output: the loss says so, on types alone."""
+        found = (loss, shape, column.array.shape[1:], column.dtype)
+        if found in self._matched:
             return
-        target = GraphInput("y", TensorType((1, *data.y.shape[1:]), data.columns[1].dtype))
-        loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in self.output_shape[1:])))))
-        self._matched = found
+        target = GraphInput("y", TensorType((1, *column.array.shape[1:]), column.dtype))
+        loss.match(target, GraphInput("output", TensorType((1, *(int(n or 0) for n in shape[1:])))))
+        self._matched.add(found)
 
     def _build_for(self, data: Dataset) -> Dataset:
         """The data, which the model can take; if it has no weights yet, they are made for it."""
-        if data.x.shape[1:] == self._row:
+        shapes = tuple(column.array.shape[1:] for column in data.inputs)
+        if shapes == self._row:
             return data
         if not self.built:
-            self.build((None, *data.x.shape[1:]))
+            self.build((None, *shapes[0]))
         first = (self.layers or self._stack)[0]
-        data.check_shape(tuple(int(n or 0) for n in self.input_shape[1:]), f"{type(first).__name__} {first.name!r}")
-        self._row = data.x.shape[1:]
+        label = f"{type(first).__name__} {first.name!r}"
+        for number, (name, shape) in enumerate(zip(self.input_names, self.input_shapes, strict=True)):
+            who = label if len(shapes) == 1 else f"The input {name!r}"
+            data.check_shape(tuple(int(n or 0) for n in shape[1:]), who, number)
+        self._row = shapes
         return data
 
     # -------------------------------------------------------------- fit, evaluate, predict
@@ -399,7 +463,7 @@ class Model(Configured):
         elif validation_split:
             assert isinstance(data, Dataset)
             data, validation = data.split(validation_split)
-        trainer = self._training(_target(data))
+        trainer = self._training(data)
         given = _listed(callbacks)
         history = next((callback for callback in given if isinstance(callback, History)), None) or History()
         called = Callbacks(
@@ -444,7 +508,7 @@ class Model(Configured):
         _refuse_unknown(self.evaluate, unknown)
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
         data = self._source(x, y, None if steps is None else _positive("steps", steps), weight=sample_weight)
-        trainer = self._training(_target(data))
+        trainer = self._training(data)
         logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=_rows(data)))
         if verbose:
             what = f"{len(data):,} samples" if isinstance(data, Dataset) else f"{data.drawn:,} batches"
@@ -467,13 +531,12 @@ class Model(Configured):
         size = EVALUATION_ROWS if batch_size is None else _positive("batch_size", batch_size)
         if type(x) is np.ndarray and steps is None and callbacks is None:
             rows = numeric("x", x, allow_empty=True, finite=False)
-            if rows.shape[1:] != self._row:
-                self._build_for(Dataset(rows, allow_empty=True))
-            return (self._trainer or self._predicting()).outputs(rows, size)
+            if (rows.shape[1:],) != self._row:
+                self._build_for(self._columns(rows, allow_empty=True))
+            return self._packed((self._trainer or self._predicting()).outputs(rows, size))
         data = self._source(x, None, None if steps is None else _positive("steps", steps), targets=False)
-        return self._predicting().predict(
-            data, size, Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
-        )
+        called = Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
+        return self._packed(self._predicting().predict(data, size, called))
 
     def train_on_batch(
         self,
@@ -485,7 +548,7 @@ class Model(Configured):
     ) -> Any:
         """One step on one batch; returns loss and metrics of it, before the step, as `evaluate` does."""
         data = self._dataset(x, y, sample_weight, class_weight)
-        logs = self._training(_target(data)).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
+        logs = self._training(data).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
     def predict_on_batch(self, x: Any) -> Array:
@@ -517,7 +580,7 @@ class Model(Configured):
             raise UsageError(f"tolerance is a number from 0 on, got {tolerance!r}.")
         data = self._dataset(x, y)
         history = self.history = History()
-        self._training(_target(data)).fit_lbfgs(data, steps, tolerance, history)
+        self._training(data).fit_lbfgs(data, steps, tolerance, history)
         return history
 
     # -------------------------------------------------------------- gradients
@@ -548,7 +611,7 @@ class Model(Configured):
             raise UsageError(f"names is a list of names of weights, got {names!r}.", hint=f"names=[{names!r}]")
         table = {w.name: w for w in self.weights}
         weights = self.trainable_weights if names is None else [find("weight", name, table) for name in names]
-        return self._training(_target(data)).gradients(data, weights, per_sample, training)
+        return self._training(data).gradients(data, weights, per_sample, training)
 
     def loss_function(self, x: Any, y: Any) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
         """The loss on x and y as a function of the trained weights, and these weights, in float64 and without dropout.
@@ -565,7 +628,7 @@ class Model(Configured):
         True
         """
         data = self._dataset(x, y)
-        return self._training(_target(data)).loss_function(data)
+        return self._training(data).loss_function(data)
 
     # -------------------------------------------------------------- looking
 
@@ -576,7 +639,7 @@ class Model(Configured):
         seen: set[int] = set()
         for layer, s in self._outputs():
             params = "" if id(layer) in seen else f"{layer.count_params():,}"
-            rows.append((f"{layer.name} ({type(layer).__name__})", _shape(s), params, ""))
+            rows.append((f"{layer.name} ({type(layer).__name__})", shape_text(s), params, ""))
             seen.add(id(layer))
         for n, source in enumerate(self._sources()):
             rows[n] = (*rows[n][:3], f"   {source}")
@@ -605,9 +668,8 @@ class Model(Configured):
         ['matmul_bias', 'unpack']
         """
         size = _positive("batch_size", batch_size)
-        data = Dataset(x) if y is None else self._dataset(x, y)
-        self._build_for(data)
-        trainer = self._predicting() if data.y is None else self._training(TensorType(data.y.shape))
+        data = self._build_for(self._columns(x)) if y is None else self._dataset(x, y)
+        trainer = self._training(data) if data.targets else self._predicting()
         return trainer.plan(data, size, seconds)
 
     def _outputs(self) -> list[tuple[Layer, Shape]]:
@@ -679,7 +741,7 @@ class Model(Configured):
             slots = {name: found.pop(name) for name in list(found) if name.startswith("optimizer/")}
             _check_tensors(found, {w.name: w.type for w in self.weights})
             taken = self._settings is not None and self._takes(training, slots)
-            iterations = _natural(training["iterations"], 2**53) if training else 0
+            iterations = natural(training["iterations"], 2**53) if training else 0
         except NacreError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -709,7 +771,7 @@ class Model(Configured):
 
     def _regain(self, training: Mapping[str, Any], slots: Mapping[str, Array]) -> None:
         """Take over the state of an optimizer, which is known to fit."""
-        iterations, rate = _natural(training["iterations"], 2**53), training["optimizer"]["config"]["learning_rate"]
+        iterations, rate = natural(training["iterations"], 2**53), training["optimizer"]["config"]["learning_rate"]
         if not isinstance(rate, Mapping):  # a schedule is a setting, and does not change on the way
             self.optimizer.learning_rate = rate
         self.optimizer.iterations = iterations
@@ -736,18 +798,14 @@ class Model(Configured):
             "format": _FORMAT,
             "nacre": __version__,
             "architecture": serialize(self),
-            "input_shape": list(self.input_shape[1:]),
+            "input_shapes": [list(shape[1:]) for shape in self.input_shapes],
             "seed": self._seed,
         }
         if self._settings is not None:
             described["training"] = {
                 "optimizer": serialize(self.optimizer),
                 "iterations": self.optimizer.iterations,
-                "loss": serialize(self._settings["loss"]),
-                **{
-                    kind: [m if isinstance(m, str) else serialize(m) for m in self._settings[kind]]
-                    for kind in ("metrics", "weighted_metrics")
-                },
+                **described_outputs(self._settings["outputs"]),
                 "backend": self._settings["backend"],
             }
             trained = self._trainer is not None and self._trainer.goal is not None
@@ -765,7 +823,7 @@ class Model(Configured):
         slots = slot_types(self.optimizer, self.weights)
         expected = {w.name: w.type for w in self.weights} | {f"optimizer/{name}": t for name, t in slots.items()}
         _check_tensors(tensors, expected)
-        seed = _natural(described["seed"], 2**32)
+        seed = natural(described["seed"], 2**32)
         self._regain(described["training"], {name: tensors[f"optimizer/{name}"] for name in slots})
         self._seed = self._trainer.seed = seed
         for weight in self.weights:
@@ -789,12 +847,10 @@ class Model(Configured):
                     f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
                 )
         if self._settings is not None:
-            loss = self._settings["loss"]
-            own = [("loss", loss)] if losses.TABLE.get(type(loss).__name__) is not type(loss) else []
-            chosen = [
-                m for kind in ("metrics", "weighted_metrics") for m in self._settings[kind] if not isinstance(m, str)
-            ]
-            own += [("metric", m) for m in chosen if _METRICS.get(type(m).__name__) is not type(m)]
+            outputs: Sequence[Judged] = self._settings["outputs"]
+            own = [("loss", o.loss) for o in outputs if o.loss and losses.TABLE.get(type(o.loss).__name__) is not type(o.loss)]
+            chosen = [m for o in outputs for m in (*o.metrics, *o.weighted_metrics) if not isinstance(m, str)]
+            own += [("metric", m) for m in chosen if metrics.TABLE.get(type(m).__name__) is not type(m)]
             for kind, thing in own:
                 name = getattr(thing, "name", None) or getattr(thing, "__name__", repr(thing))
                 raise UsageError(
@@ -813,274 +869,6 @@ class Model(Configured):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
-
-
-class Sequential(Model):
-    """Layers one after the other.
-
-    >>> from nacre.layers import Dense
-    >>> model = Sequential([Dense(1000, input_dim=784, activation="relu"), Dense(10, activation="softmax")])
-    >>> model.count_params()
-    795010
-    """
-
-    def __init__(self, layers: Iterable[Layer | Symbol] | None = None, name: str = "sequential") -> None:
-        super().__init__(name)
-        self._shapes: list[Shape] = []  # before the first layer, and after each
-        self._end: Value | None = None
-        self._taken: dict[str, int] = {}  # names of layers, with the next number for more of that name
-        if isinstance(layers, Layer) or not isinstance(layers, Iterable | None):
-            raise UsageError(f"Sequential takes a list of layers, got {layers!r}.", hint="Sequential([layer, layer])")
-        for layer in layers or []:
-            self.add(layer)
-
-    def __call__(self, x: Any) -> Symbol:
-        """The model's layers, called on a symbol: a part of another model, which shares its weights."""
-        symbol = _only("input", x)
-        for layer in self.layers:
-            symbol = layer(symbol)
-        return symbol
-
-    def add(self, layer: Layer | Symbol) -> None:
-        """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
-        if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
-            layer = layer.layer
-        if not isinstance(layer, Layer):
-            raise UsageError(f"Layers are put into a model, got {layer!r}.", hint="for example nacre.layers.Dense(10)")
-        if layer.name in self._taken and layer in self._stack:
-            raise UsageError(f"The layer {layer.name!r} is in the model already.")
-        if layer.outer or any(part in self._stack for part in layer.inside):
-            raise UsageError(f"The layer {layer.name!r} is inside another, or has a layer of the model inside.")
-        if isinstance(layer, InputLayer) and self._stack:
-            raise UsageError("An input stands at the beginning of a model.")
-        names = self._name(layer)
-        for stream, part in enumerate(layer.all(), self._stack[-1].all()[-1].stream + 1 if self._stack else 0):
-            part.stream = stream
-        if self._end is None and not self._stack and layer.expected_shape is not None:
-            self._begin(layer.expected_shape)
-        if self._end is not None:
-            self._append(layer, self._stack)
-        self._stack.append(layer)
-        layer.placed = True
-        self._taken |= names
-        self._trainer = self._row = None
-
-    def _name(self, layer: Layer) -> dict[str, int]:
-        """Give the layer a name that no other has: dense, dense_1, dense_2. Returns what to note once the layer is in."""
-        stem, number = layer.name, 1
-        if stem in self._taken:
-            if layer.given_name is not None or layer.built:
-                raise UsageError(f"Two layers of the model are called {stem!r}.", hint="give one of them another name")
-            number = self._taken[stem]
-            while layer.name in self._taken:
-                layer.name = f"{stem}_{number}"
-                number += 1
-        return {stem: number, layer.name: 1} if layer.name != stem else {stem: 1}
-
-    def _begin(self, shape: tuple[int, ...]) -> None:
-        # Traced with one row: no layer lets the rows of a batch see one another.
-        self._end = GraphInput("x", TensorType((1, *shape)))
-        self._shapes = [(None, *shape)]
-
-    def _append(self, layer: Layer, earlier: Sequence[Layer]) -> None:
-        assert self._end is not None
-        before = self._end
-        if layer.expected_shape is not None and layer.expected_shape != before.shape[1:] and earlier:
-            other = earlier[-1]
-            raise ShapeError(
-                f"{type(layer).__name__} {layer.name!r} was told to expect {_shape(layer.expected_shape)} inputs, "
-                f"but {type(other).__name__} {other.name!r} before it gives {_shape(before.shape[1:])}.",
-                hint=f"leave out input_dim or input_shape of {layer.name!r}: it follows from the layer before",
-            )
-        self._end = layer(before)
-        self._shapes.append((None, *self._end.shape[1:]))
-
-    def build(self, input_shape: Shape) -> None:
-        """Create all weights for inputs of this shape, batch first (as None)."""
-        if not self._stack:
-            raise UsageError("The model has no layers.", hint="model.add(nacre.layers.Dense(10))")
-        self._row = None
-        before = [(part, part.built_for, list(part.weights)) for layer in self._stack for part in layer.all()]
-        self._begin(tuple(int(n or 0) for n in input_shape[1:]))
-        try:
-            for number, layer in enumerate(self._stack):
-                self._append(layer, self._stack[:number])
-        except NacreError:
-            self._end, self._shapes = None, []
-            for layer, built_for, weights in before:
-                layer.built_for, layer.weights = built_for, weights
-            raise
-
-    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
-        """The output for a batch; what else comes of it is added to ``record``."""
-        for layer in self._stack:
-            x = layer(x, training, record)
-        return x
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of the input, batch first (as None)."""
-        self._need_built()
-        return self._shapes[0]
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the output, batch first (as None)."""
-        self._need_built()
-        return self._shapes[-1]
-
-    def _outputs(self) -> list[tuple[Layer, Shape]]:
-        return [
-            (layer, shape)
-            for layer, shape in zip(self._stack, self._shapes[1:], strict=True)
-            if not isinstance(layer, InputLayer)
-        ]
-
-    def pop(self) -> Layer:
-        """Take the last layer away and return it."""
-        if not self._stack:
-            raise UsageError("The model has no layers.")
-        layer, shape = self._stack.pop(), self._shapes[0] if self._shapes else None
-        del self._taken[layer.name]
-        self._trainer, self._row, self._end, self._shapes = None, None, None, []
-        if shape is not None and self._stack:
-            self.build(shape)
-        return layer
-
-    def get_config(self) -> dict[str, Any]:
-        """Name and layers."""
-        return {"name": self.name, "layers": [serialize(layer) for layer in self._stack]}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The model that `get_config` described, with fresh weights."""
-        return cls([resolve("layer", layer, TABLE) for layer in config["layers"]], name=config["name"])
-
-
-class Functional(Model):
-    """Layers called on what others gave, from an input to an output: branches, joins, layers that are used more than once.
-
-    >>> from nacre import Input, Model, layers
-    >>> x = Input((8,))
-    >>> wide = layers.Dense(16, activation="relu")(x)
-    >>> model = Model(x, layers.Dense(1)(layers.Concatenate()([x, wide])))
-    >>> model.count_params()
-    169
-    """
-
-    def __init__(self, inputs: Any, outputs: Any, name: str = "functional") -> None:
-        super().__init__(name)
-        self._input, self._output = _only("input", inputs), _only("output", outputs)
-        if not isinstance(self._input.layer, InputLayer):
-            raise UsageError(f"A model begins with nacre.Input(shape), not with {self._input!r}.")
-        self._calls = leading_to([self._output])
-        for symbol in self._calls:
-            if not symbol.operands and symbol is not self._input:
-                raise UsageError(f"The output depends on {symbol!r}, which is not the input of the model.")
-        if self._input not in self._calls:
-            raise UsageError("The output does not depend on the input.")
-        self._stack = list({id(symbol.layer): symbol.layer for symbol in self._calls}.values())
-        self._name_layers()
-
-    def _name_layers(self) -> None:
-        """Names that no two layers share; those of layers that were given none, and that no other model knows, may change."""
-        taken = {layer.name for layer in self._stack if layer.placed or layer.given_name is not None}
-        fixed = [layer.name for layer in self._stack if layer.placed or layer.given_name is not None]
-        if len(taken) < len(fixed):
-            twice = next(name for name in fixed if fixed.count(name) > 1)
-            raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
-        streams = count()
-        for layer in self._stack:
-            if not layer.placed:
-                for part in layer.all():
-                    part.stream = next(streams)
-                if layer.given_name is None:
-                    layer.rename(next(n for n in _numbered(layer.name) if n not in taken))
-                    taken.add(layer.name)
-                layer.placed = True
-
-    def __call__(self, x: Any) -> Symbol:
-        """The model's layers, called on a symbol: a part of another model, which shares its weights."""
-        found = {id(self._input): _only("input", x)}
-        for symbol in self._calls:
-            if symbol.operands:
-                operands = [found[id(o)] for o in symbol.operands]
-                found[id(symbol)] = symbol.layer(operands if symbol.layer.several else operands[0])
-        return found[id(self._output)]
-
-    def build(self, input_shape: Shape) -> None:
-        """All weights exist from the beginning."""
-
-    @property
-    def built(self) -> bool:
-        """They do."""
-        return True
-
-    def forward(self, x: Value, training: bool, record: Record | None = None) -> Value:
-        """The output for a batch; what else comes of each call is added to ``record``."""
-        found = {id(self._input): x}
-        for symbol in self._calls:
-            operands = [found[id(o)] for o in symbol.operands]
-            taken: Any = operands if symbol.layer.several else operands[0] if operands else x
-            found[id(symbol)] = symbol.layer(taken, training=training, record=record)
-        return found[id(self._output)]
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of the input, batch first (as None)."""
-        return self._input.shape
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the output, batch first (as None)."""
-        return self._output.shape
-
-    def _outputs(self) -> list[tuple[Layer, Shape]]:
-        return [(symbol.layer, symbol.shape) for symbol in self._calls if symbol.operands]
-
-    def _sources(self) -> list[str]:
-        return ["From", *(", ".join(o.layer.name for o in s.operands) for s in self._calls if s.operands)]
-
-    def get_config(self) -> dict[str, Any]:
-        """Name, layers, and their calls: the number of a layer, and of the calls whose outputs it takes."""
-        number = {id(symbol): n for n, symbol in enumerate(self._calls)}
-        place = {id(layer): n for n, layer in enumerate(self._stack)}
-        calls = [[place[id(s.layer)], [number[id(o)] for o in s.operands]] for s in self._calls]
-        ends = {"input": number[id(self._input)], "output": number[id(self._output)]}
-        return {"name": self.name, "layers": [serialize(layer) for layer in self._stack], "calls": calls, **ends}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The model that `get_config` described, with fresh weights."""
-        layers = [resolve("layer", layer, TABLE) for layer in config["layers"]]
-        symbols: list[Symbol] = []
-        for at, operands in config["calls"]:
-            layer = layers[_natural(at, len(layers))]
-            given = [symbols[_natural(o, len(symbols))] for o in operands]
-            if isinstance(layer, InputLayer) != (not given):
-                raise UsageError("A layer is called without an input.")
-            symbols.append(layer.output if not given else layer(given if layer.several else given[0]))
-        begin, end = (symbols[_natural(config[end], len(symbols))] for end in ("input", "output"))
-        return cls(begin, end, config["name"])
-
-
-def _only(what: str, symbols: Any) -> Symbol:
-    """The one symbol there must be."""
-    given = list(symbols) if isinstance(symbols, list | tuple) else [symbols]
-    if len(given) == 1 and isinstance(given[0], Symbol):
-        return given[0]
-    if given and all(isinstance(s, Symbol) for s in given):
-        raise Limitation(f"A model has one {what}, got {len(given)}.")
-    raise UsageError(
-        f"The {what} of a model is what nacre.Input or a layer gave, got {symbols!r}.",
-        hint="Model(inputs=x, outputs=layer(x))",
-    )
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """dense, dense_1, dense_2, ..."""
-    yield name
-    yield from (f"{name}_{n}" for n in count(1))
 
 
 # ------------------------------------------------------------------ loading
@@ -1109,25 +897,20 @@ def load_model(path: str | Path) -> Model:
 
 
 def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
-    model: Model = resolve("model", described["architecture"], {"Sequential": Sequential, "Functional": Functional})
+    model: Model = resolve("model", described["architecture"], Model.kinds)
     if not model.built:
-        model.build((None, *described["input_shape"]))
+        model.build((None, *described["input_shapes"][0]))
     expected = {w.name: w.type for w in model.weights}
     training = described.get("training")
     if training is not None:
-        model.compile(
-            training["optimizer"],
-            training["loss"],
-            [_restored_metric(m) for m in training["metrics"]],
-            [_restored_metric(m) for m in training.get("weighted_metrics", [])],
-            backend=training["backend"],
-        )
-        model.optimizer.iterations = _natural(training["iterations"], 2**53)
+        said = restored(training, len(model.output_names))
+        model.compile(training["optimizer"], **said, backend=training["backend"])
+        model.optimizer.iterations = natural(training["iterations"], 2**53)
         slots = slot_types(model.optimizer, model.weights)
         if any(name.startswith("optimizer/") for name in tensors):
             expected |= {f"optimizer/{name}": t for name, t in slots.items()}
     _check_tensors(tensors, expected)
-    model._seed = _natural(described["seed"], 2**32)
+    model._seed = natural(described["seed"], 2**32)
     for weight in model.weights:
         weight.assign(tensors[weight.name])
     for name, array in tensors.items():
@@ -1151,14 +934,7 @@ def _types(tensors: Mapping[str, Array]) -> dict[str, TensorType]:
     return {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
 
 
-def _restored_metric(described: Any) -> Any:
-    return described if isinstance(described, str) else _get_metric(described)
-
-
 # ------------------------------------------------------------------ small things
-
-_Metric, _get_metric, _METRICS = metrics.Metric, metrics.get, metrics.TABLE
-
 
 # What Keras has and nacre has not, and what to do instead.
 _INSTEAD = {
@@ -1166,7 +942,6 @@ _INSTEAD = {
     "steps_per_execution": "an epoch is one call already",
     "jit_compile": "a step is always compiled",
     "auto_scale_loss": "bfloat16 reaches as far as float32: no gradient underflows that would not there",
-    "loss_weights": "a model has one output, and one loss: multiply it by the rate, or weigh samples",
     "validation_steps": "pass validation_data with as many rows or batches as shall be looked at",
     "validation_freq": "every epoch is validated; call evaluate where that is too often",
     "workers": "an iterable of batches can read ahead by itself",
@@ -1196,12 +971,19 @@ def _check_passes(data: Dataset | Stream, name: str, passes: int, hint: str) -> 
         raise UsageError(f"{name} can be gone through only once, but there are {passes} epochs.", hint=hint)
 
 
-def _target(data: Dataset | Stream) -> TensorType:
-    """The type of the targets of some batch."""
-    batch = data.first if isinstance(data, Stream) else data
-    assert batch is not None
-    assert batch.y is not None
-    return TensorType(batch.y.shape)
+def _each(what: str, given: Any, names: Sequence[str], kind: str, missing: bool = False) -> Any:
+    """What was given for the only input or output there is, or a dictionary with what was given for each of them."""
+    found = by_output(what, given, names, kind=kind)
+    if not missing and any(one is None for one in found) and given is not None:
+        name = next(name for name, one in zip(names, found, strict=True) if one is None)
+        raise UsageError(
+            f"{what} is missing for the {kind} {name!r}.", {f"{kind}s": ", ".join(map(repr, names))}
+        )
+    return found[0] if len(names) == 1 else dict(zip(names, found, strict=True)) if given is not None else None
+
+
+def _is_list_of_arrays(x: Any) -> bool:
+    return isinstance(x, list | tuple) and all(one is None or np.ndim(one) for one in x)
 
 
 def _rows(data: Dataset | Stream) -> int | None:
@@ -1215,7 +997,8 @@ def _listed(callbacks: Any) -> list[Callback]:
     return list(callbacks or [])
 
 
-def _natural(number: Any, limit: int) -> int:
+def natural(number: Any, limit: int) -> int:
+    """A whole number out of a file."""
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < limit:
         raise UsageError(f"{number!r} is no whole number from 0 to {limit - 1}.")
     return number
@@ -1223,10 +1006,6 @@ def _natural(number: Any, limit: int) -> int:
 
 def _refuse(what: str, found: Any) -> NoReturn:
     raise UsageError(f"{found!r} is no {what}.", {"found": type(found).__name__})
-
-
-def _shape(shape: Shape) -> str:
-    return f"({', '.join('batch' if n is None else str(n) for n in shape)})"
 
 
 def _bytes(count: int) -> str:
@@ -1238,4 +1017,4 @@ def _bytes(count: int) -> str:
     raise AssertionError
 
 
-__all__ = ["Model", "Sequential", "load_model"]
+__all__ = ["Model", "load_model"]

@@ -1,0 +1,128 @@
+"""Functions of `nacre.ops` as layers of functional models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from nacre import ops
+from nacre.errors import Limitation, UsageError, find
+from nacre.ir import Value
+from nacre.layers.layer import Layer
+from nacre.layers.symbol import Symbol
+
+_TABLE = {
+    name: function
+    for name in ops.__all__
+    if isinstance(function := getattr(ops, name), FunctionType | ops.Primitive) and not name.startswith("_")
+}
+
+
+class Operation(Layer):
+    """A function of `nacre.ops`, called on symbols: what ``ops.exp(x)`` or ``x / 2`` stands for in a functional model.
+
+    ``arguments`` are all that the function is given, by name; ``{"input": n}`` stands for the input with that number.
+    Raises `UsageError` for a function that mixes the rows of a batch, which belong to different samples.
+
+    >>> from nacre import Input, ops
+    >>> x = Input((4,))
+    >>> ops.maximum(x, 0.5).layer.get_config()["arguments"]
+    {'x1': {'input': 0}, 'x2': 0.5}
+    """
+
+    several = True
+    autocast = False
+
+    def __init__(self, function: str, arguments: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.given_name is None:
+            self.name = function
+        self._function = find("function of nacre.ops", function, _TABLE)
+        self.function, self.arguments = function, dict(arguments)
+
+    def call(self, x: Sequence[Value]) -> Value:  # type: ignore[override]
+        """function(**arguments)."""
+        y = self._function(**{name: _filled(given, x) for name, given in self.arguments.items()})
+        if not isinstance(y, Value):
+            raise Limitation(
+                f"ops.{self.function} gives {type(y).__name__}, but a layer gives one output.",
+                hint="call functions that give one array",
+            )
+        return y
+
+    def check_rows(self, inputs: Sequence[Symbol]) -> None:
+        """Demand that a row of the output depends on the same row of the inputs alone: tried with some numbers."""
+        rng = np.random.default_rng(0)
+        arrays = [
+            rng.random((3, *(n or 1 for n in s.shape[1:])), np.float32)
+            if s.dtype in ("float32", "bfloat16")
+            else rng.integers(0, 2, (3, *(n or 1 for n in s.shape[1:]))).astype(s.dtype)
+            for s in inputs
+        ]
+
+        def first_of(rows: int) -> Any:
+            y = self.call([ops.constant(a[:rows], str(a.dtype)) for a in arrays])
+            return y.numpy()[:1] if y.rank and y.shape[0] == rows else None
+
+        one, three = first_of(1), first_of(3)
+        if one is None or three is None or not np.allclose(one, three, rtol=1e-5, equal_nan=True):
+            raise UsageError(
+                f"ops.{self.function} mixes the rows of a batch: what comes of a row would depend on those beside it.",
+                hint="name the axes of a sample: axis=-1, or axis=1",
+            )
+
+
+def _filled(given: Any, inputs: Sequence[Value]) -> Any:
+    """An argument as the function takes it."""
+    if isinstance(given, Mapping):
+        if set(given) == {"input"}:
+            return inputs[int(given["input"])]
+        if set(given) == {"slice"}:
+            return slice(*given["slice"])
+        if set(given) == {"array", "dtype"}:
+            return np.asarray(given["array"], given["dtype"])
+        if set(given) == {"tuple"}:
+            return tuple(_filled(one, inputs) for one in given["tuple"])
+        if set(given) == {"ellipsis"}:
+            return ...
+        raise UsageError(f"{given!r} is no argument of an operation.")
+    return [_filled(one, inputs) for one in given] if isinstance(given, list) else given
+
+
+def _described(given: Any, inputs: list[Symbol]) -> Any:
+    """An argument as JSON can hold it; symbols are put into ``inputs``."""
+    if isinstance(given, Symbol):
+        if given not in inputs:
+            inputs.append(given)
+        return {"input": inputs.index(given)}
+    if isinstance(given, slice):
+        return {"slice": [given.start, given.stop, given.step]}
+    if given is ...:
+        return {"ellipsis": True}
+    if isinstance(given, tuple):
+        return {"tuple": [_described(one, inputs) for one in given]}
+    if isinstance(given, list):
+        return [_described(one, inputs) for one in given]
+    if isinstance(given, np.ndarray | np.generic):
+        return {"array": given.tolist(), "dtype": str(given.dtype)}
+    if given is None or isinstance(given, bool | int | float | str):
+        return given
+    raise UsageError(
+        f"An argument of an operation on symbols is a number, an array or text, got {type(given).__name__}."
+    )
+
+
+def _operation(function: str, given: Mapping[str, Any]) -> Symbol:
+    """The symbol that stands for a call of a function on symbols and other arguments."""
+    inputs: list[Symbol] = []
+    arguments = {name: _described(one, inputs) for name, one in given.items()}
+    layer = Operation(function, arguments)
+    layer.check_rows(inputs)
+    made: Symbol = layer(inputs)
+    return made
+
+
+Symbol.operation = staticmethod(_operation)

@@ -1,0 +1,206 @@
+"""Layers called on what others gave: branches, joins, several inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.configured import resolve, serialize
+from nacre.errors import UsageError
+from nacre.ir import Value
+from nacre.layers import InputLayer, Layer, Symbol
+from nacre.layers.layer import TABLE, Record, Shape
+from nacre.layers.symbol import leading_to
+from nacre.models.goals import by_output
+from nacre.models.model import Model, natural
+
+Array = npt.NDArray[Any]
+Ends = Symbol | Sequence[Symbol] | Mapping[str, Symbol]
+
+
+class Functional(Model):
+    """Layers called on what others gave, from inputs to outputs: branches, joins, layers that are used more than once.
+
+    ``inputs`` and ``outputs`` are each one symbol, a list, or a dictionary by name. Inputs are called after their layers, outputs
+    after the layers that gave them, those of a dictionary after its keys; data go by these names, or in order.
+
+    >>> from nacre import Input, Model, layers
+    >>> x = Input((8,))
+    >>> wide = layers.Dense(16, activation="relu")(x)
+    >>> model = Model(x, layers.Dense(1)(layers.Concatenate()([x, wide])))
+    >>> model.count_params()
+    169
+    """
+
+    def __init__(self, inputs: Ends, outputs: Ends, name: str = "functional") -> None:
+        super().__init__(name)
+        self._inputs, self._outputs_given = _ends("inputs", inputs), _ends("outputs", outputs)
+        self._input_keys = list(inputs) if isinstance(inputs, Mapping) else None
+        self._output_keys = list(outputs) if isinstance(outputs, Mapping) else None
+        for symbol in self._inputs:
+            if not isinstance(symbol.layer, InputLayer):
+                raise UsageError(f"A model begins with nacre.Input(shape), not with {symbol!r}.")
+            if self._inputs.count(symbol) > 1:
+                raise UsageError(f"{symbol!r} is an input of the model twice.")
+        self._calls = leading_to(self._outputs_given)
+        for symbol in self._calls:
+            if not symbol.operands and symbol not in self._inputs:
+                raise UsageError(f"The output depends on {symbol!r}, which is not an input of the model.")
+        for symbol in self._inputs:
+            if symbol not in self._calls:
+                raise UsageError(f"No output depends on the input {symbol!r}.")
+        self._stack = list({id(symbol.layer): symbol.layer for symbol in self._calls}.values())
+        self._name_layers()
+
+    def _name_layers(self) -> None:
+        """Names that no two layers share; those of layers that were given none, and that no other model knows, may change."""
+        taken = {layer.name for layer in self._stack if layer.placed or layer.given_name is not None}
+        fixed = [layer.name for layer in self._stack if layer.placed or layer.given_name is not None]
+        if len(taken) < len(fixed):
+            twice = next(name for name in fixed if fixed.count(name) > 1)
+            raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
+        streams = count()
+        for layer in self._stack:
+            if not layer.placed:
+                for part in layer.all():
+                    part.stream = next(streams)
+                if layer.given_name is None:
+                    layer.rename(next(n for n in _numbered(layer.name) if n not in taken))
+                    taken.add(layer.name)
+                layer.placed = True
+
+    def __call__(self, x: Any) -> Any:
+        """The model's layers, called on a symbol, or on one for each input: a part of another model, which shares its weights."""
+        given = by_output("The call", x, self.input_names, kind="input")
+        for symbol in given:
+            if not isinstance(symbol, Symbol):
+                raise UsageError(
+                    f"The input of a model is what nacre.Input or a layer gave, got {symbol!r}.",
+                    hint="model(nacre.Input(shape))",
+                )
+        found = {id(mine): symbol for mine, symbol in zip(self._inputs, given, strict=True)}
+        for symbol in self._calls:
+            if symbol.operands:
+                operands = [found[id(o)] for o in symbol.operands]
+                found[id(symbol)] = symbol.layer(operands if symbol.layer.several else operands[0])
+        return self._arranged([found[id(o)] for o in self._outputs_given])
+
+    def build(self, input_shape: Shape) -> None:
+        """All weights exist from the beginning."""
+
+    @property
+    def built(self) -> bool:
+        """They do."""
+        return True
+
+    def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
+        """The outputs for a batch; what else comes of each call is added to ``record``."""
+        found = {id(symbol): x for symbol, x in zip(self._inputs, inputs, strict=True)}
+        for symbol in self._calls:
+            operands = [found[id(o)] for o in symbol.operands]
+            taken: Any = operands if symbol.layer.several else operands[0] if operands else found[id(symbol)]
+            found[id(symbol)] = symbol.layer(taken, training=training, record=record)
+        return [found[id(o)] for o in self._outputs_given]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The keys of the dictionary of inputs, else the names of their layers."""
+        return self._input_keys or [symbol.layer.name for symbol in self._inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The keys of the dictionary of outputs, else the names of the layers that gave them, with numbers if they came twice."""
+        return self._output_keys or _apart([symbol.layer.name for symbol in self._outputs_given])
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """Shape of each input, batch first (as None)."""
+        return [symbol.shape for symbol in self._inputs]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        """Shape of each output, batch first (as None)."""
+        return [symbol.shape for symbol in self._outputs_given]
+
+    def _arranged(self, outputs: list[Any]) -> Any:
+        """Outputs as they were given when the model was made; one alone by itself."""
+        if self._output_keys is not None:
+            return dict(zip(self._output_keys, outputs, strict=True))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _packed(self, outputs: list[Array]) -> Any:
+        return self._arranged(outputs)
+
+    def _outputs(self) -> list[tuple[Layer, Shape]]:
+        return [(symbol.layer, symbol.shape) for symbol in self._calls if symbol.operands or len(self._inputs) > 1]
+
+    def _sources(self) -> list[str]:
+        shown = (s for s in self._calls if s.operands or len(self._inputs) > 1)
+        return ["From", *(", ".join(o.layer.name for o in s.operands) for s in shown)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers, and their calls: the number of a layer, and of the calls whose outputs it takes; and which calls are the
+        inputs and outputs of the model."""
+        number = {id(symbol): n for n, symbol in enumerate(self._calls)}
+        place = {id(layer): n for n, layer in enumerate(self._stack)}
+        calls = [[place[id(s.layer)], [number[id(o)] for o in s.operands]] for s in self._calls]
+        ends = {
+            what: numbers if keys is None else dict(zip(keys, numbers, strict=True))
+            for what, keys, numbers in (
+                ("inputs", self._input_keys, [number[id(s)] for s in self._inputs]),
+                ("outputs", self._output_keys, [number[id(s)] for s in self._outputs_given]),
+            )
+        }
+        return {"name": self.name, "layers": [serialize(layer) for layer in self._stack], "calls": calls, **ends}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described, with fresh weights."""
+        layers = [resolve("layer", layer, TABLE) for layer in config["layers"]]
+        symbols: list[Symbol] = []
+        for at, operands in config["calls"]:
+            layer = layers[natural(at, len(layers))]
+            given = [symbols[natural(o, len(symbols))] for o in operands]
+            if isinstance(layer, InputLayer) != (not given):
+                raise UsageError("A layer is called without an input.")
+            symbols.append(layer.output if not given else layer(given if layer.several else given[0]))
+
+        def ends(numbers: Any) -> Any:
+            if isinstance(numbers, Mapping):
+                return {str(name): symbols[natural(n, len(symbols))] for name, n in numbers.items()}
+            return [symbols[natural(n, len(symbols))] for n in numbers]
+
+        return cls(ends(config["inputs"]), ends(config["outputs"]), config["name"])
+
+
+def _ends(what: str, given: Any) -> list[Symbol]:
+    """The symbols at which a model begins or ends."""
+    listed = list(given.values()) if isinstance(given, Mapping) else given
+    listed = list(listed) if isinstance(listed, list | tuple) else [listed]
+    if listed and all(isinstance(s, Symbol) for s in listed):
+        return listed
+    raise UsageError(
+        f"The {what} of a model are what nacre.Input or a layer gave, got {given!r}.",
+        hint="Model(inputs=x, outputs=layer(x)), or a list or dictionary of several",
+    )
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Names with numbers behind those that were taken already."""
+    found: list[str] = []
+    for name in names:
+        found.append(next(n for n in _numbered(name) if n not in found))
+    return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """dense, dense_1, dense_2, ..."""
+    yield name
+    yield from (f"{name}_{n}" for n in count(1))
+
+
+Model.kinds["Functional"] = Functional

@@ -1,0 +1,169 @@
+"""What `compile` says of each output of a model: its loss, and what is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from nacre import losses, metrics
+from nacre.configured import serialize
+from nacre.errors import UsageError, did_you_mean
+from nacre.ir import TensorType
+from nacre.losses import Loss
+from nacre.training.program import Target
+
+@dataclass(frozen=True)
+class Judged:
+    """One output: its loss and how much of it counts, and metrics as they were given, by name or as objects."""
+
+    loss: Loss | None = None
+    share: float | None = None
+    metrics: tuple[Any, ...] = ()
+    weighted_metrics: tuple[Any, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.loss is not None or bool(self.metrics) or bool(self.weighted_metrics)
+
+    def target(self, output: int, name: str | None, y: TensorType, y_pred: TensorType) -> Target:
+        """The same with metrics that fit the types of targets and outputs."""
+        chosen, weighted = (
+            [metrics.get(m, y, y_pred) for m in given] for given in (self.metrics, self.weighted_metrics)
+        )
+        return Target(output, name, self.loss, self.share, chosen, weighted)
+
+
+def judged(outputs: Sequence[str], loss: Any, loss_weights: Any, measured: Any, weighted: Any) -> tuple[Judged, ...]:
+    """The arguments of `compile`, checked, for each output. Raises `UsageError` and `UnknownName`."""
+    if loss is None:
+        raise UsageError("compile needs a loss.", hint='for example loss="sparse_categorical_crossentropy"')
+    found = by_output("loss", loss, outputs, for_all=True)
+    shares = by_output("loss_weights", loss_weights, outputs)
+    lists = [
+        by_output(what, _listed(what, given, len(outputs)), outputs, lists=True)
+        for what, given in (("metrics", measured), ("weighted_metrics", weighted))
+    ]
+    all_ = tuple(
+        Judged(_loss(one), _share(share), *(_metrics(what, m) for what, m in zip(_MEASURED, chosen, strict=True)))
+        for one, share, *chosen in zip(found, shares, *lists, strict=True)
+    )
+    if all(one.loss is None for one in all_):
+        raise UsageError("compile needs a loss for at least one output.", {"outputs": ", ".join(outputs)})
+    return all_
+
+
+_MEASURED = ("metrics", "weighted_metrics")
+
+
+def described(outputs: Sequence[Judged]) -> dict[str, Any]:
+    """The arguments of `compile` again, as JSON can hold them."""
+    each: dict[str, list[Any]] = {
+        "loss": [None if o.loss is None else serialize(o.loss) for o in outputs],
+        "loss_weights": [o.share for o in outputs],
+        **{
+            what: [[m if isinstance(m, str) else serialize(m) for m in getattr(o, what)] for o in outputs]
+            for what in _MEASURED
+        },
+    }
+    return {what: given if len(outputs) > 1 else given[0] for what, given in each.items()}
+
+
+def restored(said: Mapping[str, Any], outputs: int) -> dict[str, Any]:
+    """The arguments of `compile` out of what `described` gave."""
+
+    def of_each(what: str, make: Callable[[Any], Any]) -> Any:
+        given = said[what]
+        return [make(one) for one in given] if outputs > 1 else make(given)
+
+    def all_of(given: Any) -> list[Any]:
+        return [m if isinstance(m, str) else metrics.get(m) for m in given]
+
+    return {
+        "loss": of_each("loss", lambda one: None if one is None else losses.get(one)),
+        "loss_weights": of_each("loss_weights", lambda share: share),
+        **{what: of_each(what, all_of) for what in _MEASURED},
+    }
+
+
+def by_output(
+    what: str, given: Any, names: Sequence[str], *, for_all: bool = False, lists: bool = False, kind: str = "output"
+) -> list[Any]:
+    """What was given for each of ``names``, outputs or inputs: as a dictionary, where what is missing is None, or as a list.
+
+    What is neither is for the only one there is, or ``for_all``. With ``lists``, a list is for the only one too.
+    """
+    if isinstance(given, Mapping):
+        for name in given:
+            if name not in names:
+                raise UsageError(
+                    f"{what} names the {kind} {name!r}, which the model does not have.",
+                    {f"{kind}s": ", ".join(map(repr, names))},
+                    did_you_mean(str(name), names) or None,
+                )
+        return [given.get(name) for name in names]
+    listed = isinstance(given, list | tuple)
+    if len(names) == 1:
+        return [given[0] if listed and not lists and len(given) == 1 else given]
+    if listed:
+        if len(given) != len(names):
+            raise UsageError(
+                f"{what} has {len(given)} entries, but the model has {len(names)} {kind}s.",
+                {f"{kind}s": ", ".join(map(repr, names))},
+                f"a list with one entry for each {kind}, or a dictionary by {kind}",
+            )
+        return list(given)
+    if given is not None and not for_all:
+        raise UsageError(
+            f"{what} is one for {len(names)} {kind}s, got {given!r:.60}.",
+            {f"{kind}s": ", ".join(map(repr, names))},
+            f"a list with one entry for each {kind}, or a dictionary by {kind}",
+        )
+    return [given for _ in names]
+
+
+def _listed(what: str, given: Any, outputs: int) -> Any:
+    """The metrics that were given; for the only output, a list in a list is the list."""
+    if not isinstance(given, list | tuple | Mapping | None):
+        _refuse(what, given)
+    nested = outputs == 1 and isinstance(given, list | tuple) and any(isinstance(m, list | tuple) for m in given)
+    return [m for part in given for m in (part if isinstance(part, list | tuple) else [part])] if nested else given
+
+
+def _refuse(what: str, given: Any) -> NoReturn:
+    raise UsageError(
+        f"{what} is a list of names, metrics or functions (y_true, y_pred), got {given!r}.",
+        hint=f'for example {what}=["accuracy"]',
+    )
+
+
+def _loss(given: Any) -> Loss | None:
+    if given is None:
+        return None
+    loss = losses.get(given)
+    if loss.reduction in (None, "none"):
+        raise UsageError(
+            f"Training needs one number for a batch, but {loss.name!r} has no reduction.",
+            hint='leave out reduction, or say reduction="sum"; the losses of single samples come from calling the loss itself',
+        )
+    return loss
+
+
+def _share(given: Any) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise UsageError(f"A loss weight is a number, got {given!r}.", hint="for example loss_weights=[1.0, 0.2]")
+    return float(given)
+
+
+def _metrics(what: str, given: Any) -> tuple[Any, ...]:
+    """Metrics of one output."""
+    chosen = (given,) if isinstance(given, str | metrics.Metric) else given
+    usable = isinstance(chosen, list | tuple | None)
+    if not usable or not all(isinstance(m, str | metrics.Metric) or callable(m) for m in chosen or []):
+        _refuse(what, given)
+    for metric in chosen or []:
+        if metric not in ("accuracy", "acc"):
+            metrics.get(metric)
+    return tuple(chosen or ())
