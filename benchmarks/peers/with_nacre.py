@@ -57,7 +57,8 @@ class Learner:
         return clock.ends[-1] - (clock.ends[0] if lead else begin)
 
     def predict(self, x: Array) -> Array:
-        return self.model.predict(x, verbose=0)
+        outputs: Array = self.model.predict(x, verbose=0)
+        return outputs
 
 
 def _optimizer(job: Job) -> Any:

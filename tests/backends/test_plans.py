@@ -11,7 +11,7 @@ import nacre
 from nacre.backends.native import _binding, lower
 from nacre.ir import TensorType
 from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
-from nacre.training.program import Goal, RowType, prediction_program, training_program
+from nacre.training.program import Goal, RowType, RowTypes, Target, prediction_program, training_program
 
 FOLDER = Path(__file__).parent / "plans"
 
@@ -73,13 +73,12 @@ def _plans():
         nacre.utils.set_random_seed(0)
         model = build()
         target, output = TensorType((1, *y.shape)), TensorType((1, *model.output_shape[1:]))
-        goal = Goal(
-            nacre.losses.get(loss), nacre.optimizers.get(optimizer), [nacre.metrics.get("accuracy", target, output)]
-        )
-        program = training_program(model, goal, [x, y], [32])
+        judged = Target(0, None, nacre.losses.get(loss), None, [nacre.metrics.get("accuracy", target, output)])
+        goal = Goal([judged], nacre.optimizers.get(optimizer))
+        program = training_program(model, goal, RowTypes((x,), (y,)), [32])
         yield name, lower(program.graphs[32], program, 32)
     model = _digits()
-    program = prediction_program(model, RowType((28, 28), "uint8"), [1])
+    program = prediction_program(model, RowTypes((RowType((28, 28), "uint8"),)), [1])
     yield "digits-predict-one", lower(program.graphs[1], program, 1)
 
 

@@ -59,10 +59,11 @@ def given(case: dict[str, Any], rows: slice) -> dict[str, Any]:
     found: dict[str, Any] = {"x": [part["a"], part["b"]], "y": [part["kind"], part["size"]]}
     if isinstance(case["loss"], dict):
         found = {"x": {"b": part["b"], "a": part["a"]}, "y": {"size": part["size"], "kind": part["kind"]}}
-    if None in case["loss"]:
-        found["y"] = part["kind"]
+    if isinstance(case["loss"], list) and None in case["loss"]:
+        found["y"] = [part["kind"]]
     if case.get("weights") == "each":
-        found["sample_weight"] = {"size": part["w_size"], "kind": part["w_kind"]}
+        # Keras takes dictionaries of targets only without weights.
+        found |= {"y": [part["kind"], part["size"]], "sample_weight": [part["w_kind"], part["w_size"]]}
     if case.get("weights") == "one":
         found["sample_weight"] = part["w_kind"]
     return found

@@ -157,16 +157,9 @@ def test_a_function_answers_what_it_answers_in_keras(case: dict[str, Any]) -> No
             assert part == (read(expected).item() if isinstance(expected, dict) else expected)
 
 
-INTEGERS = {"argmax", "argmin", "sum"}  # what the native lowering does to floats only
-
-
 @pytest.mark.parametrize("case", KERAS["cases"], ids=named)
 def test_the_native_lowering_answers_the_same(case: dict[str, Any]) -> None:
     inputs, numbers, y = built(case)
-    if case["name"] in INTEGERS and not inputs[0].type.is_float:
-        with pytest.raises(Limitation, match="cast to float32"):
-            _natively(inputs, numbers, y)
-        return
     for part in listed(y):
         if isinstance(part, Value):
             expected = evaluate(Graph(inputs, {"y": part}), numbers)["y"]

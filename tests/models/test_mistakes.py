@@ -235,7 +235,7 @@ WRONG_SETTINGS: dict[str, Callable[[Any], Any]] = {
     "reduction": lambda r: MeanSquaredError(reduction=r),
     "loss": lambda x: Sequential().compile("sgd", x),
     "optimizer": lambda o: Sequential().compile(o, "mse"),
-    "metrics": lambda m: Sequential().compile("sgd", "mse", m),
+    "metrics": lambda m: Sequential().compile("sgd", "mse", metrics=m),
 }
 WRONG_VALUES: list[tuple[str, Any]] = [
     *(("units", n) for n in (0, -1, 2.5, "3", True, None, NAN)),

@@ -93,7 +93,7 @@ def test_digits_are_learned_as_well_as_in_float32():
             model.add(layers.Dense(10, activation="softmax"))
         finally:
             config.set_dtype_policy("float32")
-        model.compile(optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile(optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(x, y, epochs=20, batch_size=32, verbose=0)
         found[policy] = model.evaluate(xt, yt, verbose=0)[1]
     assert min(found.values()) > 0.95

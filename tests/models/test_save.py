@@ -88,7 +88,7 @@ def test_settings_come_back(tmp_path: Path) -> None:
     model.add(layers.Dropout(0.3))
     model.add(layers.Dense(2, trainable=False))
     loss, metric = CategoricalCrossentropy(from_logits=True, reduction="sum"), BinaryAccuracy("right", threshold=0.3)
-    model.compile(RMSprop(0.02, rho=0.7), loss, ["accuracy", metric, "mse"], backend="reference")
+    model.compile(RMSprop(0.02, rho=0.7), loss, metrics=["accuracy", metric, "mse"], backend="reference")
     model.save(tmp_path / "model")
     again = load_model(tmp_path / "model")
     assert again.get_config() == model.get_config()

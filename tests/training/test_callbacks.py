@@ -46,7 +46,7 @@ def data() -> tuple[Array, Array]:
 def make(rate: float = 0.1) -> Sequential:
     set_random_seed(3)
     model = Sequential([Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(3, activation="softmax")])
-    model.compile(optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

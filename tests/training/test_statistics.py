@@ -15,7 +15,9 @@ def _network(optimizer=None, backend="native"):
     model = Sequential([Input((40,)), layers.Dense(70, activation="relu"), layers.Dropout(0.25)])
     model.add(layers.Dense(33, activation="tanh"))
     model.add(layers.Dense(4, activation="softmax"))
-    model.compile(optimizer or optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    model.compile(
+        optimizer or optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend
+    )
     return model
 
 

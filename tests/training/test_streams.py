@@ -33,7 +33,9 @@ def make(optimizer: Any = None, backend: str = "native") -> Sequential:
     set_random_seed(3)
     model = Sequential([Input((4,)), layers.Dense(5, activation="tanh"), layers.Dropout(0.25)])
     model.add(layers.Dense(3, activation="softmax"))
-    model.compile(optimizer or SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    model.compile(
+        optimizer or SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend
+    )
     return model
 
 

@@ -153,7 +153,9 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
     name, judge = _judge(source, data, validation, classes)
     set_random_seed(settings.seed)
     model: Model = network(data, classes, settings, _scale(source, data))
-    model.compile(SGD(settings.learning_rate, settings.momentum), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        SGD(settings.learning_rate, settings.momentum), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     run = open_run()
     checkpoints = PacedCheckpoints(run.checkpoints)
     rows, seconds = 0, 0.0

@@ -66,7 +66,8 @@ class Dataset:
     """Inputs x (n, ...) and, where there are any, targets y (n, ...) and weights of the rows (n,), checked once by `numeric`.
 
     Each of the three is an array, or where there are several, a dictionary of arrays: ``inputs``, ``targets`` and ``weights`` are
-    their columns, a weight for each target. One array of weights is for all targets; a target that has none in a dictionary gets ones.
+    their columns, a weight for each target. One array of weights is for all targets; a target that a dictionary leaves out gets
+    ones.
 
     ``name_x`` and ``name_y`` are what errors call the two. ``allow_empty`` lets n be 0, which only prediction can use.
     Raises `DataError` when they differ in length, and whatever `numeric` raises.
@@ -244,7 +245,7 @@ class Dataset:
         return self._with(self.inputs, targets, self.weights)
 
     def check_probabilities(self, target: int = 0) -> None:
-        """Demand that all numbers of a target lie in 0..1, as a crossentropy needs them. Raises `DataError` naming the first that does not.
+        """Demand that all of a target lies in 0..1, as a crossentropy needs it. Raises `DataError` naming the first that does not.
 
         >>> Dataset([1.0], [[0.0, 1.0]]).check_probabilities()
         """

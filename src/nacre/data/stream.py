@@ -21,8 +21,14 @@ def is_stream(x: object) -> bool:
     (True, False)
     """
     if isinstance(x, list):
-        return bool(x) and isinstance(x[0], tuple) and all(_is_array(part) for part in x[0])
+        return bool(x) and isinstance(x[0], tuple) and all(_is_array(part) or _are_arrays(part) for part in x[0])
     return isinstance(x, Iterable) and not isinstance(x, _NO_STREAMS) and not _is_array(x)
+
+
+def _are_arrays(x: object) -> bool:
+    """Whether it is what several inputs or outputs are given as."""
+    parts = list(x.values()) if isinstance(x, Mapping) else x
+    return isinstance(parts, list | tuple) and bool(parts) and all(map(_is_array, parts))
 
 
 def _is_array(x: object) -> bool:

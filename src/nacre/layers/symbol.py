@@ -23,7 +23,9 @@ class Symbol:
     """
 
     __slots__ = ("dtype", "layer", "operands", "shape")
-    operators: ClassVar[dict[str, Callable[[Symbol, Symbol], Symbol]]] = {}  # filled where the layers are, as the next one
+    operators: ClassVar[
+        dict[str, Callable[[Symbol, Symbol], Symbol]]
+    ] = {}  # filled where the layers are, as the next one
     operation: ClassVar[Callable[[str, dict[str, Any]], Symbol]]
     __array_ufunc__ = None
 

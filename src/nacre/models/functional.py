@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from nacre.configured import resolve, serialize
@@ -53,7 +52,7 @@ class Functional(Model):
         for symbol in self._inputs:
             if symbol not in self._calls:
                 raise UsageError(f"No output depends on the input {symbol!r}.")
-        self._stack = list({id(symbol.layer): symbol.layer for symbol in self._calls}.values())
+        self._stack = _in_order(self._outputs_given, self._calls)
         self._name_layers()
 
     def _name_layers(self) -> None:
@@ -175,6 +174,26 @@ class Functional(Model):
             return [symbols[natural(n, len(symbols))] for n in numbers]
 
         return cls(ends(config["inputs"]), ends(config["outputs"]), config["name"])
+
+
+def _in_order(outputs: Sequence[Symbol], calls: Sequence[Symbol]) -> list[Layer]:
+    """The layers as Keras orders them, and with them the weights: by the longest way from a call to an output, those farthest away
+    first; of those as far, in the order in which one meets them going back from the outputs."""
+    distance: dict[int, int] = {}
+    for symbol in reversed(calls):
+        far = distance[id(symbol.layer)] = max(distance.get(id(symbol), 0), distance.get(id(symbol.layer), 0))
+        for operand in symbol.operands:
+            distance[id(operand)] = max(distance.get(id(operand), 0), far + 1)
+    met: dict[int, Layer] = {}
+    seen: set[int] = set()
+    pending = list(reversed(outputs))
+    while pending:
+        symbol = pending.pop()
+        if id(symbol) not in seen:
+            seen.add(id(symbol))
+            met.setdefault(id(symbol.layer), symbol.layer)
+            pending += reversed(symbol.operands)
+    return sorted(met.values(), key=lambda layer: -distance[id(layer)])
 
 
 def _ends(what: str, given: Any) -> list[Symbol]:

@@ -14,6 +14,7 @@ from nacre.ir import TensorType
 from nacre.losses import Loss
 from nacre.training.program import Target
 
+
 @dataclass(frozen=True)
 class Judged:
     """One output: its loss and how much of it counts, and metrics as they were given, by name or as objects."""
@@ -91,7 +92,7 @@ def by_output(
 ) -> list[Any]:
     """What was given for each of ``names``, outputs or inputs: as a dictionary, where what is missing is None, or as a list.
 
-    What is neither is for the only one there is, or ``for_all``. With ``lists``, a list is for the only one too.
+    What is neither is for the only one there is, or ``for_all``. With ``lists``, a list for the only one is what was given for it.
     """
     if isinstance(given, Mapping):
         for name in given:
@@ -99,7 +100,7 @@ def by_output(
                 raise UsageError(
                     f"{what} names the {kind} {name!r}, which the model does not have.",
                     {f"{kind}s": ", ".join(map(repr, names))},
-                    did_you_mean(str(name), names) or None,
+                    did_you_mean(str(name), names),
                 )
         return [given.get(name) for name in names]
     listed = isinstance(given, list | tuple)
@@ -126,8 +127,9 @@ def _listed(what: str, given: Any, outputs: int) -> Any:
     """The metrics that were given; for the only output, a list in a list is the list."""
     if not isinstance(given, list | tuple | Mapping | None):
         _refuse(what, given)
-    nested = outputs == 1 and isinstance(given, list | tuple) and any(isinstance(m, list | tuple) for m in given)
-    return [m for part in given for m in (part if isinstance(part, list | tuple) else [part])] if nested else given
+    if outputs > 1 or not isinstance(given, list | tuple):
+        return given
+    return [m for part in given for m in (part if isinstance(part, list | tuple) else [part])]
 
 
 def _refuse(what: str, given: Any) -> NoReturn:
@@ -153,17 +155,23 @@ def _share(given: Any) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise UsageError(f"A loss weight is a number, got {given!r}.", hint="for example loss_weights=[1.0, 0.2]")
+        raise UsageError(
+            f"A loss weight is a number, got {given!r}.",
+            hint='loss_weights=[1.0, 0.2]; metrics have a name: metrics=["accuracy"]',
+        )
     return float(given)
 
 
 def _metrics(what: str, given: Any) -> tuple[Any, ...]:
     """Metrics of one output."""
     chosen = (given,) if isinstance(given, str | metrics.Metric) else given
-    usable = isinstance(chosen, list | tuple | None)
-    if not usable or not all(isinstance(m, str | metrics.Metric) or callable(m) for m in chosen or []):
+    if chosen is None:
+        return ()
+    if not isinstance(chosen, list | tuple) or not all(
+        isinstance(m, str | metrics.Metric) or callable(m) for m in chosen
+    ):
         _refuse(what, given)
-    for metric in chosen or []:
+    for metric in chosen:
         if metric not in ("accuracy", "acc"):
             metrics.get(metric)
-    return tuple(chosen or ())
+    return tuple(chosen)

@@ -242,9 +242,7 @@ class Model(Configured):
     def _judged(self) -> list[tuple[int, str, Judged]]:
         """Number and name of each output that is compared with targets, and how."""
         outputs = self._compiled["outputs"]
-        return [
-            (n, name, one) for n, (name, one) in enumerate(zip(self.output_names, outputs, strict=True)) if one
-        ]
+        return [(n, name, one) for n, (name, one) in enumerate(zip(self.output_names, outputs, strict=True)) if one]
 
     def _training(self, data: Dataset | Stream) -> Trainer:
         """The trainer for targets like these."""
@@ -314,10 +312,15 @@ class Model(Configured):
 
     def _columns(self, x: Any, y: Any = None, weight: Any = None, allow_empty: bool = False) -> Dataset:
         """The columns of data for training, or without y for prediction."""
+        alone = self.built and len(self.input_names) == 1 and _is_list_of_arrays(x) and len(x) == 1
+        if alone and np.ndim(x[0]) == len(self.input_shapes[0]):
+            x = x[0]  # a list of all inputs, as Keras takes it, and not of rows
         inputs = _each("x", x, self.input_names, "input")
         if y is None:
             return Dataset(inputs, allow_empty=allow_empty)
         names = [name for _, name, _ in self._judged()]
+        if len(names) == 1 < len(self.output_names) and _is_list_of_arrays(y) and len(y) == 1:
+            y = y[0]  # of the outputs, only one is trained
         for_all = weight is not None and not isinstance(weight, Mapping) and not _is_list_of_arrays(weight)
         weights = weight if for_all else _each("sample_weight", weight, names, "output", missing=True)
         return Dataset(inputs, _each("y", y, names, "output"), weights)
@@ -522,8 +525,9 @@ class Model(Configured):
         verbose: str | int = "auto",
         steps: int | None = None,
         callbacks: Iterable[Callback] | None = None,
-    ) -> Array:
-        """Outputs for the rows of x, float32 (n, ...). A row's output does not depend on the rows beside it.
+    ) -> Any:
+        """Outputs for the rows of x, float32 (n, ...), or a list or dictionary of them for a model with several outputs. A row's
+        output does not depend on the rows beside it.
 
         x may be an iterable of batches, each x or a tuple that begins with x; ``steps`` says how many of them to take, else all.
         While another thread is in `fit`, this waits until its epoch is over: predictions come from whole steps only.
@@ -551,7 +555,7 @@ class Model(Configured):
         logs = self._training(data).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, as `predict` gives them."""
         return self.predict(x, verbose=0)
 
@@ -848,7 +852,11 @@ class Model(Configured):
                 )
         if self._settings is not None:
             outputs: Sequence[Judged] = self._settings["outputs"]
-            own = [("loss", o.loss) for o in outputs if o.loss and losses.TABLE.get(type(o.loss).__name__) is not type(o.loss)]
+            own = [
+                ("loss", o.loss)
+                for o in outputs
+                if o.loss and losses.TABLE.get(type(o.loss).__name__) is not type(o.loss)
+            ]
             chosen = [m for o in outputs for m in (*o.metrics, *o.weighted_metrics) if not isinstance(m, str)]
             own += [("metric", m) for m in chosen if metrics.TABLE.get(type(m).__name__) is not type(m)]
             for kind, thing in own:
@@ -973,12 +981,10 @@ def _check_passes(data: Dataset | Stream, name: str, passes: int, hint: str) -> 
 
 def _each(what: str, given: Any, names: Sequence[str], kind: str, missing: bool = False) -> Any:
     """What was given for the only input or output there is, or a dictionary with what was given for each of them."""
-    found = by_output(what, given, names, kind=kind)
+    found = by_output(what, given, names, lists=True, kind=kind)
     if not missing and any(one is None for one in found) and given is not None:
         name = next(name for name, one in zip(names, found, strict=True) if one is None)
-        raise UsageError(
-            f"{what} is missing for the {kind} {name!r}.", {f"{kind}s": ", ".join(map(repr, names))}
-        )
+        raise UsageError(f"{what} is missing for the {kind} {name!r}.", {f"{kind}s": ", ".join(map(repr, names))})
     return found[0] if len(names) == 1 else dict(zip(names, found, strict=True)) if given is not None else None
 
 

@@ -60,9 +60,7 @@ class RowTypes:
     def columns(self, rows: int) -> tuple[list[Input], list[Input], list[Input]]:
         """Inputs of a graph for so many rows. Their names are known from the number of each."""
         parts = (("x", self.inputs), ("y", self.targets), ("sample_weight", self.weights))
-        several = [
-            [(name if len(part) == 1 else f"{name}{n}", t) for n, t in enumerate(part)] for name, part in parts
-        ]
+        several = [[(name if len(part) == 1 else f"{name}{n}", t) for n, t in enumerate(part)] for name, part in parts]
         inputs, targets, weights = (
             [Input(name, TensorType((rows, *t.shape), t.dtype)) for name, t in part] for part in several
         )
@@ -139,9 +137,7 @@ def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, 
     return {f"{w.name}/{name}": w.type for w in weights if w.trainable for name in optimizer.state()}
 
 
-def training_program(
-    network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0
-) -> Program:
+def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0) -> Program:
     """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
     weights = network.weights
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
@@ -226,8 +222,7 @@ def measured(
         loss = loss + ops.cast(term, loss.dtype)
     found = [loss, *losses.values()] if len(losses) > 1 else [loss]
     emits = {
-        name: ops.reshape(ops.cast(value, dtype="float32"), [1])
-        for name, value in zip(goal.losses, found, strict=True)
+        name: ops.reshape(ops.cast(value, dtype="float32"), [1]) for name, value in zip(goal.losses, found, strict=True)
     }
     for m in goal.measured:
         output = outputs[goal.targets[m.target].output]

@@ -85,12 +85,13 @@ class Trainer:
         every: int = 0,
         _alone: bool = False,
     ) -> Executable:
-        """Compiled anew, or a twin of a like one; which weights are frozen, and for how many threads, only tells apart what it makes
-        different."""
+        """Compiled anew, or a twin; which weights are frozen, and how many threads there are, tells apart what differs by it."""
         asked = (kind, sizes, rows, _frozen, every, _alone)
         return self._compiled(*asked) if self.like is None else self.like.twin(*asked)
 
-    def _compiled(self, kind: str, sizes: tuple[int, ...], rows: RowTypes, _frozen: Any, every: int, _alone: Any) -> Executable:
+    def _compiled(
+        self, kind: str, sizes: tuple[int, ...], rows: RowTypes, _frozen: Any, every: int, _alone: Any
+    ) -> Executable:
         return self.compile(self._trace(kind, sizes, rows, every))
 
     def twin(self, *asked: Any) -> Executable:
@@ -201,8 +202,7 @@ class Trainer:
         return [pieces[0][n] if len(pieces) == 1 else np.concatenate([p[n] for p in pieces]) for n in pieces[0]]
 
     def outputs(self, x: Array, batch_size: int) -> list[Array]:
-        """What `predict` gives for the rows of one input that `numeric` made, when nobody watches. `DataError` for rows that are not
-        finite."""
+        """What `predict` gives for rows of one input, out of `numeric`, when nobody watches. `DataError` if one is not finite."""
         asked = (x.shape, x.dtype, batch_size)
         last = self._last
         if last is None or last[0] != asked:
@@ -313,7 +313,11 @@ class Trainer:
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every, native.ALONE.get())
 
     def _sweep(
-        self, blocks: Iterator[_Block], callbacks: Callbacks, tally: Tally, outputs: list[dict[str, Array]] | None = None
+        self,
+        blocks: Iterator[_Block],
+        callbacks: Callbacks,
+        tally: Tally,
+        outputs: list[dict[str, Array]] | None = None,
     ) -> Logs:
         """Run over blocks, each in one piece, or in shorter ones when a callback wants to be called in between."""
         with callbacks.watching(tally.now):
