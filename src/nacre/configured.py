@@ -69,6 +69,20 @@ def _encode(value: Any) -> Any:
     return value
 
 
+def differing(mine: Any, other: Any) -> Any:
+    """The first part of a configured object or function that is of another kind than in its copy, made by `resolve`; None if there is
+    none. A function of one's own may be called like another."""
+    if isinstance(mine, Configured):
+        if type(mine) is not type(other):
+            return mine
+        names = [name for name in mine.config_names() if hasattr(mine, name)]
+        found = (differing(getattr(mine, name), getattr(other, name, None)) for name in names)
+        return next((part for part in found if part is not None), None)
+    if isinstance(mine, list | tuple) and isinstance(other, list | tuple):
+        return next((part for part in map(differing, mine, other) if part is not None), None)
+    return mine if callable(mine) and mine is not other else None
+
+
 def resolve(kind: str, thing: Any, table: Mapping[str, Any]) -> Any:
     """The object that ``thing`` means: itself, a name out of ``table``, or a dictionary with class_name and config.
 

@@ -340,3 +340,29 @@ def test_a_cut_file_is_seen(saved: Path) -> None:
     for size in (0, 7, 100, len(content) // 2, len(content) - 1):
         saved.write_bytes(content[:size])
         refused(saved)
+
+
+def relu(x: Any) -> Any:
+    """Called like nacre's."""
+    return x * 0.5
+
+
+class Ones(nacre.initializers.Initializer):
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return np.full(shape, 2, dtype)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Dense(4, relu),
+        lambda: layers.Activation(relu),
+        lambda: layers.Dense(4, kernel_initializer=Ones()),
+        lambda: layers.Residual([layers.Dense(3, relu)]),
+    ],
+)
+def test_what_is_only_called_like_something_of_nacre_is_not_saved_as_it(layer: Any, tmp_path: Path) -> None:
+    model = Sequential([Input((3,)), layer()])
+    with pytest.raises(UsageError, match="not nacre's"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

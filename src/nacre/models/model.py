@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
-from nacre.configured import Configured, resolve, serialize
+from nacre.configured import Configured, differing, resolve, serialize
 from nacre.data import Column, Dataset, Stream, is_stream, numeric
 from nacre.errors import (
     Limitation,
@@ -281,7 +281,8 @@ class Model(Configured):
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
         said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
         weights = [(w.name, w.frozen, str(w.type)) for w in self.weights]
-        return json.dumps([serialize(self), self.input_shapes, weights, said])
+        streams = [part.stream for part in self._parts()]
+        return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
 
     def train_like(self, other: Model | None) -> None:
         """Use the programs of a model of the same `kind`, from the next training on, or of none."""
@@ -837,18 +838,20 @@ class Model(Configured):
         """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
         try:
             again = type(self).from_config(self.get_config())
+            pairs = list(zip(self._parts(), again._parts(), strict=True))
             if self._settings is not None:
-                optimizers.get(serialize(self.optimizer))
+                pairs.append((self.optimizer, optimizers.get(serialize(self.optimizer))))
         except UnknownName as error:
             raise UsageError(
                 "The model cannot be saved: it has a part that only this program knows.",
                 {"reason": str(error).splitlines()[0]},
             ) from error
-        parts = ([part for layer in model._stack for part in layer.all()] for model in (self, again))
-        for mine, other in zip(*parts, strict=True):
-            if type(mine) is not type(other):
+        for mine, other in pairs:
+            if (stranger := differing(mine, other)) is not None:
+                name = getattr(stranger, "__name__", None) or type(stranger).__name__
+                where = "" if stranger is mine else f" in {type(mine).__name__} {getattr(mine, 'name', '')!r}"
                 raise UsageError(
-                    f"The model cannot be saved: {type(mine).__name__} {mine.name!r} is no layer of nacre."
+                    f"The model cannot be saved: {name}{where} is not nacre's, though it is called like something of nacre."
                 )
         if self._settings is not None:
             outputs: Sequence[Judged] = self._settings["outputs"]
@@ -865,6 +868,10 @@ class Model(Configured):
                     f"The model cannot be saved: its {kind} {name!r} is no {kind} of nacre.",
                     hint="save its weights alone: model.save_weights(path)",
                 )
+
+    def _parts(self) -> list[Layer]:
+        """All layers, those inside others too."""
+        return [part for layer in self._stack for part in layer.all()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Models are copied and pickled by their description, as `save` writes it."""
