@@ -70,8 +70,8 @@ def _encode(value: Any) -> Any:
 
 
 def differing(mine: Any, other: Any) -> Any:
-    """The first part of a configured object or function that is of another kind than in its copy, made by `resolve`; None if there is
-    none. A function of one's own may be called like another."""
+    """The first part of a configured object or function that is of another kind than in its copy, made by `resolve`; None if there
+    is none. A function of one's own may be called like another."""
     if isinstance(mine, Configured):
         if type(mine) is not type(other):
             return mine

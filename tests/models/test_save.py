@@ -14,8 +14,8 @@ import pytest
 from update_rules import RULES
 
 from nacre import Input, Sequential, layers
-from nacre.errors import ModelFileError, NotBuiltError
-from nacre.initializers import HeNormal
+from nacre.errors import ModelFileError, NotBuiltError, UsageError
+from nacre.initializers import HeNormal, Initializer
 from nacre.interop import safetensors
 from nacre.losses import CategoricalCrossentropy
 from nacre.metrics import BinaryAccuracy
@@ -347,7 +347,7 @@ def relu(x: Any) -> Any:
     return x * 0.5
 
 
-class Ones(nacre.initializers.Initializer):
+class Ones(Initializer):
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
         return np.full(shape, 2, dtype)
 

@@ -838,7 +838,7 @@ class Model(Configured):
         """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
         try:
             again = type(self).from_config(self.get_config())
-            pairs = list(zip(self._parts(), again._parts(), strict=True))
+            pairs: list[tuple[Configured, Configured]] = list(zip(self._parts(), again._parts(), strict=True))
             if self._settings is not None:
                 pairs.append((self.optimizer, optimizers.get(serialize(self.optimizer))))
         except UnknownName as error:
