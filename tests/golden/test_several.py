@@ -149,11 +149,11 @@ Y = [DATA["kind"], DATA["size"]]
 @pytest.mark.parametrize(
     ("act", "kind", "words"),
     [
-        (lambda m: m.fit(DATA["a"], Y), UsageError, "x is one for 2 inputs"),
+        (lambda m: m.fit(DATA["a"], Y), UsageError, "x is one ndarray, but the model has 2 inputs"),
         (lambda m: m.fit([DATA["a"]], Y), UsageError, "x has 1 entries, but the model has 2 inputs"),
         (lambda m: m.fit({"a": DATA["a"], "c": DATA["b"]}, Y), UsageError, "the input 'c', which"),
         (lambda m: m.fit({"a": DATA["a"]}, Y), UsageError, "x is missing for the input 'b'"),
-        (lambda m: m.fit(X, DATA["kind"]), UsageError, "y is one for 2 outputs"),
+        (lambda m: m.fit(X, DATA["kind"]), UsageError, "y is one ndarray, but"),
         (lambda m: m.fit(X, {"kind": DATA["kind"]}), UsageError, "y is missing for the output 'size'"),
         (lambda m: m.fit([DATA["a"][:3], DATA["b"]], Y), DataError, r"x\['a'\] has 3 rows, but x\['b'\] has 14"),
         (lambda m: m.fit(X[::-1], Y), ShapeError, "The input 'a' expects 5 features, got 3"),
@@ -162,7 +162,7 @@ Y = [DATA["kind"], DATA["size"]]
         (lambda m: m.fit(X, Y, sample_weight={"kinds": DATA["w_kind"]}), UsageError, "the output 'kinds'"),
         (lambda m: m.compile("sgd", ["mse"]), UsageError, "loss has 1 entries"),
         (lambda m: m.compile("sgd", [None, None]), UsageError, "at least one output"),
-        (lambda m: m.compile("sgd", "mse", loss_weights=0.5), UsageError, "loss_weights is one for 2 outputs"),
+        (lambda m: m.compile("sgd", "mse", loss_weights=0.5), UsageError, "loss_weights is one float"),
         (lambda m: m.compile("sgd", "mse", loss_weights=[1.0, "x"]), UsageError, "A loss weight is a number"),
         (lambda m: m.compile("sgd", "mse", metrics=["accuracy"]), UsageError, "metrics has 1 entries"),
         (lambda m: m.compile("sgd", {"sise": "mse"}), UsageError, "did you mean 'size'"),

@@ -32,7 +32,7 @@ def summary(model: str, as_json: bool) -> None:
     loaded = load_model(path)  # which checks everything in the file
     described = json.loads(safetensors.read(path)[1]["nacre"])
     training = described.get("training")
-    show(as_json, _document(loaded, described), f"{_layers(loaded)}\n\n{_training(training)}")
+    show(as_json, _document(loaded, described), f"{_layers(loaded)}\n\n{_training(training, loaded.output_names)}")
 
 
 def _layers(model: Model) -> str:
@@ -41,13 +41,20 @@ def _layers(model: Model) -> str:
     return "\n".join(lines)
 
 
-def _training(training: dict[str, Any] | None) -> str:
+def _training(training: dict[str, Any] | None, outputs: list[str]) -> str:
     if training is None:
         return "Not compiled: it has no optimizer and no loss."
-    rows = {
-        "optimizer": _named(training["optimizer"]),
-        "loss": _named(training["loss"]),
-        "metrics": ", ".join(map(_named, training["metrics"])) or "none",
+    losses, shares, metrics = (
+        training[what] if len(outputs) > 1 else [training[what]] for what in ("loss", "loss_weights", "metrics")
+    )
+    rows = {"optimizer": _named(training["optimizer"])}
+    for output, loss, share, chosen in zip(outputs, losses, shares, metrics, strict=True):
+        where = f" of {output}" if len(outputs) > 1 else ""
+        rows |= {
+            f"loss{where}": "none" if loss is None else _named(loss) + ("" if share is None else f", times {share:g}"),
+            f"metrics{where}": ", ".join(map(_named, chosen)) or "none",
+        }
+    rows |= {
         "steps": f"{training['iterations']:,}",
         "backend": training["backend"],
     }
@@ -72,8 +79,8 @@ def _document(model: Model, described: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": model.name,
         "nacre": described["nacre"],
-        "input_shape": list(model.input_shape[1:]),
-        "output_shape": list(model.output_shape[1:]),
+        "inputs": {name: list(shape[1:]) for name, shape in zip(model.input_names, model.input_shapes, strict=True)},
+        "outputs": {name: list(shape[1:]) for name, shape in zip(model.output_names, model.output_shapes, strict=True)},
         "parameters": model.count_params(),
         "layers": layers,
         "training": described.get("training"),

@@ -116,7 +116,7 @@ def by_output(
         return list(given)
     if given is not None and not for_all:
         raise UsageError(
-            f"{what} is one for {len(names)} {kind}s, got {given!r:.60}.",
+            f"{what} is one {type(given).__name__}, but the model has {len(names)} {kind}s.",
             {f"{kind}s": ", ".join(map(repr, names))},
             f"a list with one entry for each {kind}, or a dictionary by {kind}",
         )
