@@ -104,6 +104,8 @@ def _sizes():
     return [
         *dict.fromkeys(pairs),
         (1, 2047, 3),
+        (1, 2100, 135),
+        (1, 33, 260),
         (129, 2049, 5),
         (70, 129, 10),
         (33, 64, 21),
@@ -199,7 +201,7 @@ def test_a_product_with_rows_of_data_is_that_of_the_reference(name, how, rng):
     turned, more, others, formula = PRODUCTS[name]
     kernel, widths = name.split()[0], (16, 48, 64) if how == OVER_DATA else (1, 16, 48, 70)
     sizes = [(m, k, n) for m in (1, 10, 15, 33) for k in (1, 31, 32, 65) for n in widths]
-    for m, k, n in [*sizes, (5, 2100, 48)]:
+    for m, k, n in [*sizes, (5, 2100, 48), (1, 70, 144)]:
         a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m) if turned else (m, k), (k, n)))
         rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
         args, size = [m, k, n, TRANSPOSED * turned | how, *more(m, n)], panels(n) * m * PANEL

@@ -527,6 +527,39 @@ NACRE_INLINE int64_t rows_rounded(int64_t length) {
   return block ? kRows * kBlock / block / kPanel * kPanel : kRows;
 }
 
+// A row of the share, whose chains are as long as they are: a tile with one row would wait for its two chains, so
+// panels are made several at a time. Returns the first panel that is left.
+template <Lie L, typename MakeEnd, typename After>
+NACRE_INLINE int64_t one_row(const Factors& of, int64_t row, int64_t panel, int64_t last, const MakeEnd& make_end,
+                             const After& after) {
+  constexpr int kStrips = kPanel / kStrip, kPanels = kStrips < 4 ? 4 / kStrips : 1, kAtOnce = kPanels * kStrips;
+  const float* x = L == Lie::rows ? of.lines.row(row) : of.a + row * kPanel;
+  for (; panel + kPanels <= last; panel += kPanels) {
+    Sums<1, kVectors> sum[kAtOnce];
+    const float* b[kAtOnce];
+    for (int s = 0; s < kAtOnce; ++s) b[s] = of.b + (panel + s / kStrips) * of.k * kPanel + s % kStrips * kStrip;
+#pragma GCC unroll 4
+    for (auto& sums : sum)
+#pragma GCC unroll 8
+      for (F& one : sums[0]) one = all(0.0f);
+    for (int64_t p = 0; p < of.k; ++p) {
+      const F factor = all(L == Lie::rows ? x[p] : x[p / kPanel * of.m * kPanel + p % kPanel]);
+#pragma GCC unroll 4
+      for (int s = 0; s < kAtOnce; ++s)
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v)
+          sum[s][0][v] = fma(factor, load<F>(b[s] + p * kPanel + v * kLanes), sum[s][0][v]);
+    }
+    for (int s = 0; s < kAtOnce; ++s) {
+      const int64_t q = panel + s / kStrips;
+      const int strip = s % kStrips * kStrip;
+      make_end(q, row).template operator()<1, kVectors>(row * kPanel + strip, strip, sum[s]);
+      if (s % kStrips == kStrips - 1) after(q, row, row + 1);
+    }
+  }
+  return panel;
+}
+
 // Each piece of the share: `make_end(panel)` tells what becomes of its sums, `after(panel, first, last)` is called when
 // it is made.
 template <Lie L, typename MakeEnd, typename After>
@@ -549,7 +582,10 @@ void product(const Call& call, int64_t piece, const MakeEnd& make_end, const Aft
         }
       return;
     }
-  for (int64_t q = share.panel0; q < share.panel1; ++q)
+  int64_t first = share.panel0;
+  if constexpr (L == Lie::plain || L == Lie::rows)
+    if (share.row1 - share.row0 == 1) first = one_row<L>(of, share.row0, first, share.panel1, make_end, after);
+  for (int64_t q = first; q < share.panel1; ++q)
     for (int64_t row = share.row0; row < share.row1; row += piece) {
       const int64_t last = row + piece < share.row1 ? row + piece : share.row1;
       in_place<L>(of, q, row, last, columns_of(q, n), ahead_of(call), make_end(q, row));
