@@ -61,6 +61,10 @@ def test_weights_of_classes_are_weights_of_their_rows_in_training_and_validation
     )
     assert one.history == two.history
     assert np.array_equal(by_class.get_weights(), by_row.get_weights())
+    own = np.linspace(0.5, 2, len(X)).astype("float32")
+    one = by_class.fit(X, LABELS, validation_data=(X, LABELS, own), class_weight={0: 0.5, 2: 4.0}, verbose=0)
+    two = by_row.fit(X, LABELS, validation_data=(X, LABELS, own * weights), sample_weight=weights, verbose=0)
+    assert one.history == two.history
 
 
 def test_batches_may_come_with_weights() -> None:

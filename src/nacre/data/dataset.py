@@ -117,16 +117,14 @@ class Dataset:
         return Column(name, _plain(weight.reshape(-1), np.float32))
 
     def weighted_by_class(self, class_weight: Mapping[Any, float]) -> Dataset:
-        """The same data, each row with the weight of its class; 1 for a class that is not named.
+        """The same data, each row with the weight of its class, times the weight it had; 1 for a class that is not named.
 
-        Targets are class numbers, or one-hot. Raises `UsageError` if there are weights already, or several targets, or for classes
-        or weights that are no numbers.
+        Targets are class numbers, or one-hot. Raises `UsageError` if there are several targets, or for classes or weights that are
+        no numbers.
 
         >>> Dataset([5.0, 6.0, 7.0], [0, 1, 1]).weighted_by_class({1: 2.5}).weight
         array([1. , 2.5, 2.5], dtype=float32)
         """
-        if self.weights:
-            raise UsageError("Both sample_weight and class_weight were given.", hint="multiply them, as sample_weight")
         if len(self.targets) > 1:
             raise UsageError(
                 "class_weight is for a model with one output.", hint="pass sample_weight, a dictionary by output"
@@ -145,6 +143,8 @@ class Dataset:
                     hint="a dictionary from class numbers to weights from 0 on",
                 )
             weights[labels == label] = weight
+        if self.weight is not None:
+            weights *= self.weight
         return self._with(self.inputs, self.targets, (Column("class_weight", weights),))
 
     @property

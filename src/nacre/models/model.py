@@ -421,7 +421,8 @@ class Model(Configured):
 
         ``sample_weight`` (n,) multiplies the loss of each row; the last fraction of it goes to the validation, and
         ``validation_data`` may be (x, y, sample_weight). ``class_weight``, a dictionary from class numbers, gives each row the
-        weight of its class, 1 for those that are not named; unlike in Keras, validation rows too, so that both losses compare.
+        weight of its class, 1 for those that are not named; unlike in Keras, validation rows too, times the weight they
+        have, so that both losses compare.
 
         x may also be an iterable of batches (x, y) or (x, y, sample_weight): a generator, a list of tuples, or an object with
         ``__iter__``. Each batch is checked as it comes, and is one step, in the order in which it comes. A pass takes
@@ -445,6 +446,7 @@ class Model(Configured):
             raise UsageError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}.")
         steps = None if steps_per_epoch is None else _positive("steps_per_epoch", steps_per_epoch)
         passes = epochs - initial_epoch
+        _check_weights(sample_weight, class_weight)
         data = self._source(x, y, steps, weight=sample_weight, by_class=class_weight)
         validation: Dataset | Stream | None = None
         if isinstance(data, Stream):
@@ -552,6 +554,7 @@ class Model(Configured):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns loss and metrics of it, before the step, as `evaluate` does."""
+        _check_weights(sample_weight, class_weight)
         data = self._dataset(x, y, sample_weight, class_weight)
         logs = self._training(data).epoch(data, len(data), shuffle=False, callbacks=Callbacks([], self))
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
@@ -978,6 +981,12 @@ def _positive(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise UsageError(f"{name} is a whole number from 1 on, got {number!r}.")
     return int(number)
+
+
+def _check_weights(of_rows: Any, of_classes: Any) -> None:
+    """Demand weights of one sort, as Keras does. (Validation data may have weights of their own.)"""
+    if of_rows is not None and of_classes is not None:
+        raise UsageError("Both sample_weight and class_weight were given.", hint="multiply them, as sample_weight")
 
 
 def _check_passes(data: Dataset | Stream, name: str, passes: int, hint: str) -> None:
