@@ -28,7 +28,7 @@ struct Ahead {
   const uint8_t* data = nullptr;
   const int64_t* order = nullptr;
   int64_t rows = 0, row_bytes = 0, begin = 0, end = 0;
-  int64_t early = rows;
+  int64_t early = rows;         // at most so many
   int64_t row = 0, at = begin;  // how far the early rows are fetched
 
   struct Piece {

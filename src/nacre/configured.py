@@ -105,3 +105,10 @@ def resolve(kind: str, thing: Any, table: Mapping[str, Any]) -> Any:
 def names(*classes: type, **aliases: type) -> dict[str, Any]:
     """Classes under their own names and in snake case, and under other names they go by."""
     return {c.__name__: c for c in classes} | {snake_case(c.__name__): c for c in classes} | aliases
+
+
+def natural(number: Any, limit: int) -> int:
+    """A whole number out of a file."""
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < limit:
+        raise UsageError(f"{number!r} is no whole number from 0 to {limit - 1}.")
+    return number

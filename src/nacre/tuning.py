@@ -77,7 +77,7 @@ def find_learning_rate(
         )
     model.loss_function(x, y)  # whatever does not fit is said of the model itself, whose weights are made
     try:
-        trial, x, y = copy.deepcopy(model), np.asarray(x), np.asarray(y)
+        trial = copy.deepcopy(model)
     except UsageError as error:  # it says that the model cannot be saved, which nobody asked for
         raise UsageError(
             "The rates are tried on a copy of the model, and this model cannot be copied.",
@@ -87,13 +87,14 @@ def find_learning_rate(
     random = np.random.default_rng(0)
     rates, losses, smoothed, mean = np.geomspace(lowest, highest, steps), [], [], 0.0
     order = np.zeros(0, np.int64)
+    count, some = model.rows_of(x, y)
     for step, rate in enumerate(rates):
-        if len(order) < min(batch_size, len(x)):
-            order = random.permutation(len(x))
+        if len(order) < min(batch_size, count):
+            order = random.permutation(count)
         rows, order = order[:batch_size], order[batch_size:]
         trial.optimizer.learning_rate = float(rate)
         try:
-            losses.append(float(trial.train_on_batch(x[rows], y[rows], return_dict=True)["loss"]))
+            losses.append(float(trial.train_on_batch(*some(rows), return_dict=True)["loss"]))
         except NonFiniteLossError:
             break
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * losses[-1]

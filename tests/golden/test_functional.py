@@ -11,7 +11,8 @@ import pytest
 
 import nacre
 from nacre import Input, Model, Sequential, layers
-from nacre.errors import Limitation, ShapeError, UsageError
+from nacre.errors import Limitation, ModelFileError, ShapeError, UsageError
+from nacre.interop import safetensors
 
 KERAS = json.loads((Path(__file__).parent / "functional.json").read_text())
 A, B, X, Y = (np.asarray(KERAS[name], "float32") for name in "abxy")
@@ -122,6 +123,8 @@ OPERATIONS: dict[str, tuple[Any, Any]] = {
         lambda a, b: nacre.ops.log1p(nacre.ops.exp(a)) + nacre.ops.where(nacre.ops.greater(b, 0), b, 0.5),
         lambda a, b: np.log1p(np.exp(a)) + np.where(b > 0, b, 0.5),
     ),
+    "turned around": (lambda a, b: a[:, ::-1] + b[:, 2:0:-1][:, :1], lambda a, b: a[:, ::-1] + b[:, 2:0:-1][:, :1]),
+    "comparisons": (lambda a, b: nacre.ops.where(a > b, 2**a, 1 - b), lambda a, b: np.where(a > b, 2**a, 1 - b)),
     "a list": (lambda a, b: nacre.ops.concatenate([a, b, a], axis=-1), lambda a, b: np.concatenate([a, b, a], 1)),
     "a mean": (lambda a, b: nacre.ops.mean(a, axis=1, keepdims=True) * b, lambda a, b: a.mean(1, keepdims=True) * b),
     "a constant": (lambda a, b: nacre.ops.power(np.float32([1, 2, 3]), b) * a, lambda a, b: np.float32([1, 2, 3]) ** b * a),
@@ -141,6 +144,49 @@ def test_operations_on_symbols_are_layers(name: str, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     again = nacre.models.load_model(tmp_path / "model")
     assert np.array_equal(model.predict([A, B], verbose=0), again.predict([A, B], verbose=0))
+
+
+def described(arguments: dict[str, Any], function: str = "maximum") -> dict[str, Any]:
+    """What a model file says of a model with one operation."""
+    x = Input((3,))
+    config = Model(x, nacre.ops.maximum(x, 0.5)).get_config()
+    config["layers"][1]["config"] |= {"function": function, "arguments": arguments}
+    return config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "function"),
+    [
+        ({"x1": {"input": 0}, "x2": {"input": 5}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"input": -1}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"input": float("inf")}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"array": 2**70, "dtype": "int32"}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"array": 0, "dtype": "(400000000,)f4"}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"array": "a", "dtype": "U300000000"}}, "maximum"),
+        ({"x1": {"input": 0}, "x2": {"call": "os.system"}}, "maximum"),
+        ({"seed": 7}, "set_random_seed"),
+        ({"start": 0, "stop": 1, "num": 10**10}, "linspace"),
+        ({"x": {"input": 0}, "key": 10**30}, "getitem"),
+        ({"x": {"input": 0}, "pad_width": float("inf")}, "pad"),
+        ({"x": {"input": 0}}, "no such thing"),
+    ],
+)
+def test_a_file_with_nonsense_for_an_operation_is_refused(
+    arguments: dict[str, Any], function: str, tmp_path: Path
+) -> None:
+    x = Input((3,))
+    model = Model(x, nacre.ops.maximum(x, 0.5))
+    model.save(tmp_path / "model")
+    tensors, metadata = safetensors.read(tmp_path / "model")
+    said = json.loads(metadata["nacre"])
+    said["architecture"]["config"] = described(arguments, function)
+    safetensors.write(tmp_path / "model", tensors, {"nacre": json.dumps(said)})
+    nacre.utils.set_random_seed(3)
+    before = nacre.ops.next_seed()
+    nacre.utils.set_random_seed(3)
+    with pytest.raises(ModelFileError):
+        nacre.models.load_model(tmp_path / "model")
+    assert nacre.ops.next_seed() == before
 
 
 @pytest.mark.parametrize(
@@ -163,6 +209,11 @@ def test_operations_on_symbols_are_layers(name: str, tmp_path: Path) -> None:
         (lambda: Input((3,)) - nacre.ops.mean(Input((3,)), axis=0, keepdims=True), UsageError, "mixes the rows"),
         (lambda: nacre.ops.split(Input((4,)), 2, axis=1), Limitation, "one output"),
         (lambda: nacre.ops.exp(Input((3,)), other=object()), UsageError, "got object"),
+        (lambda: nacre.ops.cumsum(Input((3,)), axis=0), UsageError, "mixes the rows"),
+        (lambda: nacre.ops.tril(Input((3,))), UsageError, "mixes the rows"),
+        (lambda: nacre.ops.maximum(Input((3,)), 0.5, 7), TypeError, "2 operands"),
+        (lambda: nacre.ops.power(Input((3,)), 0.5, 7), TypeError, "positional"),
+        (lambda: Input((3,))[:, [0, 2]], Limitation, "take"),
     ],
 )
 def test_mistakes_are_named(make: Any, kind: type[Exception], words: str) -> None:

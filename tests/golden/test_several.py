@@ -142,6 +142,35 @@ def test_splits_weights_and_gradients_go_with_all_columns() -> None:
     assert steps
 
 
+def test_targets_of_outputs_that_are_not_trained_may_be_there() -> None:
+    found = []
+    kind, size = DATA["kind"], DATA["size"]
+    for y in (kind, [kind], [kind, size], [kind, None], {"kind": kind}, {"size": size, "kind": kind}):
+        model = compiled(KERAS["cases"]["untrained output"]["case"])
+        model.set_weights([np.full(w.shape, 0.1, "float32") for w in model.get_weights()])
+        found.append(model.fit([DATA["a"], DATA["b"]], y, shuffle=False, verbose=0).history["loss"])
+    assert all(losses == found[0] for losses in found)
+    one = nacre.Sequential([Input((5,)), layers.Dense(1)])
+    one.compile("sgd", "mse")
+    assert one.evaluate([DATA["a"]], [size], sample_weight=[DATA["w_size"]], verbose=0) == one.evaluate(
+        DATA["a"], size, sample_weight=DATA["w_size"], verbose=0
+    )
+
+
+def test_figures_come_in_the_order_in_which_keras_has_them() -> None:
+    model = network(True)
+    model.compile("sgd", "mse", metrics=[["mae"], ["mse"]], weighted_metrics=[["mae"], []])
+    figures = model.evaluate([DATA["a"], DATA["b"]], [DATA["size"], DATA["size"]], verbose=0, return_dict=True)
+    names = ["loss", "kind_loss", "size_loss", "kind_mae", "kind_weighted_mae", "size_mse"]
+    assert [name.replace("mean_absolute_error", "mae") for name in figures] == names
+
+
+def test_a_learning_rate_is_found_for_several_inputs_and_outputs() -> None:
+    model = compiled(KERAS["cases"]["lists"]["case"])
+    found = nacre.find_learning_rate(model, [DATA["a"], DATA["b"]], [DATA["kind"], DATA["size"]], batch_size=5)
+    assert found.suggestion > 0
+
+
 X = [DATA["a"], DATA["b"]]
 Y = [DATA["kind"], DATA["size"]]
 

@@ -117,12 +117,18 @@ def _format(out: Path) -> Callable[[Predictions], bytes]:
 
 
 def _ask(model: Model, x: Array) -> Predictions:
-    if len(model.output_shape) != 2:
-        shape = " x ".join(map(str, model.output_shape[1:]))
+    if len(model.output_shapes) > 1 or len(model.input_shapes) > 1:
+        raise Limitation(
+            f"{model.name!r} has several inputs or outputs, and a table is one.", hint="model.predict, in Python"
+        )
+    (output_shape,) = model.output_shapes
+    if len(output_shape) != 2:
+        shape = " x ".join(map(str, output_shape[1:]))
         raise Limitation(
             f"The output of {model.name!r} is {shape} for each row, which is no table.", hint="model.predict"
         )
-    outputs = model.predict(x, verbose=0)
+    given = model.predict(x, verbose=0)
+    outputs = next(iter(given.values())) if isinstance(given, dict) else given
     classes = getattr(model.layers[-1], "activation", None) is activations.softmax
     return Predictions(outputs, classes)
 

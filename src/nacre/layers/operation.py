@@ -9,16 +9,25 @@ from typing import Any
 import numpy as np
 
 from nacre import ops
+from nacre.configured import natural
 from nacre.errors import Limitation, UsageError, find
 from nacre.ir import Value
 from nacre.layers.layer import Layer
 from nacre.layers.symbol import Symbol
 
-_TABLE = {
-    name: function
-    for name in ops.__all__
-    if isinstance(function := getattr(ops, name), FunctionType | ops.Primitive) and not name.startswith("_")
-}
+
+def _works_on_values(function: Any) -> bool:
+    """Whether it computes something of values, and does nothing else: what a file may name."""
+    if isinstance(function, ops.Primitive):
+        return bool(function.operand_names)
+    if not isinstance(function, FunctionType):
+        return False
+    kinds = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
+    return bool({"Value", "Sequence[Value]"} & set(kinds.values())) or {"x1", "x2"} <= set(kinds)
+
+
+_TABLE = {name: getattr(ops, name) for name in ops.__all__ if _works_on_values(getattr(ops, name))}
+_DTYPES = ("bool", "uint8", "int32", "int64", "uint32", "float32", "float64")
 
 
 class Operation(Layer):
@@ -63,12 +72,14 @@ class Operation(Layer):
             for s in inputs
         ]
 
-        def first_of(rows: int) -> Any:
-            y = self.call([ops.constant(a[:rows], str(a.dtype)) for a in arrays])
-            return y.numpy()[:1] if y.rank and y.shape[0] == rows else None
+        def made(rows: slice) -> Any:
+            y = self.call([ops.constant(a[rows], str(a.dtype)) for a in arrays])
+            return y.numpy() if y.rank and y.shape[0] == len(arrays[0][rows]) else None
 
-        one, three = first_of(1), first_of(3)
-        if one is None or three is None or not np.allclose(one, three, rtol=1e-5, equal_nan=True):
+        parts = [made(slice(0, 3)), *(made(slice(n, n + 1)) for n in range(3))]
+        if any(part is None for part in parts) or not np.allclose(
+            parts[0], np.concatenate(parts[1:]), rtol=1e-5, equal_nan=True
+        ):
             raise UsageError(
                 f"ops.{self.function} mixes the rows of a batch: what comes of a row would depend on those beside it.",
                 hint="name the axes of a sample: axis=-1, or axis=1",
@@ -79,10 +90,10 @@ def _filled(given: Any, inputs: Sequence[Value]) -> Any:
     """An argument as the function takes it."""
     if isinstance(given, Mapping):
         if set(given) == {"input"}:
-            return inputs[int(given["input"])]
+            return inputs[natural(given["input"], len(inputs))]
         if set(given) == {"slice"}:
             return slice(*given["slice"])
-        if set(given) == {"array", "dtype"}:
+        if set(given) == {"array", "dtype"} and given["dtype"] in _DTYPES:
             return np.asarray(given["array"], given["dtype"])
         if set(given) == {"tuple"}:
             return tuple(_filled(one, inputs) for one in given["tuple"])
@@ -106,7 +117,7 @@ def _described(given: Any, inputs: list[Symbol]) -> Any:
         return {"tuple": [_described(one, inputs) for one in given]}
     if isinstance(given, list):
         return [_described(one, inputs) for one in given]
-    if isinstance(given, np.ndarray | np.generic):
+    if isinstance(given, np.ndarray | np.generic) and str(given.dtype) in _DTYPES:
         return {"array": given.tolist(), "dtype": str(given.dtype)}
     if given is None or isinstance(given, bool | int | float | str):
         return given

@@ -68,8 +68,26 @@ class Symbol:
     def __pow__(self, other: Any) -> Symbol:
         return self._with("power", self, other)
 
+    def __rpow__(self, other: Any) -> Symbol:
+        return self._with("power", other, self)
+
     def __matmul__(self, other: Any) -> Symbol:
         return self._with("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Symbol:
+        return self._with("matmul", other, self)
+
+    def __lt__(self, other: Any) -> Symbol:
+        return self._with("less", self, other)
+
+    def __le__(self, other: Any) -> Symbol:
+        return self._with("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Symbol:
+        return self._with("greater", self, other)
+
+    def __ge__(self, other: Any) -> Symbol:
+        return self._with("greater_equal", self, other)
 
     def __neg__(self) -> Symbol:
         return self.called_with("neg", {"x": self})

@@ -8,14 +8,14 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from nacre.configured import resolve, serialize
+from nacre.configured import natural, resolve, serialize
 from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.layers import InputLayer, Layer, Symbol
 from nacre.layers.layer import TABLE, Record, Shape
 from nacre.layers.symbol import leading_to
 from nacre.models.goals import by_output
-from nacre.models.model import Model, natural
+from nacre.models.model import Model
 
 Array = npt.NDArray[Any]
 Ends = Symbol | Sequence[Symbol] | Mapping[str, Symbol]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
-from nacre.configured import Configured, differing, resolve, serialize
+from nacre.configured import Configured, differing, natural, resolve, serialize
 from nacre.data import Column, Dataset, Stream, is_stream, numeric
 from nacre.errors import (
     Limitation,
@@ -48,6 +48,8 @@ from nacre.training.trainer import EVALUATION_ROWS
 Array = npt.NDArray[Any]
 
 _FORMAT = 1  # of the metadata in a model file
+# What comes of a description that is none.
+NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 _LENDING = RLock()  # held where models that train side by side make trainers
 _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
@@ -320,8 +322,7 @@ class Model(Configured):
         if y is None:
             return Dataset(inputs, allow_empty=allow_empty)
         names = [name for _, name, _ in self._judged()]
-        if len(names) == 1 < len(self.output_names) and _is_list_of_arrays(y) and len(y) == 1:
-            y = y[0]  # of the outputs, only one is trained
+        y, weight = (self._wanted(what, given, names, x) for what, given in (("y", y), ("sample_weight", weight)))
         for_all = weight is not None and not isinstance(weight, Mapping) and not _is_list_of_arrays(weight)
         weights = weight if for_all else _each("sample_weight", weight, names, "output", missing=True)
         return Dataset(inputs, _each("y", y, names, "output"), weights)
@@ -351,6 +352,20 @@ class Model(Configured):
                 hint="leave it out; or pass batches (x, y) as x, from a list or a generator",
             )
         return self._dataset(x, y, weight, by_class) if targets else self._build_for(self._columns(x, allow_empty=True))
+
+    def _wanted(self, what: str, given: Any, names: list[str], x: Any) -> Any:
+        """What was given for the outputs in ``names``, if it was given for all outputs, or in a list for the only one."""
+        several = len(self.output_names) > 1
+        if isinstance(given, Mapping) or (
+            several and _is_list_of_arrays(given) and len(given) == len(self.output_names)
+        ):
+            found = dict(zip(self.output_names, by_output(what, given, self.output_names), strict=True))
+            return {name: found[name] for name in names}
+        if len(names) == 1 and _is_list_of_arrays(given) and len(given) == 1:
+            first = next(iter(x.values())) if isinstance(x, Mapping) else x
+            if several or (hasattr(first, "__len__") and len(given[0]) == len(first) > 1):
+                return given[0]
+        return given
 
     def _fitting(self, data: Dataset, by_class: Mapping[Any, float] | None = None) -> Dataset:
         """The data, checked against inputs, outputs and losses."""
@@ -392,6 +407,20 @@ class Model(Configured):
             data.check_shape(tuple(int(n or 0) for n in shape[1:]), who, number)
         self._row = shapes
         return data
+
+    def rows_of(self, x: Any, y: Any) -> tuple[int, Callable[[Array], tuple[Any, Any]]]:
+        """How many rows there are, and a function that gives some of them, by number, as `train_on_batch` takes them."""
+        data = self._dataset(x, y)
+        names = self.input_names, [name for _, name, _ in self._judged()]
+
+        def some(rows: Array) -> tuple[Any, Any]:
+            xs, ys = (
+                {name: column.take(rows) for name, column in zip(part, columns, strict=True)}
+                for part, columns in zip(names, (data.inputs, data.targets), strict=True)
+            )
+            return xs, ys
+
+        return len(data), some
 
     # -------------------------------------------------------------- fit, evaluate, predict
 
@@ -752,7 +781,7 @@ class Model(Configured):
             iterations = natural(training["iterations"], 2**53) if training else 0
         except NacreError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except NONSENSE as error:
             reason = {"reason": f"{type(error).__name__}: {error}"}
             raise ModelFileError(f"{filepath} holds no weights of a nacre model.", reason) from error
         if self._settings is not None and iterations and not taken:
@@ -908,7 +937,7 @@ def load_model(path: str | Path) -> Model:
         return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(CALLBACK_PREFIX)})
     except ModelFileError:
         raise
-    except (NacreError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (NacreError, *NONSENSE) as error:
         raise ModelFileError(
             f"{path} does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
         ) from error
@@ -1017,13 +1046,6 @@ def _listed(callbacks: Any) -> list[Callback]:
     if not isinstance(callbacks, Iterable | None):
         raise UsageError(f"callbacks is a list, got {callbacks!r}.", hint="put it into a list: [callback]")
     return list(callbacks or [])
-
-
-def natural(number: Any, limit: int) -> int:
-    """A whole number out of a file."""
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < limit:
-        raise UsageError(f"{number!r} is no whole number from 0 to {limit - 1}.")
-    return number
 
 
 def _refuse(what: str, found: Any) -> NoReturn:

@@ -58,7 +58,7 @@ def _on_symbols(function: F, names: list[str]) -> F:
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         symbol = symbol_among([*args, *kwargs.values()])
-        if symbol is None:
+        if symbol is None or len(args) > len(names):
             return function(*args, **kwargs)
         return symbol.called_with(function.__name__, dict(zip(names, args, strict=False)) | kwargs)
 

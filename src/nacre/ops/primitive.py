@@ -102,6 +102,8 @@ class Primitive:
         """The node; elementwise rows first bring their operands to one shape. Operands may be given by name."""
         operands += tuple(attrs.pop(n) for n in self.operand_names[len(operands) :] if n in attrs)
         if (symbol := symbol_among(operands)) is not None:
+            if len(operands) > len(self.operand_names):
+                raise TypeError(f"{self.name} takes {len(self.operand_names)} operands, got {len(operands)}")
             made: Value = symbol.called_with(self.name, dict(zip(self.operand_names, operands, strict=False)) | attrs)
             return made
         values = self.prepare(*operands) if self.prepare else operands

@@ -356,8 +356,17 @@ def one_hot(x: Value, num_classes: int, axis: int = -1, dtype: str | None = None
 
 
 def getitem(x: Value, key: Any) -> Value:
-    """Basic indexing: integers, slices with positive steps, ... and None.   x[1], x[:, 2:5], x[..., None]"""
+    """Basic indexing: integers, slices, ... and None.   x[1], x[:, 2:5], x[..., None], x[::-1]
+
+    Raises `Limitation` for an index that is an array: see `take`.
+    """
     parts = list(key) if isinstance(key, tuple) else [key]
+    for part in parts:
+        if part is not None and part is not Ellipsis and not isinstance(part, builtins.slice | int | np.integer):
+            raise Limitation(
+                f"Values are indexed by numbers and slices, got {type(part).__name__}.",
+                hint="ops.take(x, indices, axis=1)",
+            )
     if Ellipsis in parts:
         at = parts.index(Ellipsis)
         parts[at : at + 1] = [builtins.slice(None)] * (x.rank - sum(p is not None for p in parts) + 1)
@@ -373,6 +382,9 @@ def getitem(x: Value, key: Any) -> Value:
         size = x.shape[len(start)]
         if isinstance(part, builtins.slice):
             first, last, step = part.indices(size)
+            if step < 0:
+                x = flip(x, len(start))
+                first, last, step = size - 1 - first, size - 1 - last, -step
             last = builtins.max(first, last)
             shape.append(-(-(last - first) // step))
         else:

@@ -114,8 +114,8 @@ class Goal:
     def measured(self) -> tuple[Measured, ...]:
         """All metrics. Those that weights count in are called otherwise if they were called like another."""
         found: list[Measured] = []
-        for weighted in (False, True):
-            for number, target in enumerate(self.targets):
+        for number, target in enumerate(self.targets):
+            for weighted in (False, True):
                 for metric in target.weighted_metrics if weighted else target.metrics:
                     prefix = "" if target.name is None else f"{target.name}_"
                     names = [f"{prefix}{metric.name}", f"{prefix}weighted_{metric.name}"]
