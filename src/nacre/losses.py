@@ -76,7 +76,7 @@ class Loss(Configured):
         """One number per sample."""
         raise NotImplementedError
 
-    def __call__(self, y_true: Value, y_pred: Value, sample_weight: Any = None) -> Value:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Value:
         """The loss of a batch, a scalar; without a reduction, that of each sample.
 
         ``sample_weight`` multiplies the losses: one number for each sample, or for each of its losses where a sample has several.
@@ -85,7 +85,11 @@ class Loss(Configured):
         >>> y, p, w = (Input(name, TensorType((32, 4))) for name in "ypw")
         >>> MeanSquaredError()(y, p), MeanSquaredError(reduction="none")(y, p, w[:, 0])
         (<multiply: float32[]>, <multiply: float32[32]>)
+        >>> print(MeanSquaredError()([[0.0, 2.0]], [[1.0, 2.0]]))
+        0.5
         """
+        y_true, y_pred = ops.operand(y_true), ops.operand(y_pred)
+        y_pred = y_pred if y_pred.type.is_float else ops.cast(y_pred, dtype="float32")
         y_true = self.match(y_true, y_pred)
         losses = self.call(y_true, y_pred)
         if not isinstance(losses, Value):

@@ -9,7 +9,24 @@ from nacre.layers.embedding import Embedding
 from nacre.layers.input import Input, InputLayer
 from nacre.layers.layer import TABLE, Layer, Parameter
 from nacre.layers.lookup import IntegerLookup, StringLookup
-from nacre.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from nacre.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from nacre.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from nacre.layers.operation import Operation
 from nacre.layers.preprocessing import CategoryEncoding, Discretization, Normalization
@@ -104,4 +121,12 @@ __all__ = [
     "Subtract",
     "Symbol",
     "UnitNormalization",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -238,12 +239,15 @@ class Layer(Configured):
         self,
         shape: Sequence[int],
         initializer: Any = "glorot_uniform",
-        name: str = "weight",
+        name: str | None = None,
         trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Parameter:
-        """Create a weight that the layer owns."""
+        """Create a weight that the layer owns. Those without a name are called weight, weight_1, weight_2, ..."""
+        if name is None:
+            taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.weights]
+            name = next(n for n in chain(["weight"], (f"weight_{k}" for k in count(1))) if n not in taken)
         type_ = TensorType(tuple(shape), self.dtype)
         weight = Parameter(
             f"{self.path}/{name}",

@@ -161,6 +161,56 @@ class Dot(Layer):
         return ops.sum(a * b, axis=-1, keepdims=True)
 
 
+def add(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Add` as a function: the layer, called on the inputs. So it is with the functions below.
+
+    >>> from nacre import Input
+    >>> add([Input((4,)), Input((4,))], name="sum")
+    <Symbol (None, 4) of Add 'sum'>
+    """
+    return _called(Add(**kwargs), inputs)
+
+
+def subtract(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Subtract`, called on the inputs."""
+    return _called(Subtract(**kwargs), inputs)
+
+
+def multiply(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Multiply`, called on the inputs."""
+    return _called(Multiply(**kwargs), inputs)
+
+
+def average(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Average`, called on the inputs."""
+    return _called(Average(**kwargs), inputs)
+
+
+def maximum(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Maximum`, called on the inputs."""
+    return _called(Maximum(**kwargs), inputs)
+
+
+def minimum(inputs: Sequence[Symbol], **kwargs: Any) -> Symbol:
+    """`Minimum`, called on the inputs."""
+    return _called(Minimum(**kwargs), inputs)
+
+
+def concatenate(inputs: Sequence[Symbol], axis: int = -1, **kwargs: Any) -> Symbol:
+    """`Concatenate`, called on the inputs."""
+    return _called(Concatenate(axis, **kwargs), inputs)
+
+
+def dot(inputs: Sequence[Symbol], axes: int | Sequence[int] = -1, **kwargs: Any) -> Symbol:
+    """`Dot`, called on the inputs."""
+    return _called(Dot(axes, **kwargs), inputs)
+
+
+def _called(layer: Layer, inputs: Sequence[Symbol]) -> Symbol:
+    joined: Symbol = layer(inputs)
+    return joined
+
+
 def _demand(layer: Layer, x: Sequence[Value], least: int, most: int | None = None) -> None:
     if len(x) < least or (most is not None and len(x) > most):
         wanted = f"{least}" if least == most else f"at least {least}"

@@ -66,6 +66,11 @@ class Model(Configured):
         """A functional model, if no kind of model was named."""
         return super().__new__(Model.kinds["Functional"] if cls is Model else cls)  # type: ignore[return-value]
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The model that `get_config` described, with fresh weights; a functional one, if no kind of model was named."""
+        return Model.kinds["Functional"].from_config(config) if cls is Model else super().from_config(config)  # type: ignore[return-value]
+
     def __init__(self, name: str = "model") -> None:
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
         self._stack: list[Layer] = []  # all layers, inputs included
@@ -142,6 +147,21 @@ class Model(Configured):
     def trainable_weights(self) -> list[Parameter]:
         """The weights that training changes."""
         return [w for w in self.weights if w.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training does not change, or not by their gradients."""
+        return [w for w in self.weights if not w.trainable]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights of any layer; when set, it is set for all layers, and the next step obeys."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
 
     @property
     def weights(self) -> list[Parameter]:
@@ -719,11 +739,13 @@ class Model(Configured):
 
     # -------------------------------------------------------------- files
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, overwrite: bool = True) -> None:
         """Write the model, its training settings and the optimizer's state to ONE file, whole or not at all.
 
-        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``.
+        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. Raises `UsageError` if the
+        file is there and ``overwrite`` is False.
         """
+        _check_free(path, overwrite)
 
         def write() -> None:
             described, tensors = self._description()
@@ -737,8 +759,7 @@ class Model(Configured):
         The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. `load_weights` puts them
         into a model with the same layers. Raises `UsageError` if the file is there and ``overwrite`` is False.
         """
-        if not overwrite and Path(filepath).exists():
-            raise UsageError(f"{filepath} is there already.", hint="another name, or overwrite=True")
+        _check_free(filepath, overwrite)
 
         def write() -> None:
             described, tensors = self.snapshot()
@@ -965,6 +986,11 @@ def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
             slot = model._restored[name.removeprefix("optimizer/")] = Memory(expected[name])
             slot.write(array)
     return model
+
+
+def _check_free(path: str | Path, overwrite: bool) -> None:
+    if not overwrite and Path(path).exists():
+        raise UsageError(f"{path} is there already.", hint="another name, or overwrite=True")
 
 
 def _check_tensors(tensors: Mapping[str, Array], expected: Mapping[str, TensorType]) -> None:

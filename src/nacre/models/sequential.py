@@ -24,7 +24,7 @@ class Sequential(Model):
     795010
     """
 
-    def __init__(self, layers: Iterable[Layer | Symbol] | None = None, name: str = "sequential") -> None:
+    def __init__(self, layers: Iterable[Layer | Symbol | Sequential] | None = None, name: str = "sequential") -> None:
         super().__init__(name)
         self._shapes: list[Shape] = []  # before the first layer, and after each
         self._end: Value | None = None
@@ -41,8 +41,12 @@ class Sequential(Model):
             symbol = layer(symbol)
         return symbol
 
-    def add(self, layer: Layer | Symbol) -> None:
-        """Put a layer behind the others. Raises `ShapeError` if it cannot take what comes out of them."""
+    def add(self, layer: Layer | Symbol | Sequential) -> None:
+        """Put a layer behind the others, or all layers of another model like this one, which shares their weights then. Raises
+        `ShapeError` if it cannot take what comes out of them."""
+        if isinstance(layer, Sequential):
+            self._add_all(layer)
+            return
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
@@ -64,6 +68,18 @@ class Sequential(Model):
         layer.placed = True
         self._taken |= names
         self._trainer = self._row = None
+
+    def _add_all(self, model: Sequential) -> None:
+        model._need_built()
+        for part in model.layers:  # before the first is put in: all of them, or none
+            if part.name in self._taken:
+                raise UsageError(
+                    f"Two layers of the model are called {part.name!r}.", hint="give one of them another name"
+                )
+        if not self._stack and self._end is None:
+            self.add(InputLayer(model.input_shape[1:]))
+        for part in model.layers:
+            self.add(part)
 
     def _name(self, layer: Layer) -> dict[str, int]:
         """Give the layer a name that no other has: dense, dense_1, dense_2. Returns what to note once the layer is in."""
