@@ -36,6 +36,10 @@ NOT_COMPARED = {
     "layers.Layer": "a base class",
     "layers.Symbol": "what keras calls a KerasTensor",
     "layers.Parameter": "nacre's own: a weight as an input of a graph",
+    **{
+        f"layers.{name}": "calls the layer of its name"
+        for name in ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"]
+    },
     "layers.Operation": "in Keras a class that users do not meet; test_functional.py",
     "layers.Residual": "nacre's own",
     "layers.StringLookup": "Keras's needs TensorFlow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
@@ -131,12 +132,37 @@ class Record:
     updates: dict[str, Value] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Call:
+    """The call of a layer that is going on."""
+
+    training: bool = False
+    record: Record | None = None
+    layer: Layer | None = None
+
+
+_NOT_CALLED = _Call()
+_GOING_ON: ContextVar[_Call] = ContextVar("going on", default=_NOT_CALLED)
+
+
 class Layer(Configured):
     """Base of all layers.
 
     A subclass stores its arguments in ``__init__``, creates its weights in ``build(input_shape)`` with `add_weight`, and composes
     operations in ``call(x)``. It may ask for ``training``, if it acts differently then, and for ``record``, a `Record`, if it has
-    weights that follow the data: ``call(x, training, record)``.
+    weights that follow the data: ``call(x, training, record)``. Layers that it keeps as attributes, alone or in a list, are inside
+    it: their weights are its own, and what they are not told of ``training`` and ``record`` is as in the call that is going on.
+
+    >>> from nacre import layers
+    >>> class Twice(layers.Layer):
+    ...     def __init__(self, units, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.first, self.drop, self.second = layers.Dense(units), layers.Dropout(0.5), layers.Dense(units)
+    ...     def call(self, x):
+    ...         return self.second(self.drop(self.first(x)))
+    >>> twice = Twice(4)
+    >>> twice(layers.Input((3,))).shape, [w.name for w in twice.weights]
+    ((None, 4), ['twice/dense/kernel', 'twice/dense/bias', 'twice/dense_1/kernel', 'twice/dense_1/bias'])
 
     ``input_shape`` (without the batch) and ``input_dim`` (one number) tell a first layer what comes in. ``dtype`` is the name of a
     `DTypePolicy`; without one, that of `config.set_dtype_policy` holds. ``activity_regularizer`` is a term of the loss for what
@@ -185,6 +211,34 @@ class Layer(Configured):
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
         self.built_for: Shape | None = None
         self.placed = False  # in a model, which knows it by its name
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        kept = value if isinstance(value, list | tuple) else [value]
+        if name not in ("inside", "weights") and kept and all(isinstance(one, Layer) for one in kept):
+            if "inside" not in self.__dict__:
+                raise UsageError(
+                    f"{type(self).__name__} keeps a layer before it is made.", hint="call super().__init__() first"
+                )
+            for part in kept:
+                if all(part is not other for other in self.inside):
+                    self.keep(part)
+
+    def keep(self, part: Layer) -> None:
+        """Have a new layer inside this one, under a name that no other there has: dense, dense_1."""
+        if part is self or part.built or part.outer or part.placed:
+            raise UsageError(
+                f"The layers inside {type(self).__name__} {self.name!r} are new, got {part!r}.",
+                hint="make them where they are kept",
+            )
+        taken = {other.name for other in self.inside}
+        if part.name in taken and part.given_name is not None:
+            raise UsageError(f"Two layers inside {self.name!r} are called {part.name!r}.", hint="give one another name")
+        part.name = next(n for n in chain([part.name], (f"{part.name}_{k}" for k in count(1))) if n not in taken)
+        part.outer = f"{self.path}/"
+        self.inside.append(part)
+        if not self.trainable:
+            part.trainable = False
 
     @property
     def expected_shape(self) -> tuple[int, ...] | None:
@@ -277,9 +331,9 @@ class Layer(Configured):
         """The layer's output, composed of operations."""
         raise NotImplementedError
 
-    def __call__(self, x: Any, training: bool = False, record: Record | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, record: Record | None = None) -> Any:
         """The layer's output; the weights are created on first use. What else comes of it is added to ``record``. Of symbols, a
-        `Symbol`: a piece of a functional model."""
+        `Symbol`: a piece of a functional model. Inside the call of another layer, ``training`` and ``record`` are as there."""
         given = list(x) if self.several and isinstance(x, list | tuple) else [x]
         if all(isinstance(one, Symbol) for one in given):
             return self._symbol(given)
@@ -290,8 +344,13 @@ class Layer(Configured):
                     hint="a layer takes nacre.Input(shape), or what another layer gave; put layers into a model for arrays",
                 )
         shapes: list[Shape] = [(None, *one.shape[1:]) for one in given]
-        if self.built_for is None:
+        going_on = _GOING_ON.get()
+        training, record = going_on.training if training is None else training, record or going_on.record
+        begins = self.built_for is None
+        if begins:
             self._check_expected(shapes[0])
+            for part in self.inside:  # a model may have renamed this layer
+                part.outer = f"{self.path}/"
             self.build(shapes[0])
             self.built_for = shapes[0]
         self.check_input([one.shape for one in given] if self.several else given[0].shape)
@@ -299,7 +358,20 @@ class Layer(Configured):
             given = [ops.cast(one, dtype=self.dtype) if one.dtype != self.dtype else one for one in given]
         taken: Any = given if self.several else given[0]
         offered = {"training": training, "record": record}
-        y = self.call(taken, **{name: offered[name] for name in self._asked})
+        token = _GOING_ON.set(_Call(training, record, self))
+        try:
+            y = self.call(taken, **{name: offered[name] for name in self._asked})
+        finally:
+            _GOING_ON.reset(token)
+        if begins:
+            mine = {id(w) for w in self.weights}
+            self.weights += [w for part in self.inside for w in part.weights if id(w) not in mine]
+            caller = going_on.layer
+            if self.weights and caller is not None and self.outer != f"{caller.path}/":
+                raise UsageError(
+                    f"{type(caller).__name__} {caller.name!r} calls {type(self).__name__} {self.name!r} and does not keep it.",
+                    hint="make it an attribute, in __init__: self.layer = Dense(8)",
+                )
         if record is not None:
             record.outputs.append((self, y))
         return y

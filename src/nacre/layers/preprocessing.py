@@ -29,7 +29,7 @@ class Preprocessing(Layer):
 
     autocast = False
 
-    def __call__(self, x: Any, training: bool = False, record: Record | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, record: Record | None = None) -> Any:
         """The layer's output: a value of the graph for a value, a symbol for a symbol, an array for an array."""
         if isinstance(x, Value | Symbol):
             return super().__call__(x, training, record)

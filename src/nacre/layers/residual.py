@@ -29,35 +29,17 @@ class Residual(Layer):
     def __init__(self, block: Layer | Sequence[Layer], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         parts = list(block) if isinstance(block, list | tuple) else [block]
-        self.inside = [resolve("layer", part, TABLE) for part in parts]
-        for part in self.inside:
+        made = [resolve("layer", part, TABLE) for part in parts]
+        for part in made:
             if not isinstance(part, Layer) or isinstance(part, InputLayer) or part.built or part.outer:
                 raise UsageError(
                     f"The block of Residual is made of new layers, got {part!r}.",
                     hint="Residual([Dense(64), Dense(8)])",
                 )
-        if not self.inside or len(set(map(id, self.inside))) < len(self.inside):
+        if not made or len(set(map(id, made))) < len(made):
             raise UsageError("The block of Residual has at least one layer, each of them once.")
-        self._name_parts()
-        self._tell_parts()
-        if not self.trainable:
-            self.trainable = False  # as are those inside
-
-    def _name_parts(self) -> None:
-        """Give each part a name that no other has: dense, dense_1."""
-        taken: set[str] = set()
-        for part in self.inside:
-            if part.name in taken and part.given_name is not None:
-                raise UsageError(f"Two layers of a block are called {part.name!r}.", hint="give one another name")
-            stem, number = part.name, 1
-            while part.name in taken:
-                part.name, number = f"{stem}_{number}", number + 1
-            taken.add(part.name)
-
-    def _tell_parts(self) -> None:
-        """Let the parts know where they are; a model may still rename this layer until it is built."""
-        for part in self.inside:
-            part.outer = f"{self.path}/"
+        for part in made:
+            self.keep(part)
 
     @property
     def block(self) -> list[Layer]:
@@ -66,7 +48,6 @@ class Residual(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights of the layers inside."""
-        self._tell_parts()
         # Traced with one row: no layer lets the rows of a batch see one another.
         y = self._through(ops.zeros([1, *(n or 1 for n in input_shape[1:])], self.dtype))
         if y.shape[1:] != input_shape[1:]:
@@ -75,7 +56,6 @@ class Residual(Layer):
                 {"takes": input_shape, "gives": (None, *y.shape[1:])},
                 f"end it with Dense({input_shape[-1]})" if len(input_shape) == len(y.shape) else "",
             )
-        self.weights = [weight for part in self.inside for weight in part.weights]
 
     def _through(self, x: Value, training: bool = False, record: Record | None = None) -> Value:
         for part in self.inside:

@@ -58,13 +58,13 @@ class Sequential(Model):
         if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
         names = self._name(layer)
-        for stream, part in enumerate(layer.all(), self._stack[-1].all()[-1].stream + 1 if self._stack else 0):
-            part.stream = stream
         if self._end is None and not self._stack and layer.expected_shape is not None:
             self._begin(layer.expected_shape)
         if self._end is not None:
             self._append(layer, self._stack)
+        begin = self._stack[-1].all()[-1].stream + 1 if self._stack else 0
         self._stack.append(layer)
+        _number([layer], begin)
         layer.placed = True
         self._taken |= names
         self._trainer = self._row = None
@@ -121,6 +121,7 @@ class Sequential(Model):
         try:
             for number, layer in enumerate(self._stack):
                 self._append(layer, self._stack[:number])
+            _number(self._stack)  # some layers may have been made when others were built
         except NacreError:
             self._end, self._shapes = None, []
             for layer, built_for, weights in before:
@@ -182,6 +183,12 @@ class Sequential(Model):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The model that `get_config` described, with fresh weights."""
         return cls([resolve("layer", layer, TABLE) for layer in config["layers"]], name=config["name"])
+
+
+def _number(layers: Iterable[Layer], begin: int = 0) -> None:
+    """Tell layers, those inside others too, which random numbers are theirs."""
+    for stream, part in enumerate((part for layer in layers for part in layer.all()), begin):
+        part.stream = stream
 
 
 def only(x: Any) -> Symbol:
