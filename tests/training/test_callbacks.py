@@ -144,7 +144,7 @@ def test_the_line_of_an_epoch_comes_when_all_have_had_their_say(capsys: pytest.C
 def test_callbacks_do_not_hold_on_to_the_data() -> None:
     x, y = data()
     kept = weakref.ref(x)
-    history = make().fit(x, y, verbose=0, callbacks=[EarlyStopping("loss")])
+    history = make().fit(x, y, verbose=0, callbacks=EarlyStopping("loss"))  # a single one needs no list
     del x
     gc.collect()
     assert history.epoch == [0]

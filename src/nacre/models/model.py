@@ -1069,6 +1069,9 @@ def _rows(data: Dataset | Stream) -> int | None:
 
 
 def _listed(callbacks: Any) -> list[Callback]:
+    """The callbacks, of which there may be a single one."""
+    if isinstance(callbacks, Callback):
+        return [callbacks]
     if not isinstance(callbacks, Iterable | None):
         raise UsageError(f"callbacks is a list, got {callbacks!r}.", hint="put it into a list: [callback]")
     return list(callbacks or [])
