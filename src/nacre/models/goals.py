@@ -45,13 +45,13 @@ def judged(outputs: Sequence[str], loss: Any, loss_weights: Any, measured: Any, 
         by_output(what, _listed(what, given, len(outputs)), outputs, lists=True)
         for what, given in (("metrics", measured), ("weighted_metrics", weighted))
     ]
-    all_ = tuple(
+    each = tuple(
         Judged(_loss(one), _share(share), *(_metrics(what, m) for what, m in zip(_MEASURED, chosen, strict=True)))
         for one, share, *chosen in zip(found, shares, *lists, strict=True)
     )
-    if all(one.loss is None for one in all_):
+    if all(one.loss is None for one in each):
         raise UsageError("compile needs a loss for at least one output.", {"outputs": ", ".join(outputs)})
-    return all_
+    return each
 
 
 _MEASURED = ("metrics", "weighted_metrics")

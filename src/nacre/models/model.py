@@ -293,7 +293,8 @@ class Model(Configured):
 
     def kind(self) -> str | None:
         """A text that models have in common that compute the same, with other weights, seeds and learning rates: their programs are
-        the same. None if a part is not nacre's, of which nothing is known but its name; or if it is not built or compiled yet."""
+        the same. None if a part is not nacre's, of which nothing is known but its name, or is one that no file could describe; or if the
+        model is not built or compiled yet."""
         if not self.built or self._settings is None:
             return None
         try:
@@ -304,7 +305,10 @@ class Model(Configured):
         said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
         weights = [(w.name, w.frozen, str(w.type)) for w in self.weights]
         streams = [part.stream for part in self._parts()]
-        return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
+        try:
+            return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
+        except TypeError:
+            return None
 
     def train_like(self, other: Model | None) -> None:
         """Use the programs of a model of the same `kind`, from the next training on, or of none."""
