@@ -65,11 +65,9 @@ def test_layers_that_a_layer_keeps_are_trained_with_it() -> None:
 def test_what_is_not_said_of_training_is_as_in_the_call_around() -> None:
     model, _ = trained(Block(6))
     assert np.array_equal(model.predict(X, verbose=0), model.predict(X, verbose=0))
-    steps = [model.train_on_batch(X, Y) for _ in range(2)]
-    rates = model.optimizer.learning_rate
     model.optimizer.learning_rate = 0.0
-    dropped = {model.train_on_batch(X, Y) for _ in range(4)}
-    assert len(dropped) == 4, (steps, rates)  # other units are left out each time
+    losses = {model.train_on_batch(X, Y) for _ in range(4)}
+    assert len(losses) == 4  # other units are left out each time
 
 
 def test_layers_made_in_build_are_kept_too_and_draw_numbers_of_their_own() -> None:
