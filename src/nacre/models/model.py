@@ -293,8 +293,8 @@ class Model(Configured):
 
     def kind(self) -> str | None:
         """A text that models have in common that compute the same, with other weights, seeds and learning rates: their programs are
-        the same. None if a part is not nacre's, of which nothing is known but its name, or is one that no file could describe; or if the
-        model is not built or compiled yet."""
+        the same. None if a part is not nacre's, of which nothing is known but its name, or is one that no file could describe; or
+        if the model is not built or compiled yet."""
         if not self.built or self._settings is None:
             return None
         try:
