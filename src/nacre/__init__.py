@@ -30,13 +30,22 @@ if TYPE_CHECKING:
         utils,
     )
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
-    from nacre.layers import Input
+    from nacre.initializers import Initializer
+    from nacre.layers import Input, Layer
+    from nacre.losses import Loss
+    from nacre.metrics import Metric
     from nacre.models import Model, Sequential
+    from nacre.optimizers import Optimizer
     from nacre.tuning import find_learning_rate, fit_many
 
 __all__ = [
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "Sequential",
     "__version__",
     "activations",
@@ -63,8 +72,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Initializer": "nacre.initializers",
     "Input": "nacre.layers",
+    "Layer": "nacre.layers",
+    "Loss": "nacre.losses",
+    "Metric": "nacre.metrics",
     "Model": "nacre.models",
+    "Optimizer": "nacre.optimizers",
     "Sequential": "nacre.models",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",

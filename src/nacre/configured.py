@@ -1,20 +1,24 @@
 """Objects that know how they were made, and names that stand for them.
 
 A layer, an initializer, a loss or an optimizer can be given as itself, as its name, or as the dictionary that a model file holds;
-`resolve` makes the object. `Configured.get_config` gives the dictionary back.
+`resolve` makes the object. `Configured.get_config` gives the dictionary back. Classes and functions of one's own go by their names
+where `custom_object_scope` says which they are.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from nacre.errors import UsageError, find
 
-T = TypeVar("T")
+_OWN: ContextVar[Mapping[str, Any]] = ContextVar("own", default={})  # noqa: B039 - a mapping that nobody changes
 
 
 def snake_case(name: str) -> str:
@@ -46,7 +50,17 @@ class Configured:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this object again, as JSON can hold them."""
+        for name in self.config_names():
+            if not hasattr(self, name):
+                raise UsageError(
+                    f"{type(self).__name__} does not know the argument {name!r} any more that made it.",
+                    hint=f"store it in __init__, self.{name} = {name}, or define get_config",
+                )
         return {name: _encode(getattr(self, name)) for name in self.config_names()}
+
+    def described(self) -> Any:
+        """The object in JSON, as `resolve` understands it."""
+        return {"class_name": type(self).__name__, "config": self.get_config()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -61,12 +75,58 @@ def serialize(thing: Any) -> Any:
 
 def _encode(value: Any) -> Any:
     if isinstance(value, Configured):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
+        return value.described()
     if isinstance(value, tuple | list):
         return [_encode(v) for v in value]
     if callable(value):
         return value.__name__
     return value
+
+
+@contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, these classes and functions are found by their names, wherever a name stands for a layer, loss, metric and so on.
+
+    >>> from nacre import layers, ops
+    >>> def cubic(x):
+    ...     return x * x * x
+    >>> with custom_object_scope({"cubic": cubic}):
+    ...     layers.Dense(2, activation="cubic").activation is cubic
+    True
+    """
+    if not isinstance(custom_objects, Mapping) or not all(isinstance(name, str) for name in custom_objects):
+        raise UsageError(
+            f"custom_objects is a dictionary by name, got {custom_objects!r}.", hint='{"MyLayer": MyLayer}'
+        )
+    token = _OWN.set({**_OWN.get(), **custom_objects})
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
+def strangers(thing: Any) -> dict[str, Any]:
+    """The classes and functions in a configured object, or that it is, that are not nacre's, by their names. Raises `UsageError` for
+    one without a name of its own, such as a lambda, and for two of the same name."""
+    found: dict[str, Any] = {}
+    pending = [thing]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list | tuple):
+            pending += one
+            continue
+        own = type(one) if isinstance(one, Configured) else one if callable(one) else None
+        if isinstance(one, Configured):
+            pending += [getattr(one, name) for name in one.config_names() if hasattr(one, name)]
+        if own is None or str(getattr(own, "__module__", "")).partition(".")[0] == "nacre":
+            continue
+        name = str(getattr(own, "__name__", "<lambda>"))
+        if not name.isidentifier() or found.setdefault(name, own) is not own:
+            raise UsageError(
+                f"{own!r} has no name of its own by which it could be found again.",
+                hint="a function made with def, or a class, each with another name",
+            )
+    return found
 
 
 def differing(mine: Any, other: Any) -> Any:
@@ -88,6 +148,7 @@ def resolve(kind: str, thing: Any, table: Mapping[str, Any]) -> Any:
 
     Raises `UnknownName` with a suggestion for a name that is not in the table.
     """
+    table = ChainMap({**_OWN.get()}, dict(table)) if _OWN.get() else table
     if isinstance(thing, str):
         made = find(kind, thing, table)
         return made() if inspect.isclass(made) else made

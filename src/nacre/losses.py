@@ -420,6 +420,10 @@ class _OwnFunction(Loss):
         super().__init__(getattr(function, "__name__", type(function).__name__))
         self.function = function
 
+    def described(self) -> str:
+        """The name of the function."""
+        return self.name
+
     def match(self, y_true: Value, y_pred: Value) -> Value:
         """The targets in the dtype of the outputs; an axis of size 1 at the end is put in or left out to get the same rank."""
         y_true = ops.cast(y_true, dtype=y_pred.dtype)
@@ -497,10 +501,10 @@ def get(identifier: Any) -> Loss:
     >>> get(lambda y_true, y_pred: ops.mean(ops.abs(y_pred - y_true) ** 1.5, axis=-1)).reduction
     'sum_over_batch_size'
     """
-    if callable(identifier) and not isinstance(identifier, Configured | type):
-        known = _FUNCTIONS.get(identifier)
-        return _OwnFunction(identifier) if known is None else known()
-    loss: Loss = resolve("loss", identifier, TABLE)
+    loss = resolve("loss", identifier, TABLE)
+    if callable(loss) and not isinstance(loss, Configured):
+        known = _FUNCTIONS.get(loss)
+        return _OwnFunction(loss) if known is None else known()
     if not isinstance(loss, Loss):
         raise UsageError(f"{identifier!r} is no loss.", hint="a name, or a subclass of nacre.losses.Loss")
     return loss

@@ -1,6 +1,7 @@
 """Small tools, where Keras has them."""
 
+from nacre.configured import custom_object_scope
 from nacre.data.labels import to_categorical
 from nacre.ops import set_random_seed
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["custom_object_scope", "set_random_seed", "to_categorical"]

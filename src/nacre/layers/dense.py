@@ -7,7 +7,7 @@ from typing import Any
 from nacre import activations, constraints, initializers, ops, regularizers
 from nacre.errors import ShapeError, UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, Parameter, Shape
+from nacre.layers.layer import Layer, Parameter, Shape, whole
 
 
 class Dense(Layer):
@@ -37,9 +37,9 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or not 0 < units < 2**40:
+        if (count := whole(units, 1, 2**40)) is None:
             raise UsageError(f"Dense needs a positive whole number of units (below 2^40), got {units!r}.")
-        self.units = units
+        self.units = count
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)

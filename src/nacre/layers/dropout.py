@@ -57,7 +57,7 @@ class _Dropping(_Noise):
                     {"input": x.shape, "noise_shape": self.noise_shape},
                 )
             shape = tuple(n if given is None else given for n, given in zip(x.shape, self.noise_shape, strict=True))
-        return ops.broadcast_to(ops.uniform(shape, self.stream) >= rate, x.shape)
+        return ops.broadcast_to(ops.uniform(shape, self.random_stream) >= rate, x.shape)
 
 
 class Dropout(_Dropping):
@@ -120,7 +120,7 @@ class GaussianNoise(_Noise):
         """x, or x with noise."""
         if not training or self.stddev == 0:
             return x
-        return x + ops.cast(ops.normal(x.shape, self.stream), dtype=x.dtype) * self.stddev
+        return x + ops.cast(ops.normal(x.shape, self.random_stream), dtype=x.dtype) * self.stddev
 
 
 class GaussianDropout(_Noise):
@@ -142,4 +142,4 @@ class GaussianDropout(_Noise):
         if not training or self.rate == 0:
             return x
         stddev = math.sqrt(self.rate / (1 - self.rate))
-        return x * (ops.cast(ops.normal(x.shape, self.stream), dtype=x.dtype) * stddev + 1.0)
+        return x * (ops.cast(ops.normal(x.shape, self.random_stream), dtype=x.dtype) * stddev + 1.0)

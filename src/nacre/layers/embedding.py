@@ -8,7 +8,7 @@ from typing import Any
 from nacre import constraints, initializers, ops, regularizers
 from nacre.errors import UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, Parameter, Shape, refuse
+from nacre.layers.layer import Layer, Parameter, Shape, refuse, whole
 
 
 class Embedding(Layer):
@@ -45,9 +45,9 @@ class Embedding(Layer):
         )
         super().__init__(**kwargs)
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31:
+            if (count := whole(size, 1, 2**31)) is None:
                 raise UsageError(f"Embedding needs a positive whole number for {name} (below 2^31), got {size!r}.")
-        self.input_dim, self.output_dim = input_dim, output_dim
+            setattr(self, name, count)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

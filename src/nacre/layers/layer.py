@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import chain, count
-from typing import Any
+from itertools import count
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from nacre import constraints, initializers, ops, regularizers
 from nacre.config import DTypePolicy, as_policy
 from nacre.configured import Configured, snake_case
 from nacre.errors import DTypeError, Limitation, ShapeError, UsageError, did_you_mean
-from nacre.ir import Input, Memory, TensorType, Turns, Value
+from nacre.ir import Input, Memory, TensorType, Turns, Value, order
 from nacre.layers.symbol import Symbol
 from nacre.ops import next_seed
+from nacre.passes import replay
 
 Array = npt.NDArray[Any]
 TABLE: dict[str, type[Layer]] = {}  # all layers of nacre, by name; filled where they are listed
@@ -35,10 +37,17 @@ def numbers(name: str, value: Any) -> Array:
 
 def sizes(what: str, shape: Any) -> tuple[int, ...]:
     """A shape without the batch: positive whole numbers. One number stands for one axis. Raises `UsageError` for anything else."""
-    axes = (shape,) if isinstance(shape, int) else shape
-    if not isinstance(axes, tuple | list) or any(isinstance(n, bool) or not isinstance(n, int) or n <= 0 for n in axes):
+    axes = shape if isinstance(shape, tuple | list) else (shape,)
+    found = [whole(n, 1) for n in axes]
+    if None in found:
         raise UsageError(f"{what} is a tuple of positive sizes without the batch, got {shape!r}.")
-    return tuple(axes)
+    return tuple(n for n in found if n is not None)
+
+
+def whole(value: Any, least: int, limit: int = 2**62) -> int | None:
+    """``value`` as an int, if it is a whole number, of Python or NumPy, from ``least`` up to below ``limit``."""
+    usable = isinstance(value, Integral) and not isinstance(value, bool) and least <= value < limit
+    return int(value) if usable else None
 
 
 def number(layer: str, name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
@@ -49,6 +58,66 @@ def number(layer: str, name: str, value: Any, least: float | None = None, most: 
         wanted = " ".join(["a number", " and ".join(bounds)]).rstrip()
         raise UsageError(f"{layer} needs {wanted} for {name}, got {value!r}.")
     return float(value)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """dense, dense_1, dense_2, ..."""
+    yield name
+    yield from (f"{name}_{n}" for n in count(1))
+
+
+def once(named: dict[str, Parameter]) -> dict[str, Parameter]:
+    """Each weight under its first name."""
+    seen: set[int] = set()
+    return {name: w for name, w in named.items() if not (id(w) in seen or seen.add(id(w)))}
+
+
+def layers_in(value: Any) -> list[Layer]:
+    """A layer, or those in a list or dictionary of layers; none, if it is anything else. Models count as the layers they can be."""
+    kept = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+    return [one.as_layer() for one in kept] if all(hasattr(type(one), "as_layer") for one in kept) else []
+
+
+class _Kept(list[Any]):
+    """A list of layers that are inside a layer: as many as are added to it."""
+
+    def __init__(self, owner: Layer, items: Iterable[Any]) -> None:
+        super().__init__(items)
+        self._owner = owner
+
+    def append(self, item: Any) -> None:
+        """Add a layer."""
+        super().append(item)
+        self._owner.keep_all(item)
+
+    def extend(self, items: Iterable[Any]) -> None:
+        """Add some layers."""
+        for item in items:
+            self.append(item)
+
+    def __iadd__(self, items: Iterable[Any]) -> Self:
+        self.extend(items)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+def traced(symbols: Sequence[Symbol]) -> list[Input]:
+    """Values like these, of one row: no layer lets the rows of a batch see one another."""
+    return [
+        Input(f"x{n}", TensorType((1, *(size or 0 for size in symbol.shape[1:])), symbol.dtype))
+        for n, symbol in enumerate(symbols)
+    ]
+
+
+def now(values: Sequence[Value]) -> list[Value]:
+    """What values are with the weights as they are at this moment, and other random numbers each time."""
+    inputs = [value for value in order(values) if isinstance(value, Input)]
+    given: dict[Input, Value] = {w: ops.constant(w.numpy()) for w in inputs if isinstance(w, Parameter)}
+    if ops.SEED in inputs:
+        given |= {ops.SEED: ops.constant(next_seed(), "uint32"), ops.STEP: ops.constant(0, "uint32")}
+    return [ops.constant(array) for array in ops.evaluate(replay(values, given))]
 
 
 def axes_of(layer: Layer, axis: int | Sequence[int], shape: Sequence[int | None]) -> list[int]:
@@ -125,11 +194,11 @@ class Parameter(Input):
 
 @dataclass
 class Record:
-    """What a forward pass leaves besides its output: the ``outputs`` of layers, and ``updates``, the values that weights have after
-    a step of training, by their names, other than those that the optimizer moves."""
+    """What a forward pass leaves besides its output: the ``outputs`` of layers with the names of these, and ``updates``, the values
+    that weights have after a step of training, other than those that the optimizer moves."""
 
-    outputs: list[tuple[Layer, Value]] = field(default_factory=list)
-    updates: dict[str, Value] = field(default_factory=dict)
+    outputs: list[tuple[str, Layer, Value]] = field(default_factory=list)
+    updates: dict[Parameter, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,6 +208,8 @@ class _Call:
     training: bool = False
     record: Record | None = None
     layer: Layer | None = None
+    within: str = ""  # names of the models that it is a part of, each with a slash
+    streams: int = 0  # what such a model adds to the streams of its layers
 
 
 _NOT_CALLED = _Call()
@@ -205,40 +276,55 @@ class Layer(Configured):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
-        self.weights: list[Parameter] = []
+        self.own: list[Parameter] = []  # weights that are not those of layers inside
         self.inside: list[Layer] = []  # layers that this one is made of
         self.outer = ""  # names of the layers that this one is inside of, each with a slash
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
         self.built_for: Shape | None = None
         self.placed = False  # in a model, which knows it by its name
+        self._calls: list[list[Symbol]] = []  # what calls on symbols gave
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        kept = value if isinstance(value, list | tuple) else [value]
-        if name not in ("inside", "weights") and kept and all(isinstance(one, Layer) for one in kept):
-            if "inside" not in self.__dict__:
-                raise UsageError(
-                    f"{type(self).__name__} keeps a layer before it is made.", hint="call super().__init__() first"
-                )
-            for part in kept:
-                if all(part is not other for other in self.inside):
-                    self.keep(part)
+        if name in ("inside", "own", "_calls"):
+            return super().__setattr__(name, value)
+        if "inside" not in self.__dict__ and layers_in(value):
+            raise UsageError(
+                f"{type(self).__name__} keeps a layer before it is made.", hint="call super().__init__() first"
+            )
+        super().__setattr__(name, self.keep_all(value))
+
+    def keep_all(self, value: Any) -> Any:
+        """Have the layers inside that are in an attribute. What is to be the attribute: of a list, one that keeps what is added."""
+        for part in layers_in(value):
+            if all(part is not other for other in (self, *self.inside)):
+                self.keep(part)
+        return _Kept(self, value) if type(value) is list and len(layers_in(value)) == len(value) else value
+
+    def _attributes(self) -> list[Any]:
+        return list(vars(self).values())
 
     def keep(self, part: Layer) -> None:
-        """Have a new layer inside this one, under a name that no other there has: dense, dense_1."""
-        if part is self or part.built or part.outer or part.placed:
+        """Have a layer inside this one, under a name that no other there has: dense, dense_1. One that others know already keeps
+        its name."""
+        if part is self or part.outer:
             raise UsageError(
-                f"The layers inside {type(self).__name__} {self.name!r} are new, got {part!r}.",
-                hint="make them where they are kept",
+                f"{part!r} is inside another layer, and cannot be inside {type(self).__name__} {self.name!r} too.",
+                hint="make it where it is kept, or call it where it is without keeping it",
             )
         taken = {other.name for other in self.inside}
-        if part.name in taken and part.given_name is not None:
+        known = part.built or part.placed
+        if part.name in taken and (known or part.given_name is not None):
             raise UsageError(f"Two layers inside {self.name!r} are called {part.name!r}.", hint="give one another name")
-        part.name = next(n for n in chain([part.name], (f"{part.name}_{k}" for k in count(1))) if n not in taken)
-        part.outer = f"{self.path}/"
+        if not known:
+            part.rename(next(n for n in numbered(part.name) if n not in taken))
+            part.outer = f"{self.path}/"
         self.inside.append(part)
         if not self.trainable:
             part.trainable = False
+
+    def as_layer(self) -> Layer:
+        """Itself; a model has another answer."""
+        return self
 
     @property
     def expected_shape(self) -> tuple[int, ...] | None:
@@ -252,9 +338,54 @@ class Layer(Configured):
         """The name, with the names of the layers that it is inside of: outer/inner."""
         return self.outer + self.name
 
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights: the layer's own, then those of the layers inside."""
+        return list(self.named.values())
+
+    @property
+    def named(self) -> dict[str, Parameter]:
+        """The weights by their names, which begin with that of the layer: layer/weight, or layer/inner/weight."""
+        found = {weight.name: weight for weight in self.own}
+        for part in self.inside:
+            found |= part.named if part.outer else {f"{self.path}/{name}": w for name, w in part.named.items()}
+        return once(found)
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        return [w for w in self.weights if w.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training does not change, or not by their gradients."""
+        return [w for w in self.weights if not w.trainable]
+
+    @property
+    def variables(self) -> list[Parameter]:
+        """All weights, as Keras also calls them."""
+        return self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
     def all(self) -> list[Layer]:
         """The layer, and all layers inside."""
         return [self, *(layer for part in self.inside for layer in part.all())]
+
+    def number(self, begin: int) -> int:
+        """Tell the layer, and those inside that are its own, which random numbers are theirs; the first stream after them."""
+        self.stream = begin
+        begin += 1
+        for part in self.inside:
+            if not part.placed:
+                begin = part.number(begin)
+        return begin
+
+    @property
+    def random_stream(self) -> int:
+        """Which random numbers the call that is going on takes."""
+        return self.stream + _GOING_ON.get().streams
 
     @property
     def trainable(self) -> bool:
@@ -264,7 +395,7 @@ class Layer(Configured):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for weight in self.weights:
+        for weight in self.own:
             weight.frozen = not self._trainable
         for layer in self.inside:
             layer.trainable = value
@@ -300,8 +431,8 @@ class Layer(Configured):
     ) -> Parameter:
         """Create a weight that the layer owns. Those without a name are called weight, weight_1, weight_2, ..."""
         if name is None:
-            taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.weights]
-            name = next(n for n in chain(["weight"], (f"weight_{k}" for k in count(1))) if n not in taken)
+            taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.own]
+            name = next(n for n in numbered("weight") if n not in taken)
         type_ = TensorType(tuple(shape), self.dtype)
         weight = Parameter(
             f"{self.path}/{name}",
@@ -312,16 +443,18 @@ class Layer(Configured):
             constraints.get(constraint),
         )
         weight.frozen = not self.trainable
-        self.weights.append(weight)
+        self.own.append(weight)
         return weight
 
     def rename(self, name: str) -> None:
         """Another name for the layer, and for its weights, before a model knows them by it."""
-        parts = self.all()
-        for part in parts:
+        pending: list[Layer] = [self]
+        while pending:
+            part = pending.pop()
             part.outer = name + part.outer.removeprefix(self.name) if part.outer else ""
-        for weight in {id(w): w for part in parts for w in part.weights}.values():  # those inside may be listed twice
-            weight.name = name + weight.name.removeprefix(self.name)
+            for weight in part.own:
+                weight.name = name + weight.name.removeprefix(self.name)
+            pending += [inner for inner in part.inside if inner.outer]
         self.name = name
 
     def build(self, input_shape: Shape) -> None:
@@ -333,24 +466,27 @@ class Layer(Configured):
 
     def __call__(self, x: Any, training: bool | None = None, record: Record | None = None) -> Any:
         """The layer's output; the weights are created on first use. What else comes of it is added to ``record``. Of symbols, a
-        `Symbol`: a piece of a functional model. Inside the call of another layer, ``training`` and ``record`` are as there."""
+        `Symbol`: a piece of a functional model. Of arrays, their outputs with the weights as they are now. Inside the call of
+        another layer, ``training`` and ``record`` are as there."""
         given = list(x) if self.several and isinstance(x, list | tuple) else [x]
         if all(isinstance(one, Symbol) for one in given):
             return self._symbol(given)
-        for one in given:
-            if not isinstance(one, Value):
-                raise UsageError(
-                    f"{type(self).__name__} was called on {type(one).__name__}.",
-                    hint="a layer takes nacre.Input(shape), or what another layer gave; put layers into a model for arrays",
-                )
-        shapes: list[Shape] = [(None, *one.shape[1:]) for one in given]
         going_on = _GOING_ON.get()
+        if not any(isinstance(one, Symbol | Value) for one in given) and going_on.layer is None:
+            return self._of_arrays(given, training)
+        if any(isinstance(one, Symbol) for one in given):
+            raise UsageError(f"{type(self).__name__} {self.name!r} was called on symbols and arrays at once.")
+        given = [ops.operand(one) for one in given]
+        shapes: list[Shape] = [(None, *one.shape[1:]) for one in given]
         training, record = going_on.training if training is None else training, record or going_on.record
         begins = self.built_for is None
         if begins:
             self._check_expected(shapes[0])
+            for value in self._attributes():  # to a dictionary, layers may have been added
+                self.keep_all(value)
             for part in self.inside:  # a model may have renamed this layer
-                part.outer = f"{self.path}/"
+                if part.outer:
+                    part.outer = f"{self.path}/"
             self.build(shapes[0])
             self.built_for = shapes[0]
         self.check_input([one.shape for one in given] if self.several else given[0].shape)
@@ -358,31 +494,76 @@ class Layer(Configured):
             given = [ops.cast(one, dtype=self.dtype) if one.dtype != self.dtype else one for one in given]
         taken: Any = given if self.several else given[0]
         offered = {"training": training, "record": record}
-        token = _GOING_ON.set(_Call(training, record, self))
+        token = _GOING_ON.set(self._going_on(_Call(training, record, self, going_on.within, going_on.streams)))
         try:
             y = self.call(taken, **{name: offered[name] for name in self._asked})
         finally:
             _GOING_ON.reset(token)
-        if begins:
-            mine = {id(w) for w in self.weights}
-            self.weights += [w for part in self.inside for w in part.weights if id(w) not in mine]
-            caller = going_on.layer
-            if self.weights and caller is not None and self.outer != f"{caller.path}/":
+        outputs = y if isinstance(y, list | tuple) else [y]
+        for one in outputs:
+            if not isinstance(one, Value):
                 raise UsageError(
-                    f"{type(caller).__name__} {caller.name!r} calls {type(self).__name__} {self.name!r} and does not keep it.",
-                    hint="make it an attribute, in __init__: self.layer = Dense(8)",
+                    f"The call of {type(self).__name__} {self.name!r} gave {type(one).__name__}, not a value of a graph.",
+                    hint="compute it with nacre.ops, not with NumPy",
                 )
+        caller = going_on.layer
+        if caller is not None and self.weights and not any(self is part for part in caller.inside):
+            raise UsageError(
+                f"{type(caller).__name__} {caller.name!r} calls {type(self).__name__} {self.name!r} and does not keep it.",
+                hint="make it an attribute, in __init__: self.layer = Dense(8)",
+            )
         if record is not None:
-            record.outputs.append((self, y))
+            record.outputs += [(going_on.within + self.path, self, one) for one in outputs]
         return y
 
-    def _symbol(self, operands: list[Symbol]) -> Symbol:
-        # Traced with one row: no layer lets the rows of a batch see one another.
-        traced = [
-            Input(f"x{n}", TensorType((1, *(n or 0 for n in o.shape[1:])), o.dtype)) for n, o in enumerate(operands)
+    def _going_on(self, call: _Call) -> _Call:
+        """What the layers inside see of a call."""
+        return call
+
+    def _symbol(self, operands: Sequence[Symbol]) -> Any:
+        operands = tuple(operands)
+        y = self(traced(operands) if self.several else traced(operands)[0])
+        made = [
+            Symbol((None, *one.shape[1:]), one.dtype, self, operands, number)
+            for number, one in enumerate(y if isinstance(y, list | tuple) else [y])
         ]
-        y: Value = self(traced if self.several else traced[0])
-        return Symbol((None, *y.shape[1:]), y.dtype, self, operands)
+        self._calls.append(made)
+        return made if isinstance(y, list | tuple) else made[0]
+
+    def _of_arrays(self, arrays: Sequence[Any], training: bool | None) -> Any:
+        given = [ops.operand(numbers(f"input of {self.name!r}", one)) for one in arrays]
+        y = self(given if self.several else given[0], training=training)
+        found = now(y if isinstance(y, list | tuple) else [y])
+        return found if isinstance(y, list | tuple) else found[0]
+
+    @property
+    def input(self) -> Any:
+        """The `Symbol` that the layer was called on in a model; a list where there were several."""
+        operands = self._only_call()[0].operands
+        return operands[0] if len(operands) == 1 else list(operands)
+
+    @property
+    def output(self) -> Any:
+        """The `Symbol` that the layer gave in a model, from which other models can go on; a list where there are several.
+
+        >>> import nacre
+        >>> model = nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(8, "relu", name="found"), nacre.layers.Dense(1)])
+        >>> nacre.Model(model.inputs, model.get_layer("found").output).output_shape
+        (None, 8)
+        """
+        made = self._only_call()
+        return made[0] if len(made) == 1 else made
+
+    def _only_call(self) -> list[Symbol]:
+        if len(self._calls) == 1:
+            return self._calls[0]
+        often = (
+            f"was called {len(self._calls)} times" if self._calls else "is in no model yet, or one without input shape"
+        )
+        raise UsageError(
+            f"{type(self).__name__} {self.name!r} {often}, so it has no input and output of its own.",
+            hint="keep what a call gives: y = layer(x)",
+        )
 
     def check_input(self, shape: Any) -> None:
         """Raise `ShapeError` for an input that the layer cannot take; for a list of shapes, if there are several."""

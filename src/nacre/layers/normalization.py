@@ -159,7 +159,7 @@ class BatchNormalization(_Affine):
             variance = ops.mean(ops.square(distance), others)
             for weight, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 if record is not None:
-                    record.updates[weight.name] = weight * self.momentum + found * (1 - self.momentum)
+                    record.updates[weight] = weight * self.momentum + found * (1 - self.momentum)
         factor = ops.rsqrt(variance + self.epsilon)
         factor = factor if self.gamma is None else factor * self.gamma
         shift = (fixed - mean) * factor

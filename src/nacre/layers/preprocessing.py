@@ -18,7 +18,7 @@ import numpy as np
 from nacre import ops
 from nacre.errors import DataError, ShapeError, UsageError
 from nacre.ir import Input, TensorType, Value
-from nacre.layers.layer import Array, Layer, Parameter, Record, Shape, axes_of, number, numbers, refuse, spread
+from nacre.layers.layer import Array, Layer, Parameter, Record, Shape, axes_of, number, numbers, refuse, spread, whole
 from nacre.layers.symbol import Symbol
 
 _BLOCK = 1 << 22  # elements looked at in one go
@@ -253,9 +253,9 @@ class CategoryEncoding(Encoding):
 
     def __init__(self, num_tokens: int, output_mode: str = "multi_hot", **kwargs: Any) -> None:
         super().__init__(output_mode, **kwargs)
-        if isinstance(num_tokens, bool) or not isinstance(num_tokens, int) or num_tokens < 1:
+        if (count := whole(num_tokens, 1)) is None:
             raise UsageError(f"CategoryEncoding needs a positive whole number of tokens, got {num_tokens!r}.")
-        self.num_tokens = num_tokens
+        self.num_tokens = count
 
     def call(self, x: Value) -> Value:
         """x, encoded."""

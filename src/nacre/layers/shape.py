@@ -11,7 +11,7 @@ import numpy as np
 from nacre import ops
 from nacre.errors import ShapeError, UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, sizes
+from nacre.layers.layer import Layer, sizes, whole
 
 
 class Flatten(Layer):
@@ -93,9 +93,9 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if (times := whole(n, 1)) is None:
             raise UsageError(f"RepeatVector needs a positive whole number n, got {n!r}.")
-        self.n = n
+        self.n = times
 
     def call(self, x: Value) -> Value:
         """x, repeated."""

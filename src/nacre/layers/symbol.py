@@ -22,15 +22,22 @@ class Symbol:
     <Symbol (None, 2) of Operation 'log1p'>
     """
 
-    __slots__ = ("dtype", "layer", "operands", "shape")
+    __slots__ = ("dtype", "layer", "operands", "output", "shape")
     operators: ClassVar[
         dict[str, Callable[[Symbol, Symbol], Symbol]]
     ] = {}  # filled where the layers are, as the next one
     operation: ClassVar[Callable[[str, dict[str, Any]], Symbol]]
     __array_ufunc__ = None
 
-    def __init__(self, shape: Shape, dtype: str, layer: Layer, operands: Sequence[Symbol] = ()) -> None:
-        self.shape, self.dtype, self.layer, self.operands = shape, dtype, layer, tuple(operands)
+    def __init__(
+        self, shape: Shape, dtype: str, layer: Layer, operands: tuple[Symbol, ...] = (), output: int = 0
+    ) -> None:
+        self.shape, self.dtype, self.layer, self.operands, self.output = shape, dtype, layer, operands, output
+
+    @property
+    def call(self) -> tuple[int, int]:
+        """What the symbols have in common that one call gave."""
+        return id(self.layer), id(self.operands)
 
     def called_with(self, function: str, given: dict[str, Any]) -> Symbol:
         """What a function of `nacre.ops` gives for arguments of which some are symbols."""

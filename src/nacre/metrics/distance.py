@@ -143,6 +143,10 @@ class OwnFunction(MeanMetric):
         super().__init__(name or getattr(function, "__name__", "metric"))
         self.function = function
 
+    def described(self) -> str:
+        """The name of the function."""
+        return self.function.__name__
+
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """What the function gives."""
         return self.function(y_true, y_pred)

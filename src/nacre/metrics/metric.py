@@ -7,13 +7,109 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nacre import ops
+from nacre import initializers, ops
 from nacre.configured import Configured, snake_case
-from nacre.errors import ShapeError, UsageError
-from nacre.ir import Value
+from nacre.errors import Limitation, ShapeError, UsageError, did_you_mean
+from nacre.ir import Input, TensorType, Value, order
 from nacre.ops import evaluate
 
 Sums = npt.NDArray[np.float64]
+
+
+class Total:
+    """A number or an array that a metric adds to: what `Metric.add_variable` gives.
+
+    It begins as zeros. In ``update_state`` it grows, by `assign_add`, or ``assign(total + more)``; elsewhere it is what it has
+    become, and may be set. Operations take it as they take arrays.
+    """
+
+    def __init__(self, shape: tuple[int, ...], name: str) -> None:
+        self.shape, self.name = shape, name
+        self.array: Sums = np.zeros(shape)
+        self.stands_for: Input | None = None  # what it is in a program, which is given more to add
+        self.more: Value | None = None
+
+    @property
+    def value(self) -> Value:
+        """What it is now."""
+        return ops.constant(self.array, "float32") if self.stands_for is None else self.stands_for
+
+    def assign(self, value: Any) -> None:
+        """Set it; while a batch is added, to itself plus something."""
+        if self.stands_for is None:
+            self.array = np.broadcast_to(np.asarray(value, np.float64), self.shape).copy()
+            return
+        node = value.value if isinstance(value, Total) else value
+        parts = node.operands if isinstance(node, Value) and node.operation and node.operation.name == "add" else ()
+        others = [part for part in parts if part is not self.stands_for]
+        if (
+            len(others) != 1
+            or len(parts) != 2
+            or any(isinstance(v, Input) and v is self.stands_for for v in order(others))
+        ):
+            raise Limitation(
+                f"The total {self.name!r} of a metric was set to something else than itself and more.",
+                hint="batches are added up: total.assign_add(more)",
+            )
+        self.assign_add(others[0])
+
+    def assign_add(self, value: Any) -> None:
+        """Add to it."""
+        if self.stands_for is None:
+            self.array = self.array + np.broadcast_to(np.asarray(value, np.float64), self.shape)
+            return
+        more = ops.broadcast_to(ops.cast(ops.operand(value), dtype="float32"), self.shape)
+        self.more = more if self.more is None else self.more + more
+
+    def assign_sub(self, value: Any) -> None:
+        """Take from it."""
+        self.assign_add(-ops.operand(value))
+
+    def numpy(self) -> Sums:
+        """What it is now, as an array."""
+        return self.array.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if self.stands_for is not None:
+            raise Limitation(
+                f"The total {self.name!r} of a metric is read while a batch is added.",
+                hint="batches are added up: total.assign_add(more), and what depends on all of them is for result",
+            )
+        return np.asarray(self.array, dtype)
+
+    def __float__(self) -> float:
+        return float(np.asarray(self))
+
+    def __add__(self, other: Any) -> Value:
+        return self.value + _plain(other)
+
+    def __radd__(self, other: Any) -> Value:
+        return _plain(other) + self.value
+
+    def __sub__(self, other: Any) -> Value:
+        return self.value - _plain(other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return _plain(other) - self.value
+
+    def __mul__(self, other: Any) -> Value:
+        return self.value * _plain(other)
+
+    def __rmul__(self, other: Any) -> Value:
+        return _plain(other) * self.value
+
+    def __truediv__(self, other: Any) -> Value:
+        return self.value / _plain(other)
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return _plain(other) / self.value
+
+    def __getitem__(self, at: Any) -> Value:
+        return self.value[at]
+
+
+def _plain(other: Any) -> Any:
+    return other.value if isinstance(other, Total) else ops.operand(other)
 
 
 class Metric(Configured):
@@ -22,26 +118,93 @@ class Metric(Configured):
     In a model, `update` is part of the program of a step, and `figure` makes of its sums, added up over the steps, what the history
     holds. By hand, ``update_state`` takes arrays, ``result`` gives the figure so far, and ``reset_state`` begins anew.
 
+    A metric of one's own may be written with `update` and `figure`, or as in Keras: totals made by `add_variable`, which
+    ``update_state(y_true, y_pred, sample_weight)`` adds to, and of which ``result()`` makes the figure.
+
     >>> from nacre.metrics import MeanAbsoluteError
     >>> metric = MeanAbsoluteError()
     >>> metric.update_state([[0.0], [1.0]], [[1.0], [1.0]])
     >>> metric.result()
     0.5
+    >>> from nacre import ops
+    >>> class Hits(Metric):
+    ...     def __init__(self, name="hits", **kwargs):
+    ...         super().__init__(name=name, **kwargs)
+    ...         self.count = self.add_variable((), name="count")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.count.assign_add(ops.sum(ops.cast(ops.abs(y_true - y_pred) < 0.5, "float32")))
+    ...     def result(self):
+    ...         return self.count
+    >>> hits = Hits()
+    >>> hits.update_state([0.0, 1.0, 2.0], [0.1, 0.9, 3.0])
+    >>> float(hits.result())
+    2.0
     """
 
     direction: ClassVar[str | None] = None  # which way is better, "up" or "down", where that is so for all data
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        if (dtype := unknown.pop("dtype", None)) not in (None, "float32"):
+            raise Limitation(f"A metric has no dtype of its own, got {dtype!r}.", hint="leave it out")
+        for word in unknown:
+            raise UsageError(
+                f"{type(self).__name__} has no argument {word!r}.", hint=did_you_mean(word, self.config_names())
+            )
         self.name = name or snake_case(type(self).__name__)
         self._sums: Sums | None = None
+        self._totals: list[Total] = []
 
     def update(self, y_true: Value, y_pred: Value, sample_weight: Value | None = None) -> Value:
         """What a batch adds to the sums.   y_true, y_pred (batch, ...), sample_weight (batch,) -> (n,)"""
-        raise NotImplementedError
+        self._need_totals()
+        for number, total in enumerate(self._totals):
+            total.stands_for, total.more = Input(f"total{number}", TensorType(total.shape)), None
+        try:
+            self.update_state(y_true, y_pred, *([] if sample_weight is None else [sample_weight]))
+            added = [ops.zeros(t.shape) if t.more is None else t.more for t in self._totals]
+        finally:
+            for total in self._totals:
+                total.stands_for = total.more = None
+        return ops.concatenate([ops.reshape(more, [more.type.size]) for more in added], axis=0)
 
     def figure(self, sums: Sums) -> Any:
         """The figure from the sums over all batches: a number, or an array where there is one for each class."""
-        raise NotImplementedError
+        self._need_totals()
+        before = [total.array for total in self._totals]
+        ends = np.cumsum([total.array.size for total in self._totals])[:-1]
+        try:
+            for total, part in zip(self._totals, np.split(sums, ends), strict=True):
+                total.array = part.reshape(total.shape)
+            found = np.asarray(self.result(), np.float64)
+        finally:
+            for total, array in zip(self._totals, before, strict=True):
+                total.array = array
+        return found if found.ndim else float(found)
+
+    def _need_totals(self) -> None:
+        if not self._totals or type(self).update_state is Metric.update_state or type(self).result is Metric.result:
+            raise UsageError(
+                f"The metric {type(self).__name__} does not say what it measures.",
+                hint="define update and figure; or add_variable in __init__, update_state and result",
+            )
+
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Total:
+        """A total of this shape, which begins as zeros."""
+        if not isinstance(initializers.get(initializer), initializers.Zeros):
+            raise Limitation(f"A total of a metric begins as zeros, got {initializer!r}.", hint='initializer="zeros"')
+        if dtype not in (None, "float32"):
+            raise Limitation(f"A total of a metric has no dtype of its own, got {dtype!r}.", hint="leave it out")
+        self._totals.append(Total((shape,) if isinstance(shape, int) else tuple(shape), name or "total"))
+        return self._totals[-1]
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Total]:
+        """The totals that `add_variable` gave."""
+        return list(self._totals)
 
     # -------------------------------------------------------------- by hand
 
@@ -58,6 +221,8 @@ class Metric(Configured):
     def reset_state(self) -> None:
         """Forget all batches."""
         self._sums = None
+        for total in self._totals:
+            total.assign(0)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch; the figure so far."""

@@ -1,7 +1,7 @@
 """Models: layers put together, trained, asked, saved."""
 
 from nacre.models.functional import Functional
-from nacre.models.model import Model, load_model
+from nacre.models.model import Model, clone_model, load_model, model_from_json
 from nacre.models.sequential import Sequential
 
-__all__ = ["Functional", "Model", "Sequential", "load_model"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json"]

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
-
-import numpy.typing as npt
 
 from nacre.configured import natural, resolve, serialize
 from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.layers import InputLayer, Layer, Symbol
-from nacre.layers.layer import TABLE, Record, Shape
+from nacre.layers.layer import TABLE, Record, Shape, numbered
 from nacre.layers.symbol import leading_to
-from nacre.models.goals import by_output
 from nacre.models.model import Model
 
-Array = npt.NDArray[Any]
 Ends = Symbol | Sequence[Symbol] | Mapping[str, Symbol]
 
 
@@ -62,31 +57,14 @@ class Functional(Model):
         if len(taken) < len(fixed):
             twice = next(name for name in fixed if fixed.count(name) > 1)
             raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
-        streams = count()
+        stream = 0
         for layer in self._stack:
             if not layer.placed:
-                for part in layer.all():
-                    part.stream = next(streams)
+                stream = layer.number(stream)
                 if layer.given_name is None:
-                    layer.rename(next(n for n in _numbered(layer.name) if n not in taken))
+                    layer.rename(next(n for n in numbered(layer.name) if n not in taken))
                     taken.add(layer.name)
                 layer.placed = True
-
-    def __call__(self, x: Any) -> Any:
-        """The model's layers, called on a symbol, or on one for each input: a part of another model, which shares its weights."""
-        given = by_output("The call", x, self.input_names, kind="input")
-        for symbol in given:
-            if not isinstance(symbol, Symbol):
-                raise UsageError(
-                    f"The input of a model is what nacre.Input or a layer gave, got {symbol!r}.",
-                    hint="model(nacre.Input(shape))",
-                )
-        found = {id(mine): symbol for mine, symbol in zip(self._inputs, given, strict=True)}
-        for symbol in self._calls:
-            if symbol.operands:
-                operands = [found[id(o)] for o in symbol.operands]
-                found[id(symbol)] = symbol.layer(operands if symbol.layer.several else operands[0])
-        return self._arranged([found[id(o)] for o in self._outputs_given])
 
     def build(self, input_shape: Shape) -> None:
         """All weights exist from the beginning."""
@@ -98,12 +76,19 @@ class Functional(Model):
 
     def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
         """The outputs for a batch; what else comes of each call is added to ``record``."""
-        found = {id(symbol): x for symbol, x in zip(self._inputs, inputs, strict=True)}
+        given = {id(symbol): x for symbol, x in zip(self._inputs, inputs, strict=True)}
+        made: dict[tuple[int, int], Any] = {}
+
+        def found(symbol: Symbol) -> Value:
+            y = made[symbol.call]
+            return y[symbol.output] if isinstance(y, list | tuple) else y
+
         for symbol in self._calls:
-            operands = [found[id(o)] for o in symbol.operands]
-            taken: Any = operands if symbol.layer.several else operands[0] if operands else found[id(symbol)]
-            found[id(symbol)] = symbol.layer(taken, training=training, record=record)
-        return [found[id(o)] for o in self._outputs_given]
+            if symbol.call not in made:
+                taken: Any = [found(o) for o in symbol.operands] or [given[id(symbol)]]
+                taken = taken if symbol.layer.several else taken[0]
+                made[symbol.call] = symbol.layer(taken, training=training, record=record)
+        return [found(o) for o in self._outputs_given]
 
     @property
     def input_names(self) -> list[str]:
@@ -116,23 +101,20 @@ class Functional(Model):
         return self._output_keys or _apart([symbol.layer.name for symbol in self._outputs_given])
 
     @property
-    def input_shapes(self) -> list[Shape]:
-        """Shape of each input, batch first (as None)."""
-        return [symbol.shape for symbol in self._inputs]
+    def inputs(self) -> list[Symbol]:
+        """The symbols that the model begins with."""
+        return list(self._inputs)
 
     @property
-    def output_shapes(self) -> list[Shape]:
-        """Shape of each output, batch first (as None)."""
-        return [symbol.shape for symbol in self._outputs_given]
+    def outputs(self) -> list[Symbol]:
+        """The symbols that the model ends with."""
+        return list(self._outputs_given)
 
     def _arranged(self, outputs: list[Any]) -> Any:
         """Outputs as they were given when the model was made; one alone by itself."""
         if self._output_keys is not None:
             return dict(zip(self._output_keys, outputs, strict=True))
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _packed(self, outputs: list[Array]) -> Any:
-        return self._arranged(outputs)
 
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         return [(symbol.layer, symbol.shape) for symbol in self._calls if symbol.operands or len(self._inputs) > 1]
@@ -146,7 +128,10 @@ class Functional(Model):
         inputs and outputs of the model."""
         number = {id(symbol): n for n, symbol in enumerate(self._calls)}
         place = {id(layer): n for n, layer in enumerate(self._stack)}
-        calls = [[place[id(s.layer)], [number[id(o)] for o in s.operands]] for s in self._calls]
+        calls = [
+            [place[id(s.layer)], [number[id(o)] for o in s.operands], *([s.output] if s.output else [])]
+            for s in self._calls
+        ]
         ends = {
             what: numbers if keys is None else dict(zip(keys, numbers, strict=True))
             for what, keys, numbers in (
@@ -161,12 +146,17 @@ class Functional(Model):
         """The model that `get_config` described, with fresh weights."""
         layers = [resolve("layer", layer, TABLE) for layer in config["layers"]]
         symbols: list[Symbol] = []
-        for at, operands in config["calls"]:
+        made: dict[tuple[int, ...], Any] = {}
+        for at, operands, *output in config["calls"]:
             layer = layers[natural(at, len(layers))]
             given = [symbols[natural(o, len(symbols))] for o in operands]
             if isinstance(layer, InputLayer) != (not given):
                 raise UsageError("A layer is called without an input.")
-            symbols.append(layer.output if not given else layer(given if layer.several else given[0]))
+            call = (at, *operands)
+            if call not in made:
+                made[call] = layer.output if not given else layer(given if layer.several else given[0])
+            y = made[call] if isinstance(made[call], list) else [made[call]]
+            symbols.append(y[natural(output[0] if output else 0, len(y))])
 
         def ends(numbers: Any) -> Any:
             if isinstance(numbers, Mapping):
@@ -212,14 +202,8 @@ def _apart(names: list[str]) -> list[str]:
     """Names with numbers behind those that were taken already."""
     found: list[str] = []
     for name in names:
-        found.append(next(n for n in _numbered(name) if n not in found))
+        found.append(next(n for n in numbered(name) if n not in found))
     return found
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """dense, dense_1, dense_2, ..."""
-    yield name
-    yield from (f"{name}_{n}" for n in count(1))
 
 
 Model.kinds["Functional"] = Functional

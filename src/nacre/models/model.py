@@ -17,7 +17,16 @@ import numpy.typing as npt
 
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
-from nacre.configured import Configured, differing, natural, resolve, serialize
+from nacre.configured import (
+    Configured,
+    custom_object_scope,
+    differing,
+    natural,
+    resolve,
+    serialize,
+    snake_case,
+    strangers,
+)
 from nacre.data import Column, Dataset, Stream, is_stream, numeric
 from nacre.errors import (
     Limitation,
@@ -33,10 +42,12 @@ from nacre.errors import (
 from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
-from nacre.layers import InputLayer, Layer, Parameter
-from nacre.layers.layer import Record, Shape, numbers, shape_text
+from nacre.layers import InputLayer, Layer, Parameter, Symbol
+from nacre.layers.layer import Record, Shape, layers_in, numbers, once, shape_text, traced
 from nacre.models.goals import Judged, by_output, judged, restored
 from nacre.models.goals import described as described_outputs
+from nacre.models.part import KINDS, Part, shown
+from nacre.models.written import OWN_ATTRIBUTES, Body
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
@@ -55,12 +66,39 @@ _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the op
 
 
 class Model(Configured):
-    """What all models can do. `Sequential` and `Functional` say how the layers are put together.
+    """What all models can do. `Sequential` and `Functional` say how the layers are put together; ``Model(inputs, outputs)`` makes
+    a `Functional` model.
 
-    ``Model(inputs, outputs)`` makes a `Functional` model.
+    A subclass may also say it in code: it keeps layers as attributes, and ``call(inputs)``, or ``call(inputs, training)``, gives
+    what comes out, composed of layers and of `nacre.ops`. Several inputs come as a list or dictionary, as the data do.
+
+    >>> import numpy as np, nacre
+    >>> class Halves(nacre.Model):
+    ...     def __init__(self, units):
+    ...         super().__init__()
+    ...         self.units = units
+    ...         self.left, self.right = nacre.layers.Dense(units), nacre.layers.Dense(units, "relu")
+    ...     def call(self, inputs):
+    ...         return nacre.ops.concatenate([self.left(inputs), self.right(inputs)], axis=-1)
+    >>> model = Halves(3)
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((8, 4)), np.zeros((8, 6)), verbose=0)
+    >>> model.output_shape, list(model.named)[:2]
+    ((None, 6), ['halves/dense/kernel', 'halves/dense/bias'])
     """
 
-    kinds: ClassVar[dict[str, type[Model]]] = {}  # those that files name; each is put in where it is defined
+    kinds: ClassVar[dict[str, type[Model]]] = KINDS
+
+    def __init_subclass__(cls) -> None:
+        for method, instead in _OWN_STEPS.items():
+            if method in cls.__dict__:
+                raise Limitation(f"A model cannot have its own {method}: a step is one program.", hint=instead)
+        known = next((kind for kind in KINDS.values() if issubclass(cls, kind)), None)
+        if known is not None and "call" in cls.__dict__:
+            raise UsageError(
+                f"{cls.__name__} has a call of its own, but is a {known.__name__}, which never asks for it.",
+                hint="make it a subclass of nacre.Model",
+            )
 
     def __new__(cls, *_args: Any, **_settings: Any) -> Self:
         """A functional model, if no kind of model was named."""
@@ -71,9 +109,13 @@ class Model(Configured):
         """The model that `get_config` described, with fresh weights; a functional one, if no kind of model was named."""
         return Model.kinds["Functional"].from_config(config) if cls is Model else super().from_config(config)  # type: ignore[return-value]
 
-    def __init__(self, name: str = "model") -> None:
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        _refuse_unknown(type(self).__init__, unknown)
+        name = snake_case(type(self).__name__) if name is None else name
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
-        self._stack: list[Layer] = []  # all layers, inputs included
+        self._body = Body(self) if self._is_written else None
+        self._stack: list[Layer] = [self._body] if self._body else []  # all layers, inputs included
+        self._symbols: list[Symbol] = []  # from the first inputs to the last output
         self.history: History | None = None
         self.stop_training = False
         self._seed = next_seed()
@@ -82,37 +124,125 @@ class Model(Configured):
         self._row: tuple[tuple[int, ...], ...] | None = None  # shapes of the rows that were found to fit
         self._matched: set[tuple[Any, ...]] = set()  # losses, outputs and targets that were found to fit
         self._like: Model | None = None  # whose programs will do
+        self._part: Part | None = None
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
-    # -------------------------------------------------------------- what a kind of model must say
+    # -------------------------------------------------------------- what a kind of model says; here, one written as a class
+
+    @property
+    def _is_written(self) -> bool:
+        return type(self).call is not Model.call
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_written and name not in OWN_ATTRIBUTES:
+            body = self.__dict__.get("_body")
+            if body is None and layers_in(value):
+                raise UsageError(
+                    f"{type(self).__name__} keeps a layer before it is made.", hint="call super().__init__() first"
+                )
+            value = value if body is None else body.keep_all(value)
+        super().__setattr__(name, value)
+
+    def call(self, inputs: Any) -> Value:
+        """The output for inputs, composed of layers and operations; a subclass says it."""
+        raise UsageError(f"{type(self).__name__} does not say what it computes.", hint="define call(self, inputs)")
+
+    @property
+    def _written(self) -> Body:
+        if self._body is None:
+            self.call(None)
+        assert self._body is not None
+        return self._body
+
+    def _names_to_build(self) -> list[str] | None:
+        return self.input_names if self._body is not None and self._body.form is dict else None
 
     def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
         """The outputs for a batch, composed of operations; what else comes of it is added to ``record``."""
-        raise NotImplementedError
+        return [self._written(inputs if self._written.several else inputs[0], training, record)]
 
-    def build(self, input_shape: Shape) -> None:
-        """Create all weights for inputs of this shape, batch first (as None)."""
-        raise NotImplementedError
+    def build(self, input_shape: Any) -> None:
+        """Create all weights for inputs of this shape, batch first (as None), or for a list or dictionary of inputs of such shapes."""
+        body = self._written
+        body.look_at(input_shape, list | tuple)
+        shapes = input_shape.values() if body.form is dict else input_shape if body.form is list else [input_shape]
+        inputs = [InputLayer([int(n or 0) for n in shape[1:]]).symbol for shape in shapes]
+        self._symbols = [*inputs, body(inputs if body.several else inputs[0])]
+        body.number(0)
+
+    def _shapes_to_build(self, shapes: Sequence[Sequence[int | None]], names: Sequence[str] | None) -> Any:
+        """What `build` takes for inputs of these shapes, with names, if they go by names."""
+        rows = [(None, *shape) for shape in shapes]
+        return rows[0] if len(rows) == 1 and names is None else dict(zip(names, rows, strict=True)) if names else rows
 
     @property
     def input_names(self) -> list[str]:
         """Names of the inputs, by which a dictionary of arrays is understood."""
-        raise NotImplementedError
+        return self._written.input_names
 
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs, by which targets, losses, metrics and figures go."""
-        raise NotImplementedError
+        return ["output"]
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The symbols that the model begins with."""
+        self._need_built()
+        return self._symbols[:-1]
+
+    @property
+    def outputs(self) -> list[Symbol]:
+        """The symbols that the model ends with."""
+        self._need_built()
+        return self._symbols[-1:]
+
+    def _arranged(self, outputs: list[Any]) -> Any:
+        """What a caller gets of the outputs."""
+        return outputs[0]
+
+    # -------------------------------------------------------------- as a function, and as a layer
+
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
+        """The outputs for x: symbols, of which another model is made that shares these weights; or arrays, with the weights as they
+        are now.
+
+        >>> import nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1, kernel_initializer="ones")])
+        >>> print(model([[1.0, 2.0]]))
+        [[3.]]
+        >>> twice = nacre.Model(x := nacre.Input((2,)), nacre.layers.Add()([model(x), model(x)]))
+        >>> [w.name for w in twice.weights], list(twice.named)
+        (['dense/kernel', 'dense/bias'], ['sequential/dense/kernel', 'sequential/dense/bias'])
+        """
+        y = self.as_layer()(by_output("The call", x, self.input_names, kind="input"), training)
+        return self._arranged(y if isinstance(y, list) else [y])
+
+    def as_layer(self) -> Part:
+        """The layer that the model is in other models."""
+        if self._part is None:
+            self._part = Part(self)
+        return self._part
+
+    @property
+    def input(self) -> Any:
+        """The symbol that the model begins with; a list where there are several."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbol that the model ends with; a list or dictionary where there are several."""
+        return self._arranged(self.outputs)
 
     @property
     def input_shapes(self) -> list[Shape]:
         """Shape of each input, batch first (as None)."""
-        raise NotImplementedError
+        return [symbol.shape for symbol in self.inputs]
 
     @property
     def output_shapes(self) -> list[Shape]:
         """Shape of each output, batch first (as None)."""
-        raise NotImplementedError
+        return [symbol.shape for symbol in self.outputs]
 
     @property
     def input_shape(self) -> Any:
@@ -126,19 +256,16 @@ class Model(Configured):
         shapes = self.output_shapes
         return shapes[0] if len(shapes) == 1 else shapes
 
-    def _packed(self, outputs: list[Array]) -> Any:
-        """What a caller gets of the outputs."""
-        return outputs[0]
-
     # -------------------------------------------------------------- weights
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers; like Keras, without the input."""
-        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+    def layers(self) -> list[Any]:
+        """The layers, and the models that are parts of this one; like Keras, without the input."""
+        stack = self._stack if self._body is None else self._body.inside
+        return [shown(layer) for layer in stack if not isinstance(layer, InputLayer)]
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place in ``layers``. Raises `UnknownName` with a suggestion."""
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer, or model inside, of that name, or at that place in ``layers``. Raises `UnknownName` with a suggestion."""
         if index is not None:
             return self.layers[index]
         return find("layer", str(name), {layer.name: layer for layer in self.layers})
@@ -166,7 +293,20 @@ class Model(Configured):
     @property
     def weights(self) -> list[Parameter]:
         """All weights, layer by layer."""
-        return [w for layer in self._stack for w in layer.weights]
+        return list(self.named.values())
+
+    @property
+    def variables(self) -> list[Parameter]:
+        """All weights, as Keras also calls them."""
+        return self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def named(self) -> dict[str, Parameter]:
+        """The weights by their names: layer/weight, and model/layer/weight for those of a model that is a part of this one."""
+        return once({name: w for layer in self._stack for name, w in layer.named.items()})
 
     @property
     def built(self) -> bool:
@@ -199,9 +339,9 @@ class Model(Configured):
         arrays = [numbers(f"weight {n}", w) for n, w in enumerate(weights)]
         if len(arrays) != len(self.weights):
             raise ShapeError(f"The model has {len(self.weights)} weights, got {len(arrays)}.")
-        for weight, array in zip(self.weights, arrays, strict=True):
+        for (name, weight), array in zip(self.named.items(), arrays, strict=True):
             if weight.shape != array.shape:
-                raise ShapeError(f"{weight.name!r} has shape {weight.shape}, got {array.shape}.")
+                raise ShapeError(f"{name!r} has shape {weight.shape}, got {array.shape}.")
 
         def assign() -> None:
             for weight, array in zip(self.weights, arrays, strict=True):
@@ -242,6 +382,22 @@ class Model(Configured):
         self._trainer, self._restored, self._matched = None, {}, set()
 
     @property
+    def loss(self) -> Any:
+        """The loss of the output; a list where there are several outputs."""
+        found = [one.loss for one in self._compiled["outputs"]]
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def metrics(self) -> list[metrics.Metric]:
+        """What is measured beside the losses."""
+        return [m.metric for m in self._goal_for(None).measured]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the figures that `evaluate` gives: losses, then metrics."""
+        return list(self._goal_for(None).emitted)
+
+    @property
     def optimizer(self) -> optimizers.Optimizer:
         """The optimizer; its learning rate may be set between epochs, if it is no schedule."""
         optimizer: optimizers.Optimizer = self._compiled["optimizer"]
@@ -280,16 +436,24 @@ class Model(Configured):
             return self._trainer
 
     def _new_trainer(self, data: Dataset | Stream) -> Trainer:
+        state = State(self._memory() | self._restored)
+        return Trainer(self, state, self._compiled["backend"], self._goal_for(data), self._seed)
+
+    def _goal_for(self, data: Dataset | Stream | None) -> Goal:
+        """What training is after, with targets like these; without data, as far as it is known."""
         batch = data.first if isinstance(data, Stream) else data
-        assert batch is not None
-        types = [TensorType(column.array.shape) for column in batch.targets]
+        judged = self._judged()
+        if batch is None and self._trainer is not None and self._trainer.goal is not None:
+            return self._trainer.goal
         shapes = [TensorType(tuple(n or 1 for n in shape)) for shape in self.output_shapes]
+        types = (
+            [shapes[n] for n, _, _ in judged] if batch is None else [TensorType(c.array.shape) for c in batch.targets]
+        )
         targets = [
             one.target(n, name if len(shapes) > 1 else None, y, shapes[n])
-            for (n, name, one), y in zip(self._judged(), types, strict=True)
+            for (n, name, one), y in zip(judged, types, strict=True)
         ]
-        state = State(self._memory() | self._restored)
-        return Trainer(self, state, self._compiled["backend"], Goal(targets, self.optimizer), self._seed)
+        return Goal(targets, self.optimizer)
 
     def kind(self) -> str | None:
         """A text that models have in common that compute the same, with other weights, seeds and learning rates: their programs are
@@ -298,13 +462,14 @@ class Model(Configured):
         if not self.built or self._settings is None:
             return None
         try:
-            self._check_restorable()
+            if self._check_restorable():
+                return None
         except UsageError:
             return None
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
         said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
-        weights = [(w.name, w.frozen, str(w.type)) for w in self.weights]
-        streams = [part.stream for part in self._parts()]
+        weights = [(name, w.frozen, str(w.type)) for name, w in self.named.items()]
+        streams = [part.stream for part in self.parts()]
         try:
             return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
         except TypeError:
@@ -324,12 +489,12 @@ class Model(Configured):
         return self._trainer
 
     def _memory(self) -> dict[str, Memory]:
-        for w in self.weights:
+        for name, w in self.named.items():
             try:
                 w.memory.read()
             except MemoryError as error:
-                raise MemoryError(f"There is no room for the weight {w.name!r}: {error}") from None
-        return {w.name: w.memory for w in self.weights}
+                raise MemoryError(f"There is no room for the weight {name!r}: {error}") from None
+        return {name: w.memory for name, w in self.named.items()}
 
     # -------------------------------------------------------------- data
 
@@ -339,6 +504,8 @@ class Model(Configured):
 
     def _columns(self, x: Any, y: Any = None, weight: Any = None, allow_empty: bool = False) -> Dataset:
         """The columns of data for training, or without y for prediction."""
+        if self._body is not None and not self.built:
+            self._body.look_at(x, np.ndarray)
         alone = self.built and len(self.input_names) == 1 and _is_list_of_arrays(x) and len(x) == 1
         if alone and np.ndim(x[0]) == len(self.input_shapes[0]):
             x = x[0]  # a list of all inputs, as Keras takes it, and not of rows
@@ -423,7 +590,7 @@ class Model(Configured):
         if shapes == self._row:
             return data
         if not self.built:
-            self.build((None, *shapes[0]))
+            self.build(self._shapes_to_build(shapes, self._names_to_build()))
         first = (self.layers or self._stack)[0]
         label = f"{type(first).__name__} {first.name!r}"
         for number, (name, shape) in enumerate(zip(self.input_names, self.input_shapes, strict=True)):
@@ -593,10 +760,10 @@ class Model(Configured):
             rows = numeric("x", x, allow_empty=True, finite=False)
             if (rows.shape[1:],) != self._row:
                 self._build_for(self._columns(rows, allow_empty=True))
-            return self._packed((self._trainer or self._predicting()).outputs(rows, size))
+            return self._arranged((self._trainer or self._predicting()).outputs(rows, size))
         data = self._source(x, None, None if steps is None else _positive("steps", steps), targets=False)
         called = Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
-        return self._packed(self._predicting().predict(data, size, called))
+        return self._arranged(self._predicting().predict(data, size, called))
 
     def train_on_batch(
         self,
@@ -670,8 +837,9 @@ class Model(Configured):
         data = self._dataset(x, y)
         if isinstance(names, str):
             raise UsageError(f"names is a list of names of weights, got {names!r}.", hint=f"names=[{names!r}]")
-        table = {w.name: w for w in self.weights}
-        weights = self.trainable_weights if names is None else [find("weight", name, table) for name in names]
+        table = self.named
+        chosen = [name for name, w in table.items() if w.trainable] if names is None else names
+        weights = {name: find("weight", name, table) for name in chosen}
         return self._training(data).gradients(data, weights, per_sample, training)
 
     def loss_function(self, x: Any, y: Any) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
@@ -700,7 +868,7 @@ class Model(Configured):
         seen: set[int] = set()
         for layer, s in self._outputs():
             params = "" if id(layer) in seen else f"{layer.count_params():,}"
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape_text(s), params, ""))
+            rows.append((f"{layer.name} ({type(shown(layer)).__name__})", shape_text(s), params, ""))
             seen.add(id(layer))
         for n, source in enumerate(self._sources()):
             rows[n] = (*rows[n][:3], f"   {source}")
@@ -712,6 +880,10 @@ class Model(Configured):
         size = sum(w.type.nbytes for w in self.weights)
         tail = f"Total {total:,} ({_bytes(size)}), trainable {trainable:,}, not trainable {total - trainable:,}"
         print_fn("\n".join([f"Model {self.name!r}", rule, lines[0], rule, *lines[1:], rule, tail]))
+
+    def to_json(self, **options: Any) -> str:
+        """The layers and their settings, without weights; ``options`` are those of `json.dumps`. `models.model_from_json` reads it."""
+        return json.dumps(serialize(self), **options)
 
     def plan(
         self, x: Any, y: Any = None, batch_size: int = 32, seconds: float = 0
@@ -735,7 +907,9 @@ class Model(Configured):
 
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         """Each call of a layer with the shape of its output."""
-        raise NotImplementedError
+        record = Record()
+        self.forward(traced(self.inputs), training=False, record=record)
+        return [(layer, (None, *y.shape[1:])) for _, layer, y in record.outputs if layer in self._written.inside]
 
     def _sources(self) -> list[str]:
         """A heading, and where the inputs of each call come from, if that needs saying."""
@@ -746,13 +920,14 @@ class Model(Configured):
     def save(self, path: str | Path, overwrite: bool = True) -> None:
         """Write the model, its training settings and the optimizer's state to ONE file, whole or not at all.
 
-        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. Raises `UsageError` if the
-        file is there and ``overwrite`` is False.
+        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. It holds no code: classes and
+        functions of one's own are in it by their names, and `load_model` is given them. Raises `UsageError` if the file is there
+        and ``overwrite`` is False, or if a part has no name or does not know how it was made.
         """
         _check_free(path, overwrite)
 
         def write() -> None:
-            described, tensors = self._description()
+            described, tensors, _ = self._description()
             safetensors.write(path, tensors, {"nacre": json.dumps(described)})
 
         self._turns().use(write)
@@ -801,7 +976,7 @@ class Model(Configured):
             training = training if _WEIGHTS in metadata else training.get("training", {})
             found = {name: array for name, array in tensors.items() if not name.startswith(CALLBACK_PREFIX)}
             slots = {name: found.pop(name) for name in list(found) if name.startswith("optimizer/")}
-            _check_tensors(found, {w.name: w.type for w in self.weights})
+            _check_tensors(found, {name: w.type for name, w in self.named.items()})
             taken = self._settings is not None and self._takes(training, slots)
             iterations = natural(training["iterations"], 2**53) if training else 0
         except NacreError:
@@ -817,8 +992,8 @@ class Model(Configured):
         def load() -> None:
             if taken:
                 self._regain(training, {name.removeprefix("optimizer/"): array for name, array in slots.items()})
-            for weight in self.weights:
-                weight.assign(found[weight.name])
+            for name, weight in self.named.items():
+                weight.assign(found[name])
 
         self._turns().use(load)
 
@@ -828,7 +1003,7 @@ class Model(Configured):
         if there["class_name"] != here["class_name"]:
             return False
         rates = [isinstance(one["config"]["learning_rate"], Mapping) for one in (here, there)]
-        types = {f"optimizer/{name}": t for name, t in slot_types(self.optimizer, self.weights).items()}
+        types = {f"optimizer/{name}": t for name, t in slot_types(self.optimizer, self.named).items()}
         return rates[0] == rates[1] and types == _types(slots)
 
     def _regain(self, training: Mapping[str, Any], slots: Mapping[str, Array]) -> None:
@@ -840,17 +1015,17 @@ class Model(Configured):
         memories = (
             self._trainer.state if self._trainer is not None and self._trainer.goal is not None else self._restored
         )
-        types = slot_types(self.optimizer, self.weights)
+        types = slot_types(self.optimizer, self.named)
         for name, array in slots.items():
             if name not in memories:
                 memories[name] = Memory(types[name])
             memories[name].write(array)
 
-    def _description(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def _description(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, Any]]:
         """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
         self._need_built()
-        self._check_restorable()
-        return self.snapshot()
+        own = self._check_restorable()
+        return *self.snapshot(), own
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What a model file holds: a description, and weights and slots by name, which are not to be written to."""
@@ -861,6 +1036,7 @@ class Model(Configured):
             "nacre": __version__,
             "architecture": serialize(self),
             "input_shapes": [list(shape[1:]) for shape in self.input_shapes],
+            "input_names": self._names_to_build(),
             "seed": self._seed,
         }
         if self._settings is not None:
@@ -872,7 +1048,7 @@ class Model(Configured):
             }
             trained = self._trainer is not None and self._trainer.goal is not None
             slots = self._trainer.state if self._trainer is not None and trained else self._restored
-            names = [name for name in slot_types(self.optimizer, self.weights) if name in slots]
+            names = [name for name in slot_types(self.optimizer, self.named) if name in slots]
             tensors |= {f"optimizer/{name}": slots[name].read() for name in names}
         return described, tensors
 
@@ -882,60 +1058,66 @@ class Model(Configured):
         For a model in training. Raises `ModelFileError` if the tensors are not those of the model; then nothing changes.
         """
         assert self._trainer is not None
-        slots = slot_types(self.optimizer, self.weights)
-        expected = {w.name: w.type for w in self.weights} | {f"optimizer/{name}": t for name, t in slots.items()}
+        slots = slot_types(self.optimizer, self.named)
+        expected = {name: w.type for name, w in self.named.items()} | {
+            f"optimizer/{name}": t for name, t in slots.items()
+        }
         _check_tensors(tensors, expected)
         seed = natural(described["seed"], 2**32)
         self._regain(described["training"], {name: tensors[f"optimizer/{name}"] for name in slots})
         self._seed = self._trainer.seed = seed
-        for weight in self.weights:
-            weight.assign(tensors[weight.name])
+        for name, weight in self.named.items():
+            weight.assign(tensors[name])
 
-    def _check_restorable(self) -> None:
-        """Refuse what no file can hold, before it is too late: layers and functions that only this program knows."""
+    def _check_restorable(self) -> dict[str, Any]:
+        """Refuse what no file can hold, before it is too late. Returns the classes and functions, by their names, that whoever reads
+        the file must have, since they are not nacre's."""
+        outputs: Sequence[Judged] = self._settings["outputs"] if self._settings is not None else ()
+        chosen = [m for o in outputs for m in (o.loss, *o.metrics, *o.weighted_metrics) if isinstance(m, Configured)]
+        parts: list[Configured] = [
+            self,
+            *self.parts(),
+            *([self.optimizer] if self._settings is not None else []),
+            *chosen,
+        ]
+        own: dict[str, Any] = {}
         try:
-            again = type(self).from_config(self.get_config())
-            pairs: list[tuple[Configured, Configured]] = list(zip(self._parts(), again._parts(), strict=True))
-            if self._settings is not None:
-                pairs.append((self.optimizer, optimizers.get(serialize(self.optimizer))))
-        except UnknownName as error:
+            for name, thing in (found for part in parts for found in strangers(part).items()):
+                if own.setdefault(name, thing) is not thing:
+                    raise UsageError(f"Two parts of it are called {name!r}.")
+            with custom_object_scope(own):
+                again = type(self).from_config(self.get_config())
+                if not again.built:
+                    shapes = [shape[1:] for shape in self.input_shapes]
+                    again.build(self._shapes_to_build(shapes, self._names_to_build()))
+                copies: list[Any] = [again, *again.parts()]
+                if self._settings is not None:
+                    copies.append(optimizers.get(serialize(self.optimizer)))
+                copies += [(losses if isinstance(m, losses.Loss) else metrics).get(serialize(m)) for m in chosen]
+            for mine, other in zip(parts, copies, strict=True):
+                if (stranger := differing(mine, other)) is not None:
+                    name = getattr(stranger, "__name__", None) or type(stranger).__name__
+                    where = "" if stranger is mine else f" in {type(mine).__name__} {getattr(mine, 'name', '')!r}"
+                    raise UsageError(f"{name}{where} is not nacre's, though it is called like something of nacre.")
+        except (NacreError, *NONSENSE) as error:
+            reason = str(error) if isinstance(error, NacreError) else f"{type(error).__name__}: {error}"
             raise UsageError(
-                "The model cannot be saved: it has a part that only this program knows.",
-                {"reason": str(error).splitlines()[0]},
+                "The model cannot be saved: it has a part that no file can describe.",
+                {"reason": reason.splitlines()[0]},
+                "save its weights alone: model.save_weights(path)",
             ) from error
-        for mine, other in pairs:
-            if (stranger := differing(mine, other)) is not None:
-                name = getattr(stranger, "__name__", None) or type(stranger).__name__
-                where = "" if stranger is mine else f" in {type(mine).__name__} {getattr(mine, 'name', '')!r}"
-                raise UsageError(
-                    f"The model cannot be saved: {name}{where} is not nacre's, though it is called like something of nacre."
-                )
-        if self._settings is not None:
-            outputs: Sequence[Judged] = self._settings["outputs"]
-            own = [
-                ("loss", o.loss)
-                for o in outputs
-                if o.loss and losses.TABLE.get(type(o.loss).__name__) is not type(o.loss)
-            ]
-            chosen = [m for o in outputs for m in (*o.metrics, *o.weighted_metrics) if not isinstance(m, str)]
-            own += [("metric", m) for m in chosen if metrics.TABLE.get(type(m).__name__) is not type(m)]
-            for kind, thing in own:
-                name = getattr(thing, "name", None) or getattr(thing, "__name__", repr(thing))
-                raise UsageError(
-                    f"The model cannot be saved: its {kind} {name!r} is no {kind} of nacre.",
-                    hint="save its weights alone: model.save_weights(path)",
-                )
+        return own
 
-    def _parts(self) -> list[Layer]:
+    def parts(self) -> list[Layer]:
         """All layers, those inside others too."""
         return [part for layer in self._stack for part in layer.all()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Models are copied and pickled by their description, as `save` writes it."""
 
-        def describe() -> tuple[dict[str, Any], dict[str, Array]]:
-            described, tensors = self._description()
-            return described, {name: array.copy() for name, array in tensors.items()}
+        def describe() -> tuple[dict[str, Any], dict[str, Array], dict[str, Any]]:
+            described, tensors, own = self._description()
+            return described, {name: array.copy() for name, array in tensors.items()}, own
 
         return _restore, self._turns().use(describe)
 
@@ -946,12 +1128,18 @@ class Model(Configured):
 # ------------------------------------------------------------------ loading
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(
+    path: str | Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, **unknown: Any
+) -> Model:
     """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
+
+    ``custom_objects`` are classes and functions that are not nacre's, by their names in the file; without ``compile``, the model
+    comes without loss, metrics and optimizer.
 
     Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
     is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
     """
+    _refuse_unknown(load_model, unknown)
     tensors, metadata = safetensors.read(path)
     if "nacre" not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not of a nacre model.")
@@ -959,32 +1147,78 @@ def load_model(path: str | Path) -> Model:
         described = json.loads(metadata["nacre"])
         if described["format"] != _FORMAT:
             raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
-        return _restore(described, {n: a for n, a in tensors.items() if not n.startswith(CALLBACK_PREFIX)})
+        if not compile:
+            described["training"] = None
+        prefixes = (CALLBACK_PREFIX,) if compile else (CALLBACK_PREFIX, "optimizer/")
+        kept = {name: array for name, array in tensors.items() if not name.startswith(prefixes)}
+        return _restore(described, kept, custom_objects or {})
     except ModelFileError:
         raise
+    except UnknownName as error:
+        raise ModelFileError(
+            f"{path} has a part that is not nacre's, or of a later nacre.",
+            {"reason": str(error).splitlines()[0]},
+            "load_model(path, custom_objects={name: the class or function})",
+        ) from error
     except (NacreError, *NONSENSE) as error:
         raise ModelFileError(
             f"{path} does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
         ) from error
 
 
-def _restore(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """A model like the one that `Model.to_json` described, with fresh weights. Raises `ModelFileError` for any other text.
+
+    >>> import nacre
+    >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)])
+    >>> model_from_json(model.to_json()).count_params()
+    9
+    """
+    try:
+        with custom_object_scope(custom_objects or {}):
+            model: Model = resolve("model", json.loads(json_string), Model.kinds)
+            return model
+    except (NacreError, *NONSENSE) as error:
+        raise ModelFileError(
+            "The text does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
+        ) from error
+
+
+def clone_model(model: Model) -> Model:
+    """A model with the same layers and settings, fresh weights, and nothing of `compile`.
+
+    >>> import nacre
+    >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)])
+    >>> bool((clone_model(model).get_weights()[0] == model.get_weights()[0]).all())
+    False
+    """
+    own = {name: thing for part in (model, *model.parts()) for name, thing in strangers(part).items()}
+    with custom_object_scope(own):
+        return type(model).from_config(model.get_config())
+
+
+def _restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mapping[str, Any]) -> Model:
+    with custom_object_scope(own):
+        return _restored(described, tensors)
+
+
+def _restored(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
     model: Model = resolve("model", described["architecture"], Model.kinds)
     if not model.built:
-        model.build((None, *described["input_shapes"][0]))
-    expected = {w.name: w.type for w in model.weights}
+        model.build(model._shapes_to_build(described["input_shapes"], described.get("input_names")))
+    expected = {name: w.type for name, w in model.named.items()}
     training = described.get("training")
     if training is not None:
         said = restored(training, len(model.output_names))
         model.compile(training["optimizer"], **said, backend=training["backend"])
         model.optimizer.iterations = natural(training["iterations"], 2**53)
-        slots = slot_types(model.optimizer, model.weights)
+        slots = slot_types(model.optimizer, model.named)
         if any(name.startswith("optimizer/") for name in tensors):
             expected |= {f"optimizer/{name}": t for name, t in slots.items()}
     _check_tensors(tensors, expected)
     model._seed = natural(described["seed"], 2**32)
-    for weight in model.weights:
-        weight.assign(tensors[weight.name])
+    for name, weight in model.named.items():
+        weight.assign(tensors[name])
     for name, array in tensors.items():
         if name.startswith("optimizer/"):
             slot = model._restored[name.removeprefix("optimizer/")] = Memory(expected[name])
@@ -1013,6 +1247,13 @@ def _types(tensors: Mapping[str, Array]) -> dict[str, TensorType]:
 
 # ------------------------------------------------------------------ small things
 
+_OWN_STEPS = {
+    "train_step": "say what is minimized as a loss, or as an activity_regularizer of a layer",
+    "test_step": "say what is measured as a metric",
+    "predict_step": "say what is computed in call",
+    "compute_loss": "say what is minimized as a loss: a function of (y_true, y_pred)",
+}
+
 # What Keras has and nacre has not, and what to do instead.
 _INSTEAD = {
     "run_eagerly": 'a step is always one program; backend="reference" runs it in NumPy, operation by operation',
@@ -1023,6 +1264,7 @@ _INSTEAD = {
     "validation_freq": "every epoch is validated; call evaluate where that is too often",
     "workers": "an iterable of batches can read ahead by itself",
     "max_queue_size": "an iterable of batches can read ahead by itself",
+    "safe_mode": "leave it out: nothing in a file is ever run",
     "use_multiprocessing": "an iterable of batches can read ahead by itself",
 }
 
@@ -1094,4 +1336,4 @@ def _bytes(count: int) -> str:
     raise AssertionError
 
 
-__all__ = ["Model", "load_model"]
+__all__ = ["Model", "clone_model", "load_model", "model_from_json"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from nacre.backends.base import Executable, Program, State
 from nacre.calculus.lbfgs import lbfgs
 from nacre.data import Dataset
 from nacre.errors import NonFiniteLossError, UsageError
-from nacre.ir import Graph, Value
+from nacre.ir import Value
 from nacre.layers import Parameter
-from nacre.passes import replay, simplify
+from nacre.passes import replay
 from nacre.training.history import History
-from nacre.training.program import Goal, Network, RowTypes, measured
+from nacre.training.program import Goal, Network, RowTypes, graph_of, measured
 
 Array = npt.NDArray[Any]
 
@@ -26,17 +26,19 @@ _PREFIX = "gradient "  # an output called as a weight would be its next value
 
 
 def gradient_program(
-    network: Network, goal: Goal, data: Dataset, weights: Sequence[Parameter], rows: int, training: bool
+    network: Network, goal: Goal, data: Dataset, weights: Mapping[str, Parameter], rows: int, training: bool
 ) -> Program:
     """Forward and backward for batches of so many rows; nothing changes, the loss and the gradients are handed out."""
     types = RowTypes.of(data)
     columns, _, loss, emits = measured(network, goal, types, rows, training)
-    found = {_PREFIX + w.name: ops.expand_dims(g, 0) for w, g in zip(weights, gradients(loss, weights), strict=True)}
+    found = {
+        _PREFIX + name: ops.expand_dims(gradient, 0)
+        for name, gradient in zip(weights, gradients(loss, list(weights.values())), strict=True)
+    }
     numbers = (ops.SEED, ops.STEP) if training else ()
     outputs = {"loss": emits["loss"], **found}
-    graph = simplify(Graph([*network.weights, *columns, *numbers], outputs))
-    names = tuple(w.name for w in network.weights)
-    return Program({rows: graph}, names, types.names, tuple(n.name for n in numbers), tuple(outputs))
+    graph = graph_of(network.named, [*columns, *numbers], outputs)
+    return Program({rows: graph}, tuple(network.named), types.names, tuple(n.name for n in numbers), tuple(outputs))
 
 
 def gradients_of(
@@ -60,8 +62,8 @@ def loss_function(
     columns, _, loss, _ = measured(network, goal, RowTypes.of(data), len(data), training=False)
     arrays = [column.take(np.arange(len(data))) for column in data.columns]
     fixed = {i: _exact(a) for i, a in zip(columns, arrays, strict=True)}
-    fixed |= {w: _exact(w.numpy()) for w in network.weights if not w.trainable}
-    trained = {w.name: w for w in network.weights if w.trainable}
+    fixed |= {w: _exact(w.numpy()) for w in network.named.values() if not w.trainable}
+    trained = {name: w for name, w in network.named.items() if w.trainable}
 
     def f(weights: Mapping[str, Any]) -> Value:
         """The loss for these weights."""
@@ -74,29 +76,29 @@ def loss_function(
 def fit_lbfgs(
     executable: Executable,
     state: State,
-    weights: Sequence[Parameter],
+    weights: Mapping[str, Parameter],
     data: Dataset,
     steps: int,
     tolerance: float,
     history: History,
 ) -> None:
     """Move the weights downhill on the loss over all of the data; ``history`` gets the loss after each step."""
-    for w in weights:
+    for name, w in weights.items():
         if w.constraint is not None:
-            raise UsageError(f"L-BFGS knows no constraints, and {w.name!r} has one.", hint="train it with fit")
-    ends = np.cumsum([w.type.size for w in weights])[:-1]
+            raise UsageError(f"L-BFGS knows no constraints, and {name!r} has one.", hint="train it with fit")
+    ends = np.cumsum([w.type.size for w in weights.values()])[:-1]
 
     def put(vector: Array) -> None:
-        for w, part in zip(weights, np.split(vector, ends), strict=True):
-            state[w.name].write(part.reshape(w.shape))
+        for (name, w), part in zip(weights.items(), np.split(vector, ends), strict=True):
+            state[name].write(part.reshape(w.shape))
 
     def function(vector: Array) -> tuple[float, Array]:
         put(vector)
         loss, found = gradients_of(executable, state, data)
-        return float(loss[0]), np.concatenate([found[w.name].ravel() for w in weights]).astype(np.float64)
+        return float(loss[0]), np.concatenate([found[name].ravel() for name in weights]).astype(np.float64)
 
     def run() -> None:
-        x = np.concatenate([state[w.name].read().ravel() for w in weights]).astype(np.float64)
+        x = np.concatenate([state[name].read().ravel() for name in weights]).astype(np.float64)
         try:
             for step, point in enumerate(lbfgs(function, x)):
                 x, loss, gradient = point

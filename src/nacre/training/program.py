@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Protocol
@@ -20,7 +20,7 @@ from nacre.layers.layer import Record
 from nacre.losses import Loss
 from nacre.metrics import Metric
 from nacre.optimizers import Optimizer
-from nacre.passes import simplify
+from nacre.passes import replay, simplify
 from nacre.training.samples import of_outputs, of_weight
 
 
@@ -31,8 +31,8 @@ class Network(Protocol):
         """The outputs for a batch; what else comes of it is added to ``record``."""
 
     @property
-    def weights(self) -> list[Parameter]:
-        """All weights, in order."""
+    def named(self) -> dict[str, Parameter]:
+        """All weights by their names, in order."""
 
 
 @dataclass(frozen=True)
@@ -132,40 +132,48 @@ class Goal:
         return (*self.losses, *(m.name for m in self.measured))
 
 
-def slot_types(optimizer: Optimizer, weights: Iterable[Parameter]) -> dict[str, TensorType]:
+def slot_types(optimizer: Optimizer, weights: Mapping[str, Parameter]) -> dict[str, TensorType]:
     """Types of all slots by name: the weight's name, then the slot's."""
-    return {f"{w.name}/{name}": w.type for w in weights if w.trainable for name in optimizer.state()}
+    return {f"{of}/{name}": w.type for of, w in weights.items() if w.trainable for name in optimizer.state()}
+
+
+def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs: Mapping[str, Value]) -> Graph:
+    """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own."""
+    longer = {w: Input(name, w.type) for name, w in weights.items() if w.name != name}
+    if longer:
+        outputs = dict(zip(outputs, replay(list(outputs.values()), longer), strict=True))
+    return simplify(Graph([*(longer.get(w, w) for w in weights.values()), *inputs], outputs))
 
 
 def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0) -> Program:
     """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
-    weights = network.weights
+    weights = network.named
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
     numbers = {name: Input(name, TensorType(())) for name in goal.optimizer.numbers(0)}
-    if not any(w.trainable for w in weights):
+    if not any(w.trainable for w in weights.values()):
         raise UsageError("The model has no weight that can be trained.", hint="add a layer with weights, such as Dense")
 
     def trace(rows: int, samples: dict[str, Value] | None = None) -> Graph:
         columns, record, loss, emits = measured(network, goal, data, rows, training=True)
-        trained = [w for w in weights if w.trainable]
-        updates = dict(record.updates)
-        found = gradients(loss, trained)
-        own = [{name: slots[f"{w.name}/{name}"] for name in goal.optimizer.state()} for w in trained]
-        moved = goal.optimizer.step(trained, found, own, numbers)
-        for w, gradient, (new, after) in zip(trained, found, moved, strict=True):
-            updates[w.name] = _constrained(w, new)
-            updates |= {f"{w.name}/{name}": value for name, value in after.items()}
+        trained = {name: w for name, w in weights.items() if w.trainable}
+        updates = {name: record.updates[w] for name, w in weights.items() if w in record.updates}
+        found = gradients(loss, list(trained.values()))
+        own = [{slot: slots[f"{name}/{slot}"] for slot in goal.optimizer.state()} for name in trained]
+        moved = goal.optimizer.step(list(trained.values()), found, own, numbers)
+        for (name, w), gradient, (new, after) in zip(trained.items(), found, moved, strict=True):
+            updates[name] = _constrained(w, new)
+            updates |= {f"{name}/{slot}": value for slot, value in after.items()}
             if samples is not None:
-                samples |= of_weight(w, gradient, updates[w.name])
+                samples |= of_weight(name, w, gradient, updates[name])
         if samples is not None:
             samples |= of_outputs(record.outputs)
-        inputs = [*weights, *slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
-        return simplify(Graph(inputs, emits | updates | (samples or {})))
+        inputs = [*slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
+        return graph_of(weights, inputs, emits | updates | (samples or {}))
 
     graphs = {rows: trace(rows) for rows in sizes}
     samples: dict[str, Value] = {}
     sampled = trace(max(sizes), samples) if every else None
-    state = (*(w.name for w in weights), *slots)
+    state = (*weights, *slots)
     schedule = (*numbers, "seed", "step")
     return Program(graphs, state, data.names, schedule, goal.emitted, "loss", sampled, tuple(samples), every)
 
@@ -175,10 +183,10 @@ def evaluation_program(network: Network, goal: Goal, data: RowTypes, sizes: Iter
 
     def trace(rows: int) -> Graph:
         columns, _, _, emits = measured(network, goal, data, rows, training=False)
-        return simplify(Graph([*network.weights, *columns], emits))
+        return graph_of(network.named, columns, emits)
 
     graphs = {rows: trace(rows) for rows in sizes}
-    return Program(graphs, tuple(w.name for w in network.weights), data.names, (), goal.emitted)
+    return Program(graphs, tuple(network.named), data.names, (), goal.emitted)
 
 
 def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int]) -> Program:
@@ -189,11 +197,11 @@ def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int]) -
         outputs = [
             y if y.type.is_float else ops.cast(y, dtype="float32") for y in network.forward(inputs, training=False)
         ]
-        return simplify(Graph([*network.weights, *inputs], {f"output{n}": y for n, y in enumerate(outputs)}))
+        return graph_of(network.named, inputs, {f"output{n}": y for n, y in enumerate(outputs)})
 
     graphs = {rows: trace(rows) for rows in sizes}
     names = tuple(next(iter(graphs.values())).outputs)
-    return Program(graphs, tuple(w.name for w in network.weights), data.names, (), names)
+    return Program(graphs, tuple(network.named), data.names, (), names)
 
 
 def measured(
@@ -236,11 +244,12 @@ def measured(
     return [*inputs, *targets, *weights], record, loss, emits
 
 
-def _regularization(network: Network, outputs: Iterable[tuple[Layer, Value]]) -> list[Value]:
+def _regularization(network: Network, outputs: Iterable[tuple[str, Layer, Value]]) -> list[Value]:
     """What is added to the loss: for each weight that is trained, and for each output, as a mean over the samples."""
-    found = [(w.name, w.regularizer(w), 1) for w in network.weights if w.trainable and w.regularizer is not None] + [
-        (layer.path, layer.activity_regularizer(y), y.shape[0])
-        for layer, y in outputs
+    weights = network.named.items()
+    found = [(name, w.regularizer(w), 1) for name, w in weights if w.trainable and w.regularizer is not None] + [
+        (name, layer.activity_regularizer(y), y.shape[0])
+        for name, layer, y in outputs
         if layer.activity_regularizer is not None
     ]
     for name, term, _ in found:

@@ -168,7 +168,7 @@ class TensorBoard(Callback):
         self._write("train", epoch, "epoch_{}", logs)
         self._write("validation", epoch, "epoch_{}", of_validation)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
-            names = [f"{weight.name}/histogram" for weight in self.model.weights]
+            names = [f"{name}/histogram" for name in self.model.named]
             weights = zip(names, self.model.get_weights(), strict=True)
             self._files["train"].write(epoch, [histogram(name, weight) for name, weight in weights])
 

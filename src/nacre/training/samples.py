@@ -12,29 +12,29 @@ from nacre.layers import Layer, Parameter
 _EDGE = 0.01  # nearer to a bound than this part of the range, a unit is saturated
 
 
-def of_weight(weight: Parameter, gradient: Value, new: Value) -> dict[str, Value]:
+def of_weight(name: str, weight: Parameter, gradient: Value, new: Value) -> dict[str, Value]:
     """Sums of squares of a weight, its gradient and its update, by the names of samples."""
     squares = {"weight": weight, "gradient": gradient, "update": new - weight}
-    return {f"{weight.name} {what}": _number(ops.sum(x * x)) for what, x in squares.items()}
+    return {f"{name} {what}": _number(ops.sum(x * x)) for what, x in squares.items()}
 
 
-def of_outputs(outputs: Iterable[tuple[Layer, Value]]) -> dict[str, Value]:
+def of_outputs(outputs: Iterable[tuple[str, Layer, Value]]) -> dict[str, Value]:
     """How the outputs of layers that compute something behave over a batch, by the names of samples."""
     found: dict[str, Value] = {}
-    for layer, y in outputs:
+    for name, layer, y in outputs:
         activation = getattr(layer, "activation", None)
         if activation is None or not y.type.is_float or y.type.size == 0:
             continue
-        found[f"{layer.path} activation"] = _number(ops.mean(y * y))
+        found[f"{name} activation"] = _number(ops.mean(y * y))
         if activation is linear:
             continue
         same = ops.max(y, axis=0) <= ops.min(y, axis=0)
-        found[f"{layer.path} dead"] = _number(ops.mean(ops.cast(same, dtype=y.dtype)))
+        found[f"{name} dead"] = _number(ops.mean(ops.cast(same, dtype=y.dtype)))
         if activation in BOUNDS:
             low, high = BOUNDS[activation]
             edge = _EDGE * (high - low)
             saturated = ops.logical_or(y < low + edge, y > high - edge)
-            found[f"{layer.path} saturated"] = _number(ops.mean(ops.cast(saturated, dtype=y.dtype)))
+            found[f"{name} saturated"] = _number(ops.mean(ops.cast(saturated, dtype=y.dtype)))
     return found
 
 

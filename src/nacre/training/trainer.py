@@ -67,12 +67,12 @@ class Trainer:
 
     def _add_slots(self, optimizer: Optimizer) -> None:
         """Those that are missing beside weights that are trained now."""
-        for w in self.network.weights:
+        for name, w in self.network.named.items():
             for slot, begin in optimizer.state().items() if w.trainable else ():
-                if (name := f"{w.name}/{slot}") not in self.state:
-                    self.state.add({name: w.type}, begin)
+                if (own := f"{name}/{slot}") not in self.state:
+                    self.state.add({own: w.type}, begin)
                     if slot == AVERAGE:
-                        self.state[name].write(self.state[w.name].read())
+                        self.state[own].write(self.state[name].read())
 
     # -------------------------------------------------------------- programs
 
@@ -157,9 +157,9 @@ class Trainer:
             return
 
         def take() -> None:
-            for w in self.network.weights:
-                if w.trainable and (average := f"{w.name}/{AVERAGE}") in self.state:
-                    self.state[w.name].write(self.state[average].read())
+            for name, w in self.network.named.items():
+                if w.trainable and (average := f"{name}/{AVERAGE}") in self.state:
+                    self.state[name].write(self.state[average].read())
 
         self.state.turns.use(take)
 
@@ -244,7 +244,7 @@ class Trainer:
     # -------------------------------------------------------------- gradients
 
     def gradients(
-        self, data: Dataset, weights: Sequence[Parameter], per_sample: bool, training: bool
+        self, data: Dataset, weights: Mapping[str, Parameter], per_sample: bool, training: bool
     ) -> dict[str, Array]:
         """The gradient of the loss by the names of weights; for each row by itself, if ``per_sample``."""
         executable = self._backward(data, weights, 1 if per_sample else len(data), training)
@@ -260,14 +260,14 @@ class Trainer:
 
     def fit_lbfgs(self, data: Dataset, steps: int, tolerance: float, history: History) -> None:
         """Train on all of the data at once."""
-        weights = [w for w in self.network.weights if w.trainable]
+        weights = {name: w for name, w in self.network.named.items() if w.trainable}
         if not weights:
             raise UsageError(
                 "The model has no weight that can be trained.", hint="add a layer with weights, such as Dense"
             )
         fit_lbfgs(self._backward(data, weights, len(data), False), self.state, weights, data, steps, tolerance, history)
 
-    def _backward(self, data: Dataset, weights: Sequence[Parameter], rows: int, training: bool) -> Executable:
+    def _backward(self, data: Dataset, weights: Mapping[str, Parameter], rows: int, training: bool) -> Executable:
         assert self.goal is not None
         return self.compile(gradient_program(self.network, self.goal, data, weights, rows, training))
 
@@ -309,7 +309,7 @@ class Trainer:
     def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
         rows = RowTypes.of(data)
         rows = RowTypes(rows.inputs) if kind == "predict" else rows
-        frozen = tuple([w.frozen for w in self.network.weights]) if kind != "predict" else ()
+        frozen = tuple([w.frozen for w in self.network.named.values()]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every, native.ALONE.get())
 
     def _sweep(

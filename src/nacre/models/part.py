@@ -1,0 +1,104 @@
+"""A model inside another one, as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nacre.configured import resolve, serialize, snake_case
+from nacre.errors import ShapeError
+from nacre.ir import Value
+from nacre.layers import Layer, Parameter
+from nacre.layers.layer import TABLE, Record, Shape, _Call, shape_text
+
+if TYPE_CHECKING:
+    from nacre.models.model import Model
+
+KINDS: dict[str, type[Model]] = {}  # the kinds of models that files name; each is put in where it is defined
+_STREAMS = 10  # bits of the number of a stream that a model has for its own layers
+
+
+class Part(Layer):
+    """A model as a layer of another, which shares its weights. There they are called after it: model/layer/weight."""
+
+    several = True
+    autocast = False
+    model: Model
+
+    def __init__(self, model: Model | Mapping[str, Any]) -> None:
+        model = resolve("model", model, KINDS)
+        super().__init__(name=None if model.name == snake_case(type(model).__name__) else model.name)
+        self.name = model.name
+        object.__setattr__(self, "model", model)  # it is not inside: it stays a model of its own
+
+    def rename(self, name: str) -> None:
+        """Another name, for the model too."""
+        self.name = self.model.name = name
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights of the model, if it does not have them yet."""
+        if not self.model.built:
+            self.model.build(input_shape)
+
+    @property
+    def built(self) -> bool:
+        """Whether the model is."""
+        return self.model.built
+
+    @property
+    def expected_shape(self) -> tuple[int, ...] | None:
+        """The shape of the model's input, if there is one."""
+        shapes = self.model.input_shapes if self.built else []
+        return tuple(int(n or 0) for n in shapes[0][1:]) if len(shapes) == 1 else None
+
+    def check_input(self, shape: Sequence[Shape]) -> None:
+        """Demand as many inputs as the model has, each of its shape."""
+        found, expected = ([(None, *one[1:]) for one in shapes] for shapes in (shape, self.model.input_shapes))
+        if found != expected:
+            raise ShapeError(
+                f"The model {self.name!r} cannot take its input.",
+                {
+                    what: ", ".join(map(shape_text, shapes))
+                    for what, shapes in (("found", found), ("expected", expected))
+                },
+            )
+
+    def call(self, x: Sequence[Value], training: bool = False, record: Record | None = None) -> Any:
+        """What the model gives; a list, if it has several outputs."""
+        outputs = self.model.forward(x, training, record)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _going_on(self, call: _Call) -> _Call:
+        streams = ((call.streams + self.stream + 1) << _STREAMS) % 2**32
+        return replace(call, layer=None, within=f"{call.within}{self.path}/", streams=streams)
+
+    @property
+    def named(self) -> dict[str, Parameter]:
+        """The model's weights by their names, which begin with that of the model."""
+        return {f"{self.path}/{name}": weight for name, weight in self.model.named.items()}
+
+    def all(self) -> list[Layer]:
+        """The layer, and all layers of the model."""
+        return [self, *self.model.parts()]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any weight of the model."""
+        return self.model.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.model.trainable = value
+
+    def get_config(self) -> dict[str, Any]:
+        """The model."""
+        return {"model": serialize(self.model)}
+
+
+def shown(layer: Layer) -> Any:
+    """What a user knows a layer as: a model, or itself."""
+    return layer.model if isinstance(layer, Part) else layer
+
+
+TABLE["Part"] = Part
