@@ -105,9 +105,14 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
         _OWN.reset(token)
 
 
+def known(name: str) -> Any:
+    """What a name stands for inside `custom_object_scope`; elsewhere itself."""
+    return _OWN.get().get(name, name)
+
+
 def strangers(thing: Any) -> dict[str, Any]:
-    """The classes and functions in a configured object, or that it is, that are not nacre's, by their names. Raises `UsageError` for
-    one without a name of its own, such as a lambda, and for two of the same name."""
+    """The classes and functions in a configured object, or that it is, that are not nacre's, by their names. Raises `UsageError`
+    for one without a name of its own, such as a lambda, and for two of the same name."""
     found: dict[str, Any] = {}
     pending = [thing]
     while pending:
@@ -148,11 +153,18 @@ def resolve(kind: str, thing: Any, table: Mapping[str, Any]) -> Any:
 
     Raises `UnknownName` with a suggestion for a name that is not in the table.
     """
-    table = ChainMap({**_OWN.get()}, dict(table)) if _OWN.get() else table
+    if own := _OWN.get():
+        name = thing if isinstance(thing, str) else str(thing["class_name"]) if _is_described(thing) else ""
+        if name in own and name in table and own[name] is not table[name]:
+            raise UsageError(
+                f"{name!r} is nacre's own, and among custom_objects something else that is called like it.",
+                hint="give yours another name",
+            )
+        table = ChainMap(dict(own), dict(table))
     if isinstance(thing, str):
         made = find(kind, thing, table)
         return made() if inspect.isclass(made) else made
-    if isinstance(thing, Mapping) and set(thing) == {"class_name", "config"}:
+    if _is_described(thing):
         return find(kind, str(thing["class_name"]), table).from_config(thing["config"])
     if inspect.isclass(thing):
         return thing()
@@ -161,6 +173,10 @@ def resolve(kind: str, thing: Any, table: Mapping[str, Any]) -> Any:
     raise UsageError(
         f"{thing!r} is no {kind}.", hint=f"a name ({', '.join(sorted(k for k in table if k.islower()))}) or an object"
     )
+
+
+def _is_described(thing: Any) -> bool:
+    return isinstance(thing, Mapping) and set(thing) == {"class_name", "config"}
 
 
 def names(*classes: type, **aliases: type) -> dict[str, Any]:

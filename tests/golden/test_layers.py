@@ -129,7 +129,7 @@ def test_a_layer_answers_leads_back_and_keeps_what_it_does_in_keras(
     inputs = {x: case["x"], seed: wanted["weights"], **dict(zip(layer.weights, case["own"], strict=True))}
     trained = [w for w in layer.weights if w.trainable]
     leads = gradients(y, [x, *trained] if x.type.is_float else trained, seed=seed)
-    kept = [record.updates.get(w.name, w) for w in layer.weights if not w.trainable]
+    kept = [record.updates.get(w, w) for w in layer.weights if not w.trainable]
     outputs = {"y": y, **{f"g{n}": g for n, g in enumerate(leads)}, **{f"k{n}": k for n, k in enumerate(kept)}}
     found = run(lowering, inputs, {name: value + 0.0 for name, value in outputs.items()})
     near(found["y"], wanted["y"])

@@ -12,6 +12,7 @@ import pytest
 import nacre
 from nacre import metrics
 from nacre.errors import DataError, NacreError, ShapeError, UsageError
+from nacre.models import load_model
 
 KERAS = json.loads((Path(__file__).parent / "metrics.json").read_text())
 WEIGHTS = np.asarray(KERAS["weights"], "float32")
@@ -80,7 +81,7 @@ def test_what_is_no_single_number_is_refused_in_a_model_and_says_what_to_do() ->
             model.fit(x, y, verbose=0)
 
 
-def test_a_function_and_a_class_of_ones_own_are_metrics_that_no_file_can_hold(tmp_path: Path) -> None:
+def test_a_function_and_a_class_of_ones_own_are_metrics(tmp_path: Path) -> None:
     def largest(y_true, y_pred):
         return nacre.ops.max(nacre.ops.abs(y_pred - y_true), axis=-1)
 
@@ -93,8 +94,9 @@ def test_a_function_and_a_class_of_ones_own_are_metrics_that_no_file_can_hold(tm
         model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Activation("linear")])
         model.compile("sgd", "mse", metrics=[metric])
         assert model.evaluate(x, y, verbose=0, return_dict=True)["largest"] == 2.5
-        with pytest.raises(UsageError, match="metric 'largest' is no metric of nacre"):
-            model.save(tmp_path / "model")
+        model.save(tmp_path / "model")
+        again = load_model(tmp_path / "model", {"largest": largest, "Largest": Largest})
+        assert again.evaluate(x, y, verbose=0, return_dict=True)["largest"] == 2.5
 
 
 def test_a_confusion_matrix_counts_pairs_of_classes() -> None:

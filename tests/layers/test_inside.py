@@ -88,10 +88,10 @@ def test_frozen_layers_freeze_what_is_inside() -> None:
 class Loose(layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.parts = {"a": layers.Dense(3)}
+        self.parts = ({"a": layers.Dense(3)},)
 
     def call(self, x: Value) -> Value:
-        return self.parts["a"](x)
+        return self.parts[0]["a"](x)
 
 
 class Early(layers.Layer):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import nacre
 from nacre import Input, Model, Sequential, layers
 from nacre.errors import UsageError
 from nacre.ops import matmul
@@ -30,10 +29,11 @@ def test_a_model_in_a_model_one_behind_the_other_shares_its_weights():
     outer = Sequential([inner, layers.Softmax()])
     assert outer.weights[0] is inner.weights[0]
     np.testing.assert_allclose(outer.predict(X).sum(-1), 1, rtol=1e-6)
-    with pytest.raises(UsageError, match="called 'scores'"):
-        Sequential([Input((4,)), layers.Dense(4, name="scores"), inner])
-    with pytest.raises(nacre.errors.NotBuiltError):
-        Sequential([Sequential([layers.Dense(3)])])
+    with pytest.raises(UsageError, match="called 'sequential'"):
+        Sequential([Input((4,)), layers.Dense(4, name="sequential"), inner])
+    late = Sequential([Sequential([layers.Dense(3)])])
+    assert not late.built
+    assert late.predict(X).shape == (len(X), 3)
 
 
 def test_a_model_that_is_frozen_keeps_its_weights():

@@ -363,6 +363,6 @@ class Ones(Initializer):
 )
 def test_what_is_only_called_like_something_of_nacre_is_not_saved_as_it(layer: Any, tmp_path: Path) -> None:
     model = Sequential([Input((3,)), layer()])
-    with pytest.raises(UsageError, match="not nacre's"):
+    with pytest.raises(UsageError, match="is nacre's own, and among custom_objects"):
         model.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()

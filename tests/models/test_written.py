@@ -179,7 +179,7 @@ def test_two_classes_of_one_name_are_refused(tmp_path: Path) -> None:
         pass
 
     model = Sequential([Input((8,)), layers.Dense(3), Dense(2)])
-    with pytest.raises(UsageError, match="called like something of nacre"):
+    with pytest.raises(UsageError, match="is nacre's own"):
         model.save(tmp_path / "model")
 
 

@@ -13,7 +13,7 @@ from update_rules import RULES
 
 from nacre import Input, Sequential, layers, ops
 from nacre.backends.reference import evaluate
-from nacre.errors import Limitation, UnknownName, UsageError
+from nacre.errors import Limitation, ModelFileError, UnknownName, UsageError
 from nacre.ir import Graph, TensorType
 from nacre.ir import Input as GraphInput
 from nacre.models import load_model
@@ -231,7 +231,7 @@ def test_what_does_not_decay_is_known_after_loading(tmp_path: Path) -> None:
     assert all((a == b).all() for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
-def test_an_update_rule_of_ones_own_trains() -> None:
+def test_an_update_rule_of_ones_own_trains(tmp_path: Path) -> None:
     class Signs(Optimizer):
         def slots(self) -> dict[str, float]:
             return {}
@@ -242,8 +242,12 @@ def test_an_update_rule_of_ones_own_trains() -> None:
     model, (x, y) = network(Signs(0.003)), data()
     losses = model.fit(x, y, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < 0.7 * losses[0]
-    with pytest.raises(UsageError, match="Signs"):
-        model.save("never written")
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model", {"Signs": Signs})
+    assert type(again.optimizer) is Signs
+    assert again.optimizer.iterations == model.optimizer.iterations
+    with pytest.raises(ModelFileError, match="Signs"):
+        load_model(tmp_path / "model")
     with pytest.raises(UnknownName, match="did you mean"):
         get("adamm")
 

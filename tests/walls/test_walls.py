@@ -16,7 +16,8 @@ from nacre.backends.native import memory
 ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
-    "Input", "Model", "Sequential", "__version__", "activations", "callbacks", "config", "constraints", "datasets", "errors",
+    "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Sequential", "__version__", "activations",
+    "callbacks", "config", "constraints", "datasets", "errors",
     "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models",
     "ops", "optimizers", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip
@@ -37,7 +38,7 @@ def test_the_public_names_are_these():
         *(c.__name__ for c in layers.LAYERS),
     }
     assert set(optimizers.__all__) == {"Optimizer", "get", "schedules", *(c.__name__ for c in optimizers.OPTIMIZERS)}
-    assert set(nacre.utils.__all__) == {"set_random_seed", "to_categorical"}
+    assert set(nacre.utils.__all__) == {"custom_object_scope", "set_random_seed", "to_categorical"}
     assert set(nacre.datasets.__all__) == {"digits", "mnist"}
 
 

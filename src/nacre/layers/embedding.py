@@ -44,10 +44,12 @@ class Embedding(Layer):
             quantization_config="leave it out",
         )
         super().__init__(**kwargs)
+        sizes: list[int] = []
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
             if (count := whole(size, 1, 2**31)) is None:
                 raise UsageError(f"Embedding needs a positive whole number for {name} (below 2^31), got {size!r}.")
-            setattr(self, name, count)
+            sizes.append(count)
+        self.input_dim, self.output_dim = sizes
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

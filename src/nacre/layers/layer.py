@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -46,8 +46,8 @@ def sizes(what: str, shape: Any) -> tuple[int, ...]:
 
 def whole(value: Any, least: int, limit: int = 2**62) -> int | None:
     """``value`` as an int, if it is a whole number, of Python or NumPy, from ``least`` up to below ``limit``."""
-    usable = isinstance(value, Integral) and not isinstance(value, bool) and least <= value < limit
-    return int(value) if usable else None
+    number = int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else least - 1
+    return number if least <= number < limit else None
 
 
 def number(layer: str, name: str, value: Any, least: float | None = None, most: float | None = None) -> float:
@@ -68,14 +68,24 @@ def numbered(name: str) -> Iterator[str]:
 
 def once(named: dict[str, Parameter]) -> dict[str, Parameter]:
     """Each weight under its first name."""
-    seen: set[int] = set()
-    return {name: w for name, w in named.items() if not (id(w) in seen or seen.add(id(w)))}
+    first = {id(w): name for name, w in reversed(named.items())}
+    return {name: w for name, w in named.items() if first[id(w)] == name}
 
 
 def layers_in(value: Any) -> list[Layer]:
     """A layer, or those in a list or dictionary of layers; none, if it is anything else. Models count as the layers they can be."""
     kept = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
     return [one.as_layer() for one in kept] if all(hasattr(type(one), "as_layer") for one in kept) else []
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Inside, no call of a layer is going on: for models, which are built by themselves."""
+    token = _GOING_ON.set(_NOT_CALLED)
+    try:
+        yield
+    finally:
+        _GOING_ON.reset(token)
 
 
 class _Kept(list[Any]):
@@ -95,7 +105,7 @@ class _Kept(list[Any]):
         for item in items:
             self.append(item)
 
-    def __iadd__(self, items: Iterable[Any]) -> Self:
+    def __iadd__(self, items: Iterable[Any]) -> Self:  # type: ignore[misc]  # as lists have it
         self.extend(items)
         return self
 
@@ -276,7 +286,7 @@ class Layer(Configured):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_dim = sizes("input_dim", input_dim)[0] if input_dim is not None else None
         self.input_shape = sizes("input_shape", input_shape) if input_shape is not None else None
-        self.own: list[Parameter] = []  # weights that are not those of layers inside
+        self.own_weights: list[Parameter] = []  # weights that are not those of layers inside
         self.inside: list[Layer] = []  # layers that this one is made of
         self.outer = ""  # names of the layers that this one is inside of, each with a slash
         self.stream = 0  # keeps this layer's random numbers apart from those of others; set by the model
@@ -285,7 +295,7 @@ class Layer(Configured):
         self._calls: list[list[Symbol]] = []  # what calls on symbols gave
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("inside", "own", "_calls"):
+        if name in ("inside", "own_weights", "_calls"):
             return super().__setattr__(name, value)
         if "inside" not in self.__dict__ and layers_in(value):
             raise UsageError(
@@ -346,7 +356,7 @@ class Layer(Configured):
     @property
     def named(self) -> dict[str, Parameter]:
         """The weights by their names, which begin with that of the layer: layer/weight, or layer/inner/weight."""
-        found = {weight.name: weight for weight in self.own}
+        found = {weight.name: weight for weight in self.own_weights}
         for part in self.inside:
             found |= part.named if part.outer else {f"{self.path}/{name}": w for name, w in part.named.items()}
         return once(found)
@@ -373,13 +383,13 @@ class Layer(Configured):
         """The layer, and all layers inside."""
         return [self, *(layer for part in self.inside for layer in part.all())]
 
-    def number(self, begin: int) -> int:
+    def number_streams(self, begin: int) -> int:
         """Tell the layer, and those inside that are its own, which random numbers are theirs; the first stream after them."""
         self.stream = begin
         begin += 1
         for part in self.inside:
             if not part.placed:
-                begin = part.number(begin)
+                begin = part.number_streams(begin)
         return begin
 
     @property
@@ -395,7 +405,7 @@ class Layer(Configured):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for weight in self.own:
+        for weight in self.own_weights:
             weight.frozen = not self._trainable
         for layer in self.inside:
             layer.trainable = value
@@ -431,7 +441,7 @@ class Layer(Configured):
     ) -> Parameter:
         """Create a weight that the layer owns. Those without a name are called weight, weight_1, weight_2, ..."""
         if name is None:
-            taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.own]
+            taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.own_weights]
             name = next(n for n in numbered("weight") if n not in taken)
         type_ = TensorType(tuple(shape), self.dtype)
         weight = Parameter(
@@ -443,7 +453,7 @@ class Layer(Configured):
             constraints.get(constraint),
         )
         weight.frozen = not self.trainable
-        self.own.append(weight)
+        self.own_weights.append(weight)
         return weight
 
     def rename(self, name: str) -> None:
@@ -452,7 +462,7 @@ class Layer(Configured):
         while pending:
             part = pending.pop()
             part.outer = name + part.outer.removeprefix(self.name) if part.outer else ""
-            for weight in part.own:
+            for weight in part.own_weights:
                 weight.name = name + weight.name.removeprefix(self.name)
             pending += [inner for inner in part.inside if inner.outer]
         self.name = name
@@ -496,7 +506,7 @@ class Layer(Configured):
         offered = {"training": training, "record": record}
         token = _GOING_ON.set(self._going_on(_Call(training, record, self, going_on.within, going_on.streams)))
         try:
-            y = self.call(taken, **{name: offered[name] for name in self._asked})
+            y: Any = self.call(taken, **{name: offered[name] for name in self._asked})
         finally:
             _GOING_ON.reset(token)
         outputs = y if isinstance(y, list | tuple) else [y]

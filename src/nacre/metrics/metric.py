@@ -80,28 +80,28 @@ class Total:
     def __float__(self) -> float:
         return float(np.asarray(self))
 
-    def __add__(self, other: Any) -> Value:
+    def __add__(self, other: Any) -> Any:
         return self.value + _plain(other)
 
-    def __radd__(self, other: Any) -> Value:
+    def __radd__(self, other: Any) -> Any:
         return _plain(other) + self.value
 
-    def __sub__(self, other: Any) -> Value:
+    def __sub__(self, other: Any) -> Any:
         return self.value - _plain(other)
 
-    def __rsub__(self, other: Any) -> Value:
+    def __rsub__(self, other: Any) -> Any:
         return _plain(other) - self.value
 
-    def __mul__(self, other: Any) -> Value:
+    def __mul__(self, other: Any) -> Any:
         return self.value * _plain(other)
 
-    def __rmul__(self, other: Any) -> Value:
+    def __rmul__(self, other: Any) -> Any:
         return _plain(other) * self.value
 
-    def __truediv__(self, other: Any) -> Value:
+    def __truediv__(self, other: Any) -> Any:
         return self.value / _plain(other)
 
-    def __rtruediv__(self, other: Any) -> Value:
+    def __rtruediv__(self, other: Any) -> Any:
         return _plain(other) / self.value
 
     def __getitem__(self, at: Any) -> Value:
@@ -126,6 +126,7 @@ class Metric(Configured):
     >>> metric.update_state([[0.0], [1.0]], [[1.0], [1.0]])
     >>> metric.result()
     0.5
+    >>> import numpy as np
     >>> from nacre import ops
     >>> class Hits(Metric):
     ...     def __init__(self, name="hits", **kwargs):
@@ -136,7 +137,7 @@ class Metric(Configured):
     ...     def result(self):
     ...         return self.count
     >>> hits = Hits()
-    >>> hits.update_state([0.0, 1.0, 2.0], [0.1, 0.9, 3.0])
+    >>> hits.update_state(np.array([0.0, 1.0, 2.0]), np.array([0.1, 0.9, 3.0]))
     >>> float(hits.result())
     2.0
     """

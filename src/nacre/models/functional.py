@@ -60,7 +60,7 @@ class Functional(Model):
         stream = 0
         for layer in self._stack:
             if not layer.placed:
-                stream = layer.number(stream)
+                stream = layer.number_streams(stream)
                 if layer.given_name is None:
                     layer.rename(next(n for n in numbered(layer.name) if n not in taken))
                     taken.add(layer.name)
@@ -81,7 +81,8 @@ class Functional(Model):
 
         def found(symbol: Symbol) -> Value:
             y = made[symbol.call]
-            return y[symbol.output] if isinstance(y, list | tuple) else y
+            value: Value = y[symbol.output] if isinstance(y, list | tuple) else y
+            return value
 
         for symbol in self._calls:
             if symbol.call not in made:

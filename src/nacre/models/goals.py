@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from nacre import losses, metrics
-from nacre.configured import serialize
+from nacre.configured import known, serialize
 from nacre.errors import UsageError, did_you_mean
 from nacre.ir import TensorType
 from nacre.losses import Loss
@@ -78,7 +78,7 @@ def restored(said: Mapping[str, Any], outputs: int) -> dict[str, Any]:
         return [make(one) for one in given] if outputs > 1 else make(given)
 
     def all_of(given: Any) -> list[Any]:
-        return [m if isinstance(m, str) else metrics.get(m) for m in given]
+        return [known(m) if isinstance(m, str) else metrics.get(m) for m in given]
 
     return {
         "loss": of_each("loss", lambda one: None if one is None else losses.get(one)),

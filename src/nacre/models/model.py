@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 import warnings
@@ -19,13 +18,9 @@ from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
 from nacre.configured import (
     Configured,
-    custom_object_scope,
-    differing,
     natural,
-    resolve,
     serialize,
     snake_case,
-    strangers,
 )
 from nacre.data import Column, Dataset, Stream, is_stream, numeric
 from nacre.errors import (
@@ -34,9 +29,7 @@ from nacre.errors import (
     NacreError,
     NotBuiltError,
     ShapeError,
-    UnknownName,
     UsageError,
-    did_you_mean,
     find,
 )
 from nacre.interop import safetensors
@@ -44,8 +37,10 @@ from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Record, Shape, layers_in, numbers, once, shape_text, traced
-from nacre.models.goals import Judged, by_output, judged, restored
+from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
+from nacre.models.goals import Judged, by_output, judged
 from nacre.models.goals import described as described_outputs
+from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS, Part, shown
 from nacre.models.written import OWN_ATTRIBUTES, Body
 from nacre.ops import next_seed
@@ -58,9 +53,6 @@ from nacre.training.trainer import EVALUATION_ROWS
 
 Array = npt.NDArray[Any]
 
-_FORMAT = 1  # of the metadata in a model file
-# What comes of a description that is none.
-NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 _LENDING = RLock()  # held where models that train side by side make trainers
 _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
@@ -110,7 +102,7 @@ class Model(Configured):
         return Model.kinds["Functional"].from_config(config) if cls is Model else super().from_config(config)  # type: ignore[return-value]
 
     def __init__(self, name: str | None = None, **unknown: Any) -> None:
-        _refuse_unknown(type(self).__init__, unknown)
+        refuse_unknown(type(self).__init__, unknown)
         name = snake_case(type(self).__name__) if name is None else name
         self.name = name if isinstance(name, str) else _refuse("name of a model", name)
         self._body = Body(self) if self._is_written else None
@@ -143,7 +135,7 @@ class Model(Configured):
             value = value if body is None else body.keep_all(value)
         super().__setattr__(name, value)
 
-    def call(self, inputs: Any) -> Value:
+    def call(self, inputs: Any) -> Value:  # noqa: ARG002 - for subclasses
         """The output for inputs, composed of layers and operations; a subclass says it."""
         raise UsageError(f"{type(self).__name__} does not say what it computes.", hint="define call(self, inputs)")
 
@@ -162,13 +154,13 @@ class Model(Configured):
         return [self._written(inputs if self._written.several else inputs[0], training, record)]
 
     def build(self, input_shape: Any) -> None:
-        """Create all weights for inputs of this shape, batch first (as None), or for a list or dictionary of inputs of such shapes."""
+        """Create all weights for inputs of this shape, batch first (as None), or for inputs of a list or dictionary of shapes."""
         body = self._written
         body.look_at(input_shape, list | tuple)
         shapes = input_shape.values() if body.form is dict else input_shape if body.form is list else [input_shape]
         inputs = [InputLayer([int(n or 0) for n in shape[1:]]).symbol for shape in shapes]
         self._symbols = [*inputs, body(inputs if body.several else inputs[0])]
-        body.number(0)
+        body.number_streams(0)
 
     def _shapes_to_build(self, shapes: Sequence[Sequence[int | None]], names: Sequence[str] | None) -> Any:
         """What `build` takes for inputs of these shapes, with names, if they go by names."""
@@ -215,7 +207,10 @@ class Model(Configured):
         >>> [w.name for w in twice.weights], list(twice.named)
         (['dense/kernel', 'dense/bias'], ['sequential/dense/kernel', 'sequential/dense/bias'])
         """
-        y = self.as_layer()(by_output("The call", x, self.input_names, kind="input"), training)
+        alone = isinstance(x, list | tuple) and len(x) == 1 and (isinstance(x[0], Symbol | Value) or np.ndim(x[0]) > 1)
+        single = len(self.input_names) == 1 and not isinstance(x, Mapping)
+        given = [x[0] if alone else x] if single else by_output("The call", x, self.input_names, kind="input")
+        y = self.as_layer()(given, training)
         return self._arranged(y if isinstance(y, list) else [y])
 
     def as_layer(self) -> Part:
@@ -375,7 +370,7 @@ class Model(Configured):
         ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
         velocities, not the weights. Raises `UnknownName` for a name that does not exist.
         """
-        _refuse_unknown(self.compile, unknown)
+        refuse_unknown(self.compile, unknown)
         outputs = judged(self.output_names, loss, loss_weights, metrics, weighted_metrics)
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
         self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "backend": backend}
@@ -462,14 +457,14 @@ class Model(Configured):
         if not self.built or self._settings is None:
             return None
         try:
-            if self._check_restorable():
+            if check_restorable(self):
                 return None
         except UsageError:
             return None
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
         said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
         weights = [(name, w.frozen, str(w.type)) for name, w in self.named.items()]
-        streams = [part.stream for part in self.parts()]
+        streams = [part.stream for part in self._parts()]
         try:
             return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
         except TypeError:
@@ -658,7 +653,7 @@ class Model(Configured):
         >>> history.epoch, model.optimizer.iterations
         ([0, 1], 40)
         """
-        _refuse_unknown(self.fit, unknown)
+        refuse_unknown(self.fit, unknown)
         size = _positive("batch_size", 32 if batch_size is None else batch_size)
         judged = size if validation_batch_size is None else _positive("validation_batch_size", validation_batch_size)
         _positive("epochs", epochs)
@@ -731,7 +726,7 @@ class Model(Configured):
         ``sample_weight`` (n,) multiplies the loss of each row. x may be an iterable of batches, as in `fit`; ``steps`` says how
         many of them to take, else all.
         """
-        _refuse_unknown(self.evaluate, unknown)
+        refuse_unknown(self.evaluate, unknown)
         size = _positive("batch_size", EVALUATION_ROWS if batch_size is None else batch_size)
         data = self._source(x, y, None if steps is None else _positive("steps", steps), weight=sample_weight)
         trainer = self._training(data)
@@ -882,7 +877,7 @@ class Model(Configured):
         print_fn("\n".join([f"Model {self.name!r}", rule, lines[0], rule, *lines[1:], rule, tail]))
 
     def to_json(self, **options: Any) -> str:
-        """The layers and their settings, without weights; ``options`` are those of `json.dumps`. `models.model_from_json` reads it."""
+        """The layers and their settings, without weights, for `models.model_from_json`; ``options`` are those of `json.dumps`."""
         return json.dumps(serialize(self), **options)
 
     def plan(
@@ -920,9 +915,9 @@ class Model(Configured):
     def save(self, path: str | Path, overwrite: bool = True) -> None:
         """Write the model, its training settings and the optimizer's state to ONE file, whole or not at all.
 
-        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. It holds no code: classes and
-        functions of one's own are in it by their names, and `load_model` is given them. Raises `UsageError` if the file is there
-        and ``overwrite`` is False, or if a part has no name or does not know how it was made.
+        The file is in the safetensors format whatever its suffix; weights are called ``layer/weight``. It holds no code: classes
+        and functions of one's own are in it by their names, and `load_model` is given them. Raises `UsageError` if the file is
+        there and ``overwrite`` is False, or if a part has no name or does not know how it was made.
         """
         _check_free(path, overwrite)
 
@@ -976,7 +971,7 @@ class Model(Configured):
             training = training if _WEIGHTS in metadata else training.get("training", {})
             found = {name: array for name, array in tensors.items() if not name.startswith(CALLBACK_PREFIX)}
             slots = {name: found.pop(name) for name in list(found) if name.startswith("optimizer/")}
-            _check_tensors(found, {name: w.type for name, w in self.named.items()})
+            check_tensors(found, {name: w.type for name, w in self.named.items()})
             taken = self._settings is not None and self._takes(training, slots)
             iterations = natural(training["iterations"], 2**53) if training else 0
         except NacreError:
@@ -1004,7 +999,7 @@ class Model(Configured):
             return False
         rates = [isinstance(one["config"]["learning_rate"], Mapping) for one in (here, there)]
         types = {f"optimizer/{name}": t for name, t in slot_types(self.optimizer, self.named).items()}
-        return rates[0] == rates[1] and types == _types(slots)
+        return rates[0] == rates[1] and types == types_of(slots)
 
     def _regain(self, training: Mapping[str, Any], slots: Mapping[str, Array]) -> None:
         """Take over the state of an optimizer, which is known to fit."""
@@ -1022,9 +1017,9 @@ class Model(Configured):
             memories[name].write(array)
 
     def _description(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, Any]]:
-        """Everything that `_restore` needs to make this model again; `UsageError` if it could not."""
+        """Everything that `files.restore` needs to make this model again; `UsageError` if it could not."""
         self._need_built()
-        own = self._check_restorable()
+        own = check_restorable(self)
         return *self.snapshot(), own
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -1032,7 +1027,7 @@ class Model(Configured):
         self._need_built()
         tensors = {name: memory.read() for name, memory in self._memory().items()}
         described: dict[str, Any] = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "nacre": __version__,
             "architecture": serialize(self),
             "input_shapes": [list(shape[1:]) for shape in self.input_shapes],
@@ -1062,53 +1057,14 @@ class Model(Configured):
         expected = {name: w.type for name, w in self.named.items()} | {
             f"optimizer/{name}": t for name, t in slots.items()
         }
-        _check_tensors(tensors, expected)
+        check_tensors(tensors, expected)
         seed = natural(described["seed"], 2**32)
         self._regain(described["training"], {name: tensors[f"optimizer/{name}"] for name in slots})
         self._seed = self._trainer.seed = seed
         for name, weight in self.named.items():
             weight.assign(tensors[name])
 
-    def _check_restorable(self) -> dict[str, Any]:
-        """Refuse what no file can hold, before it is too late. Returns the classes and functions, by their names, that whoever reads
-        the file must have, since they are not nacre's."""
-        outputs: Sequence[Judged] = self._settings["outputs"] if self._settings is not None else ()
-        chosen = [m for o in outputs for m in (o.loss, *o.metrics, *o.weighted_metrics) if isinstance(m, Configured)]
-        parts: list[Configured] = [
-            self,
-            *self.parts(),
-            *([self.optimizer] if self._settings is not None else []),
-            *chosen,
-        ]
-        own: dict[str, Any] = {}
-        try:
-            for name, thing in (found for part in parts for found in strangers(part).items()):
-                if own.setdefault(name, thing) is not thing:
-                    raise UsageError(f"Two parts of it are called {name!r}.")
-            with custom_object_scope(own):
-                again = type(self).from_config(self.get_config())
-                if not again.built:
-                    shapes = [shape[1:] for shape in self.input_shapes]
-                    again.build(self._shapes_to_build(shapes, self._names_to_build()))
-                copies: list[Any] = [again, *again.parts()]
-                if self._settings is not None:
-                    copies.append(optimizers.get(serialize(self.optimizer)))
-                copies += [(losses if isinstance(m, losses.Loss) else metrics).get(serialize(m)) for m in chosen]
-            for mine, other in zip(parts, copies, strict=True):
-                if (stranger := differing(mine, other)) is not None:
-                    name = getattr(stranger, "__name__", None) or type(stranger).__name__
-                    where = "" if stranger is mine else f" in {type(mine).__name__} {getattr(mine, 'name', '')!r}"
-                    raise UsageError(f"{name}{where} is not nacre's, though it is called like something of nacre.")
-        except (NacreError, *NONSENSE) as error:
-            reason = str(error) if isinstance(error, NacreError) else f"{type(error).__name__}: {error}"
-            raise UsageError(
-                "The model cannot be saved: it has a part that no file can describe.",
-                {"reason": reason.splitlines()[0]},
-                "save its weights alone: model.save_weights(path)",
-            ) from error
-        return own
-
-    def parts(self) -> list[Layer]:
+    def _parts(self) -> list[Layer]:
         """All layers, those inside others too."""
         return [part for layer in self._stack for part in layer.all()]
 
@@ -1119,130 +1075,10 @@ class Model(Configured):
             described, tensors, own = self._description()
             return described, {name: array.copy() for name, array in tensors.items()}, own
 
-        return _restore, self._turns().use(describe)
+        return restore, self._turns().use(describe)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
-
-
-# ------------------------------------------------------------------ loading
-
-
-def load_model(
-    path: str | Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, **unknown: Any
-) -> Model:
-    """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
-
-    ``custom_objects`` are classes and functions that are not nacre's, by their names in the file; without ``compile``, the model
-    comes without loss, metrics and optimizer.
-
-    Nothing in the file is run. Every name, offset, shape and checksum is checked first; raises `ModelFileError` for a file that
-    is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
-    """
-    _refuse_unknown(load_model, unknown)
-    tensors, metadata = safetensors.read(path)
-    if "nacre" not in metadata:
-        raise ModelFileError(f"{path} is a safetensors file, but not of a nacre model.")
-    try:
-        described = json.loads(metadata["nacre"])
-        if described["format"] != _FORMAT:
-            raise ModelFileError(f"{path} has format {described['format']}, this nacre reads format {_FORMAT}.")
-        if not compile:
-            described["training"] = None
-        prefixes = (CALLBACK_PREFIX,) if compile else (CALLBACK_PREFIX, "optimizer/")
-        kept = {name: array for name, array in tensors.items() if not name.startswith(prefixes)}
-        return _restore(described, kept, custom_objects or {})
-    except ModelFileError:
-        raise
-    except UnknownName as error:
-        raise ModelFileError(
-            f"{path} has a part that is not nacre's, or of a later nacre.",
-            {"reason": str(error).splitlines()[0]},
-            "load_model(path, custom_objects={name: the class or function})",
-        ) from error
-    except (NacreError, *NONSENSE) as error:
-        raise ModelFileError(
-            f"{path} does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
-        ) from error
-
-
-def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
-    """A model like the one that `Model.to_json` described, with fresh weights. Raises `ModelFileError` for any other text.
-
-    >>> import nacre
-    >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)])
-    >>> model_from_json(model.to_json()).count_params()
-    9
-    """
-    try:
-        with custom_object_scope(custom_objects or {}):
-            model: Model = resolve("model", json.loads(json_string), Model.kinds)
-            return model
-    except (NacreError, *NONSENSE) as error:
-        raise ModelFileError(
-            "The text does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
-        ) from error
-
-
-def clone_model(model: Model) -> Model:
-    """A model with the same layers and settings, fresh weights, and nothing of `compile`.
-
-    >>> import nacre
-    >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)])
-    >>> bool((clone_model(model).get_weights()[0] == model.get_weights()[0]).all())
-    False
-    """
-    own = {name: thing for part in (model, *model.parts()) for name, thing in strangers(part).items()}
-    with custom_object_scope(own):
-        return type(model).from_config(model.get_config())
-
-
-def _restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mapping[str, Any]) -> Model:
-    with custom_object_scope(own):
-        return _restored(described, tensors)
-
-
-def _restored(described: Mapping[str, Any], tensors: dict[str, Array]) -> Model:
-    model: Model = resolve("model", described["architecture"], Model.kinds)
-    if not model.built:
-        model.build(model._shapes_to_build(described["input_shapes"], described.get("input_names")))
-    expected = {name: w.type for name, w in model.named.items()}
-    training = described.get("training")
-    if training is not None:
-        said = restored(training, len(model.output_names))
-        model.compile(training["optimizer"], **said, backend=training["backend"])
-        model.optimizer.iterations = natural(training["iterations"], 2**53)
-        slots = slot_types(model.optimizer, model.named)
-        if any(name.startswith("optimizer/") for name in tensors):
-            expected |= {f"optimizer/{name}": t for name, t in slots.items()}
-    _check_tensors(tensors, expected)
-    model._seed = natural(described["seed"], 2**32)
-    for name, weight in model.named.items():
-        weight.assign(tensors[name])
-    for name, array in tensors.items():
-        if name.startswith("optimizer/"):
-            slot = model._restored[name.removeprefix("optimizer/")] = Memory(expected[name])
-            slot.write(array)
-    return model
-
-
-def _check_free(path: str | Path, overwrite: bool) -> None:
-    if not overwrite and Path(path).exists():
-        raise UsageError(f"{path} is there already.", hint="another name, or overwrite=True")
-
-
-def _check_tensors(tensors: Mapping[str, Array], expected: Mapping[str, TensorType]) -> None:
-    found = _types(tensors)
-    if found != expected:
-        wrong = next(n for n in [*expected, *found] if found.get(n) != expected.get(n))
-        raise ModelFileError(
-            f"The tensor {wrong!r} does not fit the model.",
-            {"found": found.get(wrong, "nothing"), "expected": expected.get(wrong, "nothing")},
-        )
-
-
-def _types(tensors: Mapping[str, Array]) -> dict[str, TensorType]:
-    return {name: TensorType(a.shape, str(a.dtype)) for name, a in tensors.items()}
 
 
 # ------------------------------------------------------------------ small things
@@ -1254,28 +1090,10 @@ _OWN_STEPS = {
     "compute_loss": "say what is minimized as a loss: a function of (y_true, y_pred)",
 }
 
-# What Keras has and nacre has not, and what to do instead.
-_INSTEAD = {
-    "run_eagerly": 'a step is always one program; backend="reference" runs it in NumPy, operation by operation',
-    "steps_per_execution": "an epoch is one call already",
-    "jit_compile": "a step is always compiled",
-    "auto_scale_loss": "bfloat16 reaches as far as float32: no gradient underflows that would not there",
-    "validation_steps": "pass validation_data with as many rows or batches as shall be looked at",
-    "validation_freq": "every epoch is validated; call evaluate where that is too often",
-    "workers": "an iterable of batches can read ahead by itself",
-    "max_queue_size": "an iterable of batches can read ahead by itself",
-    "safe_mode": "leave it out: nothing in a file is ever run",
-    "use_multiprocessing": "an iterable of batches can read ahead by itself",
-}
 
-
-def _refuse_unknown(method: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
-    """Name an argument that a method has not, and what to do instead."""
-    for word in unknown:
-        known = [name for name in inspect.signature(method).parameters if name != "unknown"]
-        raise UsageError(
-            f"{method.__name__} has no argument {word!r}.", hint=_INSTEAD.get(word) or did_you_mean(word, known)
-        )
+def _check_free(path: str | Path, overwrite: bool) -> None:
+    if not overwrite and Path(path).exists():
+        raise UsageError(f"{path} is there already.", hint="another name, or overwrite=True")
 
 
 def _positive(name: str, number: Any) -> int:
@@ -1336,4 +1154,4 @@ def _bytes(count: int) -> str:
     raise AssertionError
 
 
-__all__ = ["Model", "clone_model", "load_model", "model_from_json"]
+__all__ = ["Model"]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nacre.configured import resolve, serialize, snake_case
 from nacre.errors import ShapeError
-from nacre.ir import Value
 from nacre.layers import Layer, Parameter
-from nacre.layers.layer import TABLE, Record, Shape, _Call, shape_text
+from nacre.layers.layer import TABLE, Record, Shape, _Call, apart, shape_text
 
 if TYPE_CHECKING:
     from nacre.models.model import Model
@@ -27,10 +26,10 @@ class Part(Layer):
     model: Model
 
     def __init__(self, model: Model | Mapping[str, Any]) -> None:
-        model = resolve("model", model, KINDS)
-        super().__init__(name=None if model.name == snake_case(type(model).__name__) else model.name)
-        self.name = model.name
-        object.__setattr__(self, "model", model)  # it is not inside: it stays a model of its own
+        made: Model = resolve("model", model, KINDS)
+        super().__init__(name=None if made.name == snake_case(type(made).__name__) else made.name)
+        self.name = made.name
+        object.__setattr__(self, "model", made)  # it is not inside: it stays a model of its own
 
     def rename(self, name: str) -> None:
         """Another name, for the model too."""
@@ -39,7 +38,8 @@ class Part(Layer):
     def build(self, input_shape: Shape) -> None:
         """Create the weights of the model, if it does not have them yet."""
         if not self.model.built:
-            self.model.build(input_shape)
+            with apart():
+                self.model.build(input_shape)
 
     @property
     def built(self) -> bool:
@@ -64,7 +64,7 @@ class Part(Layer):
                 },
             )
 
-    def call(self, x: Sequence[Value], training: bool = False, record: Record | None = None) -> Any:
+    def call(self, x: Any, training: bool = False, record: Record | None = None) -> Any:
         """What the model gives; a list, if it has several outputs."""
         outputs = self.model.forward(x, training, record)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -80,7 +80,7 @@ class Part(Layer):
 
     def all(self) -> list[Layer]:
         """The layer, and all layers of the model."""
-        return [self, *self.model.parts()]
+        return [self, *self.model._parts()]
 
     @property
     def trainable(self) -> bool:

@@ -35,8 +35,8 @@ class Sequential(Model):
             self.add(layer)
 
     def add(self, layer: Layer | Symbol | Model) -> None:
-        """Put a layer behind the others, or another model, which shares its weights then. Raises `ShapeError` if it cannot take what
-        comes out of them."""
+        """Put a layer behind the others, or another model, which shares its weights then. Raises `ShapeError` if it cannot take
+        what comes out of them."""
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if isinstance(layer, Model):
@@ -56,7 +56,7 @@ class Sequential(Model):
             self._append(layer, self._stack)
         if not layer.placed:
             self._numbered.append(layer)
-            self._streams = layer.number(self._streams)
+            self._streams = layer.number_streams(self._streams)
         self._stack.append(layer)
         layer.placed = True
         self._taken |= names
@@ -103,7 +103,7 @@ class Sequential(Model):
         if self._symbols and self._symbols[0].shape[1:] == shape:
             return
         self._row = None
-        before = [(part, part.built_for, list(part.own), list(part._calls)) for part in self.parts()]
+        before = [(part, part.built_for, list(part.own_weights), list(part._calls)) for part in self._parts()]
         self._begin(self._stack[0], shape)
         try:
             for number, layer in enumerate(self._stack):
@@ -111,11 +111,11 @@ class Sequential(Model):
         except NacreError:
             self._symbols = []
             for part, built_for, own, calls in before:
-                part.built_for, part.own, part._calls = built_for, own, calls
+                part.built_for, part.own_weights, part._calls = built_for, own, calls
             raise
         self._streams = 0
         for layer in self._numbered:  # some layers may have been made when others were built
-            self._streams = layer.number(self._streams)
+            self._streams = layer.number_streams(self._streams)
 
     def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
         """The output for a batch; what else comes of it is added to ``record``."""

@@ -50,10 +50,10 @@ class Body(Layer):
         """What the model says."""
         given = dict(zip(self.input_names, x, strict=True)) if self.form is dict else x
         asked = "training" in inspect.signature(self.model.call).parameters
-        y = self.model.call(given, **({"training": training} if asked else {}))
+        y: Any = self.model.call(given, **({"training": training} if asked else {}))
         if isinstance(y, list | tuple | dict):
             raise Limitation(
-                f"The call of {type(self.model).__name__} gave a {type(y).__name__}, but a model written as a class has one output.",
+                f"The call of {type(self.model).__name__} gave a {type(y).__name__}, but a model written so has one output.",
                 hint="for several outputs: nacre.Model(inputs, outputs)",
             )
-        return y
+        return y  # type: ignore[no-any-return]  # whoever called looks at it

@@ -141,7 +141,8 @@ def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs:
     """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own."""
     longer = {w: Input(name, w.type) for name, w in weights.items() if w.name != name}
     if longer:
-        outputs = dict(zip(outputs, replay(list(outputs.values()), longer), strict=True))
+        replaced = replay(list(outputs.values()), {w: i for w, i in longer.items()})  # noqa: C416 - for the type checker
+        outputs = dict(zip(outputs, replaced, strict=True))
     return simplify(Graph([*(longer.get(w, w) for w in weights.values()), *inputs], outputs))
 
 
