@@ -91,6 +91,10 @@ def examples() -> list[str]:
 
 
 def test_the_examples_in_the_help_work() -> None:
+    rows = [f"{20 + n % 40},{'ab'[n % 2]},{'yes' if n % 40 > 15 else 'no'}" for n in range(200)]
+    Path("people.csv").write_text("\n".join(["age,zip,income", *rows]))
+    rows = [f"{n % 17},{'ab'[n % 2]}{n % 5},{n % 17 * 3.5 + n % 5}" for n in range(200)]
+    Path("houses.csv").write_text("\n".join(["rooms,zip,price", *rows]))
     for line in dict.fromkeys(examples()):
         words = shlex.split(re.split(r" \|| >", line)[0])[1:]
         if "mnist" in words:  # it may have to be downloaded
@@ -185,7 +189,7 @@ def test_train_learns_digits_with_its_own_settings() -> None:
 def test_train_builds_the_network_that_is_asked_for(blobs: str) -> None:
     assert (
         invoke(
-            "train", blobs, "--hidden", "7,5", "--dropout", "0.5", "--activation", "tanh", "--out", "run", "-q"
+            "train", blobs, "--model", "mlp:7,5", "--dropout", "0.5", "--activation", "tanh", "--out", "run", "-q"
         ).exit_code
         == 0
     )
@@ -194,15 +198,17 @@ def test_train_builds_the_network_that_is_asked_for(blobs: str) -> None:
     assert sum(isinstance(layer, nacre.layers.Dropout) for layer in model.layers) == 2
 
 
-def test_hidden_none_is_one_layer(blobs: str) -> None:
-    assert invoke("train", blobs, "--hidden", "none", "--out", "run", "-q").exit_code == 0
+def test_mlp_none_is_one_layer(blobs: str) -> None:
+    assert invoke("train", blobs, "--model", "mlp:none", "--out", "run", "-q").exit_code == 0
     assert [w.shape for w in nacre.models.load_model("run/model.safetensors").weights] == [(3, 3), (3,)]
 
 
 def test_runs_are_numbered_and_none_is_overwritten(blobs: str) -> None:
     folders = [document("train", blobs, "--epochs", "1", "--json", "-q")["run"] for _ in range(2)]
     assert [folder[-4:] for folder in folders] == ["-001", "-002"]
-    assert all(sorted(os.listdir(f)) == ["history.jsonl", "model.safetensors", "run.toml"] for f in folders)
+    assert all(
+        sorted(os.listdir(f)) == ["history.jsonl", "model.safetensors", "report.html", "run.toml"] for f in folders
+    )
 
 
 def test_the_command_in_run_toml_gives_the_same_bits(blobs: str) -> None:
@@ -234,8 +240,8 @@ def test_without_a_test_part_the_validation_part_judges() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--hidden", "10,x"],
-        ["--hidden", "0"],
+        ["--model", "mlp:10,x"],
+        ["--model", "mlp:0"],
         ["--activation", "rellu"],
         ["--dropout", "1.5"],
         ["--momentum", "1"],
@@ -335,8 +341,8 @@ def test_a_folder_of_idx_files_is_data() -> None:
     (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels[:2])))
     source = open_data("things")
     np.testing.assert_array_equal(source.train.x, images)
-    assert source.test is not None
-    np.testing.assert_array_equal(source.test.y, labels[:2])
+    assert set(source.parts) == {"train", "test"}
+    np.testing.assert_array_equal(source.last.y, labels[:2])
 
 
 @pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("images", "labels"), ("x_train", "y_train")])

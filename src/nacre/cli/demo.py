@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from nacre.cli.options import JSON, QUIET, plain, show
 from nacre.cli.pictures import Picture, gallery, style_for
-from nacre.cli.sources import open_data
-from nacre.cli.train import Outcome, Settings, begin, carry_out, describe
-from nacre.data import Dataset, digits
+from nacre.cli.settings import Settings
+from nacre.cli.sources import Part, open_training
+from nacre.cli.train import Outcome, begin, carry_out, describe
+from nacre.data import digits
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +37,7 @@ def demo(out: Path | None, as_json: bool, quiet: bool) -> None:
       nacre demo
       nacre demo --out my-run
     """
-    source = open_data(SETTINGS.data)
+    source = open_training(SETTINGS)
     if not quiet:
         click.echo(f"Training on {len(source.train):,} handwritten digits of 8 x 8 pixels.", err=True)
     outcome = carry_out(SETTINGS, source, lambda: begin(SETTINGS, out, "demo"), quiet)
@@ -45,15 +46,14 @@ def demo(out: Path | None, as_json: bool, quiet: bool) -> None:
     show(as_json, {"run": str(outcome.run.folder), **figures}, "" if as_json else _story(outcome, source.last, said))
 
 
-def _story(outcome: Outcome, test: Dataset, said: Array) -> str:
+def _story(outcome: Outcome, test: Part, said: Array) -> str:
     style = style_for(sys.stdout, os.environ)
     pictures = gallery(_chosen(test, said), style, shutil.get_terminal_size().columns - 1)
     return "\n\n".join([describe(outcome), pictures, _verdict(test, said), _next(outcome.run.folder)])
 
 
-def _chosen(test: Dataset, said: Array) -> list[Picture]:
+def _chosen(test: Part, said: Array) -> list[Picture]:
     """Different digits that it reads right, in the order of the test set, then a mistake if there is one."""
-    assert test.y is not None
     wrong = np.flatnonzero(said != test.y)[:1]
     right = np.flatnonzero(said == test.y)
     first = np.sort(np.unique(test.y[right], return_index=True)[1])[: SHOWN - len(wrong)]
@@ -64,8 +64,7 @@ def _picture(image: Array, true: int, said: int) -> Picture:
     return Picture(image / digits.scale, f"true {true}, said {said}", wrong=true != said)
 
 
-def _verdict(test: Dataset, said: Array) -> str:
-    assert test.y is not None
+def _verdict(test: Part, said: Array) -> str:
     wrong = int((said != test.y).sum())
     return f"{len(said) - wrong} of {len(said)} digits that it had never seen are right, {wrong} are wrong."
 
@@ -77,7 +76,7 @@ def _next(folder: Path) -> str:
             "Try next:",
             f"  {nacre} summary {folder}",
             f"  {nacre} predict {folder} digits --out predictions.csv",
-            f"  {nacre} train digits --hidden 256,128 --dropout 0.2",
+            f"  {nacre} train digits --model mlp:256,128 --dropout 0.2",
         ]
     )
 

@@ -25,7 +25,7 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
       nacre evaluate my-run/model.safetensors digits --json
     """
     trained = open_model(model)
-    rows = open_data(data).last
+    rows = open_data(data, trained).last
     if rows.y is None:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)

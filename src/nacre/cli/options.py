@@ -13,12 +13,13 @@ from click.shell_completion import CompletionItem
 from nacre.data import DATASETS
 
 
-def _complete_data(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_data(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Data sets and files that begin so."""
     names = [CompletionItem(name) for name in DATASETS if name.startswith(incomplete)]
     return [*names, CompletionItem(incomplete, type="file")]
 
 
-DATA = click.argument("data", shell_complete=_complete_data)
+DATA = click.argument("data", shell_complete=complete_data)
 MODEL = click.argument("model", type=click.Path())
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")

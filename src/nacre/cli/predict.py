@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,35 +29,41 @@ class Predictions:
     """Outputs (n, k) of a model: probabilities of k classes, one value (k = 1), or k values."""
 
     outputs: Array
-    classes: bool
+    classes: Sequence[str] | None  # their names; None for values
+    named: bool = False  # whether a class is said by its name, or by its number
 
     @property
     def chosen(self) -> Array | None:
         """The class or the value said for each row; None if there are several values."""
-        one_value = self.outputs[:, 0] if self.outputs.shape[1] == 1 else None
-        return np.argmax(self.outputs, axis=1) if self.classes else one_value
+        if self.classes is None:
+            return self.outputs[:, 0] if self.outputs.shape[1] == 1 else None
+        numbers: Array = np.argmax(self.outputs, axis=1)
+        return np.array(self.classes)[numbers] if self.named else numbers
 
     def columns(self) -> dict[str, Array]:
         """The table, column by column."""
         columns = {} if self.chosen is None else {"prediction": self.chosen}
-        if not self.classes and self.chosen is not None:
+        if self.classes is None and self.chosen is not None:
             return columns
-        stem = "probability" if self.classes else "output"
-        return columns | {f"{stem}_{k}": column for k, column in enumerate(self.outputs.T)}
+        names = [f"output_{k}" for k in range(self.outputs.shape[1])]
+        names = names if self.classes is None else [f"probability_{name}" for name in self.classes]
+        return columns | dict(zip(names, self.outputs.T, strict=True))
 
     def document(self) -> dict[str, list[Any]]:
         """The table as lists, one entry per row."""
         lists = {} if self.chosen is None else {"prediction": _shortest(self.chosen)}
-        if self.classes or self.chosen is None:
-            lists["probabilities" if self.classes else "outputs"] = _shortest(self.outputs)
+        if self.classes is not None or self.chosen is None:
+            lists["outputs" if self.classes is None else "probabilities"] = _shortest(self.outputs)
         return lists
 
 
 def as_csv(predictions: Predictions) -> bytes:
     """Comma-separated values with a header."""
-    columns = predictions.columns()
-    lines = [",".join(columns), *map(",".join, zip(*(c.astype(str).tolist() for c in columns.values()), strict=True))]
-    return "".join(f"{line}\n" for line in lines).encode()
+    columns, file = predictions.columns(), io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(c.astype(str).tolist() for c in columns.values()), strict=True))
+    return file.getvalue().encode()
 
 
 def as_jsonl(predictions: Predictions) -> bytes:
@@ -73,22 +80,42 @@ def as_npy(predictions: Predictions) -> bytes:
     return file.getvalue()
 
 
-FORMATS: dict[str, Callable[[Predictions], bytes]] = {".csv": as_csv, ".jsonl": as_jsonl, ".npy": as_npy}
+def as_parquet(predictions: Predictions) -> bytes:
+    """The table, for what reads Parquet."""
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError("Writing Parquet needs pyarrow.", hint="pip install nacre[parquet]") from error
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(predictions.columns()), file)
+    return file.getvalue()
+
+
+FORMATS: dict[str, Callable[[Predictions], bytes]] = {
+    ".csv": as_csv,
+    ".jsonl": as_jsonl,
+    ".npy": as_npy,
+    ".parquet": as_parquet,
+}
 
 
 @click.command()
 @MODEL
 @DATA
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Write a .csv, .jsonl or .npy file instead (.npy: outputs only)."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write a .csv, .jsonl, .parquet or .npy file instead (.npy: outputs only).",
 )
 @JSON
 def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     """Print what MODEL says about the test part of DATA, row by row.
 
-    MODEL is a model file or the folder of a run. DATA may also be an .npy or idx file, or an .npz file with x alone.
+    MODEL is a model file or the folder of a run. DATA may also be an .npy or idx file, an .npz file with x alone, or, for a model
+    that was trained on a table, a table with the same columns; it needs none to predict.
 
-    The columns are the prediction, then the probability of each class.
+    The columns are the prediction, then the probability of each class. There is a row for each row.
 
     \b
     Examples:
@@ -98,7 +125,8 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
       nacre predict my-run digits --json
     """
     written = None if out is None else _format(out)
-    predictions = _ask(open_model(model), open_data(data).last.x)
+    trained = open_model(model)
+    predictions = _ask(trained, open_data(data, trained).last.x)
     summary = {"model": model, "data": data, "rows": len(predictions.outputs)}
     if out is None or written is None:
         text = "" if as_json else as_csv(predictions).decode()
@@ -116,8 +144,8 @@ def _format(out: Path) -> Callable[[Predictions], bytes]:
     return FORMATS[out.suffix.lower()]
 
 
-def _ask(model: Model, x: Array) -> Predictions:
-    if len(model.output_shapes) > 1 or len(model.input_shapes) > 1:
+def _ask(model: Model, x: Any) -> Predictions:
+    if len(model.output_shapes) > 1 or (len(model.input_shapes) > 1 and model.features is None):
         raise Limitation(
             f"{model.name!r} has several inputs or outputs, and a table is one.", hint="model.predict, in Python"
         )
@@ -129,8 +157,10 @@ def _ask(model: Model, x: Array) -> Predictions:
         )
     given = model.predict(x, verbose=0)
     outputs = next(iter(given.values())) if isinstance(given, dict) else given
+    if model.features is not None:
+        return Predictions(outputs, model.features.targets[0].classes, named=True)
     classes = getattr(model.layers[-1], "activation", None) is activations.softmax
-    return Predictions(outputs, classes)
+    return Predictions(outputs, [str(k) for k in range(outputs.shape[1])] if classes else None)
 
 
 def _shortest(array: Array) -> list[Any]:

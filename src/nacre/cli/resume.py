@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from nacre.cli.options import JSON, QUIET, show
-from nacre.cli.sources import open_data
-from nacre.cli.train import Settings, carry_out, describe, document
-from nacre.errors import UsageError
+from nacre.cli.settings import Settings
+from nacre.cli.sources import open_training
+from nacre.cli.train import carry_out, describe, document
 from nacre.training.run import Run
 
 
@@ -29,19 +27,6 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
       nacre resume my-run
     """
     opened = Run.open(run)
-    settings = _settings(opened)
-    outcome = carry_out(settings, open_data(settings.data), lambda: opened, quiet)
+    settings = Settings.of(opened.settings())
+    outcome = carry_out(settings, open_training(settings), lambda: opened, quiet)
     show(as_json, document(settings, outcome), describe(outcome))
-
-
-def _settings(run: Run) -> Settings:
-    found: dict[str, Any] = run.settings()
-    try:
-        options = dict(found["options"])
-        return Settings(found["data"], hidden=tuple(options.pop("hidden")), **options)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"The run in {run.folder} was not written by nacre train.",
-            {"reason": f"{type(error).__name__}: {error}"},
-            "nacre train begins a new run",
-        ) from error

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nacre.data import DATASETS, Dataset, read
+from nacre.cli.settings import Settings
+from nacre.data import DATASETS, Dataset, Features, Table, read
+from nacre.data.features import Target, as_moments, as_numbers, as_text, form_of
+from nacre.data.splits import repeated, split_rows
+from nacre.data.tables import Moments, Numbers, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
 from nacre.models import Model, load_model
+from nacre.recipes import output_names
 from nacre.training.run import MODEL
 
 Array = npt.NDArray[Any]
 
-ACCEPTED = "an .npz file with x and y, or a folder of idx files named as MNIST's"
+ACCEPTED = "an .npz file with x and y, a .csv or .parquet file, or a folder of idx files named as MNIST's"
 
 # What arrays are called in files, the usual way first; letters may be large or small.
 _TRAIN_NAMES = (("x_train", "y_train"), ("x", "y"), ("images", "labels"))
@@ -27,52 +33,108 @@ _MOST_LABELS = 1000  # or as many as there are rows: beyond, labels are no class
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows of data: inputs and targets as `Model.fit` takes them, and the rows of the table that they came from, if they did."""
+
+    x: Any
+    y: Any = None
+    table: Table | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x)
+
+    def take(self, rows: Array) -> Part:
+        """Some rows."""
+
+        def of(arrays: Any) -> Any:
+            if isinstance(arrays, Mapping):
+                return {name: array[rows] for name, array in arrays.items()}
+            return None if arrays is None else arrays[rows]
+
+        return Part(of(self.x), of(self.y), None if self.table is None else self.table.take(rows))
+
+
+@dataclass(frozen=True)
 class Source:
-    """Data under the ``name`` it is found by again: a training part, a test part, or both."""
+    """Data under the ``name`` it is found by again: a part to train on, others to watch by and to test on.
+
+    ``classes`` are the names of classes, none if a number is to be predicted. Arrays of bytes are divided by ``scale``.
+    ``notes`` are what people should know of the data.
+    """
 
     name: str
-    parts: Mapping[str, Dataset]
+    parts: Mapping[str, Part]
+    classes: Sequence[str] = ()
+    features: Features | None = None
+    scale: int | None = None
+    notes: Sequence[str] = field(default_factory=list)
 
     @property
-    def train(self) -> Dataset:
+    def train(self) -> Part:
         """The part to train on, with its labels."""
         if "train" not in self.parts:
             raise DataError(f"{self.name} has only a test part, nothing to train on.", hint="add x_train and y_train")
-        return self._labelled("train")
+        return self.parts["train"]
 
     @property
-    def test(self) -> Dataset | None:
-        """The part that is kept from training, with its labels."""
-        return self._labelled("test") if "test" in self.parts else None
+    def class_weight(self) -> dict[int, float]:
+        """Weights with which each class counts alike. Raises `UsageError` where there are no classes."""
+        if not self.classes:
+            raise UsageError("Classes are balanced where there are some, and one target.", hint="leave out --balanced")
+        counts = np.bincount(np.asarray(self.train.y).reshape(-1), minlength=len(self.classes))
+        return {k: len(self.train) / (len(counts) * max(1, int(n))) for k, n in enumerate(counts)}
 
     @property
-    def last(self) -> Dataset:
+    def last(self) -> Part:
         """The test part, or all rows if there is only one part; with or without labels."""
         return self.parts.get("test") or self.parts["train"]
 
-    def _labelled(self, part: str) -> Dataset:
-        data = self.parts[part]
-        if data.y is None:
-            raise DataError(f"{self.name} has no labels for its {part} part.", hint=f"use {ACCEPTED}")
-        if not len(data):
-            raise DataError(f"The {part} part of {self.name} has no rows.")
-        return data
+    @property
+    def judge(self) -> tuple[str, Part]:
+        """The part to judge a model by, the less it was seen in training the better."""
+        return next(
+            (name if name != "train" else "training", self.parts[name])
+            for name in ("test", "validation", "train")
+            if name in self.parts
+        )
 
 
-def open_data(name: str) -> Source:
-    """The data called ``name``. Raises `UnknownName` if there is none, `DataError` if it is not what it should be."""
-    if name in DATASETS:
-        train, test = DATASETS[name]()
-        return Source(name, {"train": Dataset(*train), "test": Dataset(*test)})
-    path = Path(name)
-    if not path.exists():
-        hint = did_you_mean(name, DATASETS)  # ends with a question mark if a name is near
-        more = "" if hint.endswith("?") else f", {ACCEPTED}"
-        raise UnknownName(f"There is no data set, file or folder called {name!r}.", hint=hint + more)
-    arrays = _folder(path) if path.is_dir() else read(path)
-    if not isinstance(arrays, dict):
-        arrays = {"x": arrays}
-    return Source(str(path.resolve()), _parts(name, arrays))
+def open_data(name: str, model: Model | None = None) -> Source:
+    """The data called ``name``, as it is; a table as ``model`` takes it. Raises `UnknownName` if there is none, `DataError` if it
+    is not what it should be."""
+    if name not in DATASETS and kind_of(name)[0] is not None:
+        return _for_model(name, model)
+    parts, scale = _arrays(name)
+    found = {part: Part(data.x, data.y) for part, data in parts.items()}
+    return Source(_place(name), found, scale=scale)
+
+
+def open_training(settings: Settings) -> Source:
+    """The data to train on, divided as ``settings`` say, and known to fit."""
+    if settings.data not in DATASETS and kind_of(settings.data)[0] is not None:
+        return _training_table(settings)
+    for option in ("target", "column", "group", "time"):
+        if getattr(settings, option):
+            raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
+    parts, scale = _arrays(settings.data)
+    if "train" not in parts:
+        raise DataError(f"{settings.data} has only a test part, nothing to train on.", hint="add x_train and y_train")
+    labelled = {part: _labelled(settings.data, part, data) for part, data in parts.items()}
+    classes = count_classes(labelled["train"])
+    if "test" in labelled:
+        labelled["test"].check_shape(labelled["train"].x.shape[1:], "The network")
+        labelled["test"] = labelled["test"].check_labels(classes)
+    found = {part: Part(data.x, data.y) for part, data in labelled.items()}
+    whole = found["train"]
+    test_split = 0.0 if "test" in found else settings.test_split
+    if settings.validation_split or test_split:
+        shares = [settings.validation_split, test_split]
+        rows = split_rows(len(whole), shares, settings.seed, classes=whole.y.reshape(-1))
+        names = ["train", "validation", "test"]
+        found = {part: whole.take(r) for part, r in zip(names, rows, strict=True) if len(r)} | {
+            part: data for part, data in found.items() if part == "test"
+        }
+    return Source(_place(settings.data), found, [str(k) for k in range(classes)], scale=scale)
 
 
 def count_classes(data: Dataset) -> int:
@@ -86,6 +148,146 @@ def count_classes(data: Dataset) -> int:
 def scale_of(x: Array) -> int | None:
     """What to divide bytes by to get values from 0 to 1; None for other numbers, which are taken as they are."""
     return max(int(x.max(initial=0)), 1) if x.dtype == np.uint8 else None
+
+
+# ------------------------------------------------------------------ tables
+
+
+def _for_model(name: str, model: Model | None) -> Source:
+    """A table as a model takes it, with targets if they are there."""
+    features = None if model is None else model.features
+    if features is None:
+        raise UsageError(
+            f"{name} is a table, and the model was not trained on one."
+            if model
+            else f"{name} is a table: a model says what is in it."
+        )
+    assert model is not None
+    table = Table.read(name, features.words)
+    y = None
+    if all(target.name in table for target in features.targets):
+        values = [target.values(table[target.name]) for target in features.targets]
+        y = values[0] if len(values) == 1 else dict(zip(model.output_names, values, strict=True))
+    return Source(_place(name), {"train": Part(features.inputs(table), y, table)}, features=features)
+
+
+def _training_table(settings: Settings) -> Source:
+    if not settings.target:
+        header = list(Table.read(settings.data).columns)
+        raise UsageError(
+            f"What is to be predicted from {settings.data}?",
+            {"columns": ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")},
+            f"--target {shlex.quote(header[-1])}",
+        )
+    kinds = dict(_kind(text) for text in settings.column)
+    words = [name for name, kind in kinds.items() if kind in ("category", "boolean")]
+    table = Table.read(settings.data, words)
+    for name in settings.target:
+        _ = table[name]
+    whole, notes = _with_targets(table, settings.target)
+    apart = {name: "drop" for name in (settings.group, settings.time) if name and name not in kinds}
+    targets = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
+    if words_too := [name for name, target in targets.items() if target.classes is not None and name not in words]:
+        words += words_too
+    rows = _divided(whole, settings, list(targets.values()))
+    features = _fitted(whole.take(rows[0]), targets, kinds | apart)
+    if set(features.words) - set(words):  # read again, as it will be for predictions: 01 is no 1
+        whole, _ = _with_targets(Table.read(settings.data, features.words), settings.target)
+        told = {one.name: "category" for one in features.categories if one.name not in kinds}
+        targets = {
+            name: Target.fit(name, whole[name], "number" if t.classes is None else "category")
+            for name, t in targets.items()
+        }
+        features = _fitted(whole.take(rows[0]), targets, kinds | apart | told)
+    x = features.inputs(whole)
+    values = [target.values(whole[target.name]) for target in features.targets]
+    y = values[0] if len(values) == 1 else dict(zip(output_names(features), values, strict=True))
+    part = Part(x, y, whole)
+    names = ["train", "validation", "test"]
+    parts = {name: part.take(r) for name, r in zip(names, rows, strict=True) if len(r)}
+    for name, mine, count in zip(names[1:], rows[1:], repeated(list(x.values()), rows), strict=True):
+        if count:
+            notes.append(f"{count:,} of {len(mine):,} rows of the {name} part are the same as rows trained on")
+    classes = features.targets[0].classes if len(features.targets) == 1 else None
+    return Source(_place(settings.data), parts, classes or (), features, notes=notes)
+
+
+def _fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str]) -> Features:
+    """Features of these rows; what a number is scaled by is learned from them alone."""
+    learned = [t if t.classes is not None else Target.fit(name, rows[name], "number") for name, t in targets.items()]
+    return Features.fit(rows, learned, kinds)
+
+
+def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str]]:
+    """The rows that have all targets."""
+    there = np.ones(len(table), bool)
+    for name in targets:
+        column = table[name]
+        there &= (
+            ~np.isnan(column.values)
+            if isinstance(column, Numbers)
+            else ~np.isnat(column.values)
+            if isinstance(column, Moments)
+            else column.codes >= 0
+        )
+    missing = int((~there).sum())
+    if not there.any():
+        raise DataError(f"No row of {table.name} has a value for {', '.join(targets)}.")
+    notes = [f"{missing:,} of {len(table):,} rows have no target, and were left out"] if missing else []
+    return (table.take(np.flatnonzero(there)) if missing else table), notes
+
+
+def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> list[Array]:
+    shares = [settings.validation_split, settings.test_split]
+    if settings.time:
+        column = table[settings.time]
+        form = None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
+        times = as_numbers(settings.time, column) if form is None else as_moments(settings.time, column, form)
+        return split_rows(len(table), shares, settings.seed, times=times)
+    if settings.group:
+        words = as_text(table[settings.group])
+        return split_rows(len(table), shares, settings.seed, groups=words.codes)
+    classes = (
+        targets[0].values(table[targets[0].name]) if len(targets) == 1 and targets[0].classes is not None else None
+    )
+    return split_rows(len(table), shares, settings.seed, classes=classes)
+
+
+def _kind(text: str) -> tuple[str, str]:
+    name, given, kind = text.rpartition("=")
+    if not given or not name:
+        raise UsageError(f"--column {text!r} does not say what the column is.", hint="--column zip=category")
+    return name, kind
+
+
+# ------------------------------------------------------------------ arrays
+
+
+def _place(name: str) -> str:
+    return name if name in DATASETS else str(Path(name).resolve())
+
+
+def _arrays(name: str) -> tuple[dict[str, Dataset], int | None]:
+    """The parts of a data set, file or folder of arrays, and what to divide bytes by."""
+    if name in DATASETS:
+        train, test = DATASETS[name]()
+        return {"train": Dataset(*train), "test": Dataset(*test)}, DATASETS[name].scale
+    path = Path(name)
+    if not path.exists():
+        hint = did_you_mean(name, DATASETS)  # ends with a question mark if a name is near
+        more = "" if hint.endswith("?") else f", {ACCEPTED}"
+        raise UnknownName(f"There is no data set, file or folder called {name!r}.", hint=hint + more)
+    arrays = _folder(path) if path.is_dir() else read(path)
+    parts = _parts(name, arrays if isinstance(arrays, dict) else {"x": arrays})
+    return parts, scale_of(next(iter(parts.values())).x)
+
+
+def _labelled(name: str, part: str, data: Dataset) -> Dataset:
+    if data.y is None:
+        raise DataError(f"{name} has no labels for its {part} part.", hint=f"use {ACCEPTED}")
+    if not len(data):
+        raise DataError(f"The {part} part of {name} has no rows.")
+    return data
 
 
 def _folder(folder: Path) -> dict[str, Array]:

@@ -2,17 +2,22 @@
 
 from nacre.data.catalog import DATASETS, Catalogued, digits, mnist
 from nacre.data.dataset import Column, Dataset, not_finite, numeric
+from nacre.data.features import Features
 from nacre.data.readers import read
 from nacre.data.stream import Stream, is_stream
+from nacre.data.tables import Table, looks_like_table
 
 __all__ = [
     "DATASETS",
     "Catalogued",
     "Column",
     "Dataset",
+    "Features",
     "Stream",
+    "Table",
     "digits",
     "is_stream",
+    "looks_like_table",
     "mnist",
     "not_finite",
     "numeric",

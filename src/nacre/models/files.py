@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nacre import losses, metrics, optimizers
 from nacre.configured import Configured, custom_object_scope, differing, natural, resolve, serialize, strangers
+from nacre.data import Features
 from nacre.errors import ModelFileError, NacreError, UnknownName, UsageError
 from nacre.interop import safetensors
 from nacre.ir import Memory, TensorType
@@ -144,6 +145,8 @@ def restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mappin
         if training is not None:
             said = restored(training, len(model.output_names))
             model.compile(training["optimizer"], **said, backend=training["backend"])
+    if (features := described.get("features")) is not None:
+        model.features = resolve("features", features, {"Features": Features})
     expected = {name: w.type for name, w in model.named.items()}
     if training is not None:
         model.optimizer.iterations = natural(training["iterations"], 2**53)

@@ -22,7 +22,7 @@ from nacre.configured import (
     serialize,
     snake_case,
 )
-from nacre.data import Column, Dataset, Stream, is_stream, numeric
+from nacre.data import Column, Dataset, Features, Stream, Table, is_stream, looks_like_table, numeric
 from nacre.errors import (
     Limitation,
     ModelFileError,
@@ -117,6 +117,7 @@ class Model(Configured):
         self._matched: set[tuple[Any, ...]] = set()  # losses, outputs and targets that were found to fit
         self._like: Model | None = None  # whose programs will do
         self._part: Part | None = None
+        self.features: Features | None = None  # what tables mean to the model, if it takes any
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
     # -------------------------------------------------------------- what a kind of model says; here, one written as a class
@@ -499,6 +500,8 @@ class Model(Configured):
 
     def _columns(self, x: Any, y: Any = None, weight: Any = None, allow_empty: bool = False) -> Dataset:
         """The columns of data for training, or without y for prediction."""
+        if self.features is not None and looks_like_table(x):
+            x = self.features.inputs(Table.of(x))
         if self._body is not None and not self.built:
             self._body.look_at(x, np.ndarray)
         alone = self.built and len(self.input_names) == 1 and _is_list_of_arrays(x) and len(x) == 1
@@ -1033,7 +1036,7 @@ class Model(Configured):
             "input_shapes": [list(shape[1:]) for shape in self.input_shapes],
             "input_names": self._names_to_build(),
             "seed": self._seed,
-        }
+        } | ({"features": serialize(self.features)} if self.features is not None else {})
         if self._settings is not None:
             described["training"] = {
                 "optimizer": serialize(self.optimizer),

@@ -5,6 +5,7 @@ Until it is over, there are also checkpoints/ to go on from.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from nacre.errors import UsageError
 from nacre.files import write_whole
 from nacre.training.history import History
 
-SETTINGS, HISTORY, MODEL, CHECKPOINTS = "run.toml", "history.jsonl", "model.safetensors", "checkpoints"
+SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
+REPORT, CHECKPOINTS = "report.html", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class Run:
         return self.folder / MODEL
 
     @property
+    def report(self) -> Path:
+        """Where the report belongs."""
+        return self.folder / REPORT
+
+    @property
+    def over(self) -> bool:
+        """Whether the training came to its end: the model is there, and nothing to go on from."""
+        return self.model.exists() and not any(self.checkpoints.glob("step-*"))
+
+    @property
     def checkpoints(self) -> Path:
         """The folder for what a run goes on from."""
         return self.folder / CHECKPOINTS
@@ -74,6 +86,14 @@ class Run:
         """How many epochs `record` has written down."""
         path = self.folder / HISTORY
         return len(path.read_bytes().splitlines()) if path.exists() else 0
+
+    @property
+    def figures(self) -> dict[str, list[float]]:
+        """What `record` has written down: the figures of each epoch, by name."""
+        path = self.folder / HISTORY
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
+        return {name: [float(line.get(name, "nan")) for line in lines] for name in names}
 
     def note(self, settings: Mapping[str, Any]) -> None:
         """Write down what is needed to repeat the run: tables, lists, text, numbers, dates."""

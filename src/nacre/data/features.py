@@ -1,0 +1,493 @@
+"""What a table means to a network: which columns are numbers, categories or dates, fitted once, kept with the model.
+
+Each column that is used is a `Feature`, which learns from the rows of training what it needs (a mean, a vocabulary) and turns any
+column of its kind into numbers, or into the numbers of terms. `Features` are those of a table, and the targets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.configured import Configured, names, resolve, serialize
+from nacre.data.tables import Moments, Numbers, Table, Text, Values, parsed_moments, parsed_numbers
+from nacre.errors import DataError, UsageError, find
+
+Array = npt.NDArray[Any]
+
+KINDS = ("number", "category", "boolean", "date", "drop")
+_MOST_TERMS = 1000  # of a vocabulary; the others count as one
+_RARE = 2e-4  # of the rows: a term that is seldomer is as one that was never seen
+_DISTINCT = 0.5  # of the rows: text with more terms than that names rows, and does not describe them
+_FEW = 20  # whole numbers that take so many values at most, as a target, are classes
+_NEARLY = 0.9  # of the words are numbers: then the others stand for nothing
+_SKEWED = 3.0  # skewness beyond which the logarithm is taken
+_FAR = 8.0  # standard deviations, beyond which a number is cut
+_FORMATS = (
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%b %d, %Y",
+    "%d %b %Y",
+    "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M",
+)
+_DATE = re.compile(r"\d{1,4}[-/. ]\w{1,9}[-/., ]+\d{1,4}")
+
+
+class Feature(Configured):
+    """A column of a table, as a network takes it. ``name`` is the column's."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def fit(cls, name: str, column: Values) -> Self:
+        """The feature that has learned from these rows."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives for a row."""
+        return 0
+
+    def numbers(self, column: Values) -> Array:
+        """The column as numbers, each about 0 and as far from it as 1.   (n,) -> (n, width) float32"""
+        raise NotImplementedError
+
+    def told(self) -> str:
+        """What it has learned, for people."""
+        raise NotImplementedError
+
+
+class NumberFeature(Feature):
+    """Numbers, less their mean, over their standard deviation; of those that are very uneven, the logarithm.
+
+    Where there is none, it is the mean, and if there were none in training too, a second number says so.
+    """
+
+    kind = "number"
+
+    def __init__(self, name: str, mean: float, scale: float, log: bool, holes: bool, least: float, most: float) -> None:
+        super().__init__(name)
+        self.mean, self.scale, self.log, self.holes, self.least, self.most = mean, scale, log, holes, least, most
+
+    @classmethod
+    def fit(cls, name: str, column: Values) -> Self:
+        """Mean and deviation of these rows."""
+        values = as_numbers(name, column)
+        there = values[~np.isnan(values)]
+        if not len(there):
+            raise DataError(f"The column {name!r} has no numbers.", hint=f"leave it out: {name}=drop")
+        least, most = float(there.min()), float(there.max())
+        half = max(abs(least), abs(most)) / 2 or 1.0  # sums of squares of the largest numbers overflow
+        spread = np.std(there / half)
+        skew = np.mean(((there / half - np.mean(there / half)) / spread) ** 3) if spread > 0 else 0.0
+        log = bool(least >= 0 and skew > _SKEWED)
+        used = np.log1p(there) if log else there
+        scale = float(np.std(used / half) * half)
+        return cls(name, float(np.mean(used / half) * half), scale or 1.0, log, len(there) < len(values), least, most)
+
+    @property
+    def width(self) -> int:
+        """One, or two if it says where there is none."""
+        return 1 + self.holes
+
+    def numbers(self, column: Values) -> Array:
+        """Scaled numbers."""
+        values = as_numbers(self.name, column)
+        missing = np.isnan(values)
+        used = np.log1p(np.maximum(values, 0)) if self.log else values
+        with np.errstate(over="ignore"):
+            scaled = np.clip((used - self.mean) / self.scale, -_FAR, _FAR)
+        scaled[missing] = 0
+        return np.stack([scaled, missing], 1).astype(np.float32)[:, : self.width]
+
+    def told(self) -> str:
+        """Its range."""
+        return f"{self.least:g} to {self.most:g}{', log' if self.log else ''}{', with holes' if self.holes else ''}"
+
+
+class DateFeature(Feature):
+    """Points in time: how late, and where in the year, the month, the week, and, if the hours differ, the day.
+
+    What goes round is told by sine and cosine. ``form`` is how they are written, "" for those that are no text.
+    """
+
+    kind = "date"
+
+    def __init__(
+        self, name: str, form: str, mean: float, scale: float, hours: bool, holes: bool, first: str, last: str
+    ) -> None:
+        super().__init__(name)
+        self.form, self.mean, self.scale, self.hours, self.holes = form, mean, scale, hours, holes
+        self.first, self.last = first, last
+
+    @classmethod
+    def fit(cls, name: str, column: Values) -> Self:
+        """Form, mean and deviation of these rows."""
+        form = "" if isinstance(column, Moments) else form_of(column)
+        if form is None:
+            raise DataError(f"The column {name!r} holds no dates that can be read.", hint="write them as 2024-12-31")
+        moments = as_moments(name, column, form)
+        there = moments[~np.isnat(moments)]
+        if not len(there):
+            raise DataError(f"The column {name!r} has no dates.", hint=f"leave it out: {name}=drop")
+        days = _days(there)
+        hours = len(np.unique(days % 1)) > 1
+        first, last = (str(m.astype("datetime64[D]")) for m in (there.min(), there.max()))
+        holes = len(there) < len(moments)
+        return cls(name, form, float(days.mean()), float(days.std()) or 1.0, hours, holes, first, last)
+
+    @property
+    def width(self) -> int:
+        """Seven, two more with hours, one more if it says where there is none."""
+        return 7 + 2 * self.hours + self.holes
+
+    def numbers(self, column: Values) -> Array:
+        """How late, and turns of year, month, week and day."""
+        moments = as_moments(self.name, column, self.form)
+        missing = np.isnat(moments)
+        moments = np.where(missing, np.datetime64(0, "us"), moments)
+        days = _days(moments)
+        year = (moments.astype("datetime64[M]").astype(np.int64) % 12) / 12
+        month = (moments.astype("datetime64[D]") - moments.astype("datetime64[M]")).astype(np.int64) / 31
+        turns = [year, month, (np.floor(days) + 3) % 7 / 7, *([days % 1] if self.hours else [])]
+        late = np.clip((days - self.mean) / self.scale, -_FAR, _FAR)
+        parts = [late, *(wave(2 * np.pi * turn) for turn in turns for wave in (np.sin, np.cos))]
+        found = np.stack([*(np.where(missing, 0, part) for part in parts), *([missing] if self.holes else [])], 1)
+        return found.astype(np.float32)
+
+    def told(self) -> str:
+        """First and last."""
+        return f"{self.first} to {self.last}{', with holes' if self.holes else ''}"
+
+
+class CategoryFeature(Feature):
+    """Terms of a vocabulary: 0 for one that is rare or was never seen, 1 for none, then those of ``terms``.
+
+    With ``fold``, large and small letters are the same.
+    """
+
+    kind = "category"
+
+    def __init__(self, name: str, terms: Sequence[str], fold: bool = False) -> None:
+        super().__init__(name)
+        self.terms, self.fold = list(terms), bool(fold)
+
+    @classmethod
+    def fit(cls, name: str, column: Values) -> Self:
+        """The vocabulary of these rows, the most frequent terms first."""
+        words = as_text(column)
+        fold = set(words.terms) <= {"true", "false"}
+        counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.terms))
+        order = sorted(range(len(words.terms)), key=lambda k: (-counts[k], words.terms[k]))
+        least = max(1, _RARE * len(words))
+        return cls(name, [words.terms[k] for k in order if counts[k] >= least][:_MOST_TERMS], fold)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return 2 + len(self.terms)
+
+    def codes(self, column: Values) -> Array:
+        """The number of each term.   (n,) -> (n,) int32"""
+        words = as_text(column)
+        numbers = {term: at for at, term in enumerate(self.terms, 2)}
+        found = [numbers.get(term.lower() if self.fold else term, 0) for term in words.terms]
+        return np.array([*found, 1], np.int32)[words.codes]
+
+    def numbers(self, column: Values) -> Array:
+        """None: it is told by `codes`."""
+        return np.zeros((len(column), 0), np.float32)
+
+    def told(self) -> str:
+        """Its first terms."""
+        shown = ", ".join(self.terms[:4])
+        return f"{len(self.terms):,} terms: {shown}{', ...' if len(self.terms) > 4 else ''}"
+
+
+FEATURES = names(NumberFeature, DateFeature, CategoryFeature)
+_BY_KIND: Mapping[str, type[Feature]] = {
+    "number": NumberFeature,
+    "date": DateFeature,
+    "category": CategoryFeature,
+    "boolean": CategoryFeature,
+}
+
+
+class Target(Configured):
+    """What is to be predicted: one of ``classes``, or where there are none, a number, with its mean and deviation in training."""
+
+    def __init__(self, name: str, classes: Sequence[str] | None = None, mean: float = 0.0, scale: float = 1.0) -> None:
+        self.name, self.classes = name, None if classes is None else list(classes)
+        self.mean, self.scale = mean, scale
+
+    @classmethod
+    def fit(cls, name: str, column: Values, kind: str | None = None) -> Self:
+        """Classes or a number, as the values look, or as ``kind`` says."""
+        if kind is None:
+            kind = "category" if isinstance(column, Text) and _numbers_in(column) is None else "number"
+            if kind == "number":
+                values = as_numbers(name, column)
+                distinct = np.unique(values[~np.isnan(values)])
+                whole = np.array_equal(distinct, np.round(distinct))
+                kind = "category" if whole and len(distinct) <= _FEW and len(distinct) < len(values) / 2 else "number"
+        if kind in ("category", "boolean"):
+            classes = as_text(column)
+            used = np.bincount(classes.codes[classes.codes >= 0], minlength=len(classes.terms)) > 0
+            found = sorted((t for t, u in zip(classes.terms, used, strict=True) if u), key=_natural)
+            if len(found) < 2 or len(found) > max(_FEW, len(classes) / 2):
+                is_what = (
+                    f"is always {found[0]!r}"
+                    if len(found) == 1
+                    else f"has {len(found):,} classes for {len(classes):,} rows"
+                )
+                raise DataError(f"The target {name!r} {is_what}.", hint=f"another target; or --column {name}=number")
+            return cls(name, found)
+        if kind != "number":
+            raise UsageError(f"A target is number or category, got {name}={kind}.")
+        values = as_numbers(name, column)
+        there = values[~np.isnan(values)]
+        return cls(name, None, float(there.mean()), float(there.std()) or 1.0)
+
+    def values(self, column: Values) -> Array:
+        """Numbers of classes, int32 (n,), or numbers, float32 (n, 1). Raises `DataError` for a row without, or with a new class."""
+        if self.classes is None:
+            values = as_numbers(self.name, column)
+            if np.isnan(values).any():
+                raise _missing(self.name, int(np.flatnonzero(np.isnan(values))[0]))
+            return values.astype(np.float32)[:, None]
+        words = as_text(column)
+        numbers = {name: at for at, name in enumerate(self.classes)}
+        found = np.array([*(numbers.get(term, -2) for term in words.terms), -1], np.int32)[words.codes]
+        if (found < 0).any():
+            row = int(np.flatnonzero(found < 0)[0])
+            if found[row] == -1:
+                raise _missing(self.name, row)
+            raise DataError(
+                f"Row {row:,} of the target {self.name!r} is {words.terms[words.codes[row]]!r}, which was no class in training.",
+                {"classes": ", ".join(self.classes[:20])},
+            )
+        return found
+
+
+def _missing(name: str, row: int) -> DataError:
+    return DataError(f"Row {row:,} of the target {name!r} is empty.", hint="leave out rows without a target")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column seems to be, and why it is dropped, if it is."""
+
+    kind: str
+    reason: str = ""
+
+
+def guess(column: Values) -> Guess:
+    """The kind of a column, by its values.
+
+    >>> guess(Text.of(["2024-01-01", "2024-02-01", None])), guess(Text.of(["a", "b", "a", "a"]))
+    (Guess(kind='date', reason=''), Guess(kind='category', reason=''))
+    >>> guess(Numbers(np.arange(100.0)))
+    Guess(kind='drop', reason='numbers the rows')
+    """
+    if isinstance(column, Moments):
+        return Guess("date")
+    if isinstance(column, Numbers):
+        there = column.values[~np.isnan(column.values)]
+        if not len(there) or (there == there[0]).all():
+            return Guess("drop", "always the same" if len(there) else "empty")
+        steps = np.diff(there)
+        if len(there) == len(column.values) > 20 and (steps == 1).all():
+            return Guess("drop", "numbers the rows")
+        return Guess("number")
+    filled = len(column.codes) - int((column.codes < 0).sum())
+    terms: int = len(np.unique(column.codes[column.codes >= 0]))
+    if terms <= 1 and filled in (0, len(column.codes)):
+        return Guess("drop", "always the same" if filled else "empty")
+    if set(column.terms) <= {"true", "false"}:
+        return Guess("boolean")
+    if _numbers_in(column) is not None:
+        return Guess("number")
+    if form_of(column) is not None:
+        return Guess("date")
+    if terms > max(50, _DISTINCT * filled):
+        return Guess("drop", "names the rows: nearly every one is different")
+    return Guess("category")
+
+
+class Features(Configured):
+    """What a network takes of a table, and what it is to predict.
+
+    Made by `fit` from the rows of training; `inputs` and `targets` then turn any table with these columns into arrays.
+
+    >>> table = Table.of({"age": [30, 41, None, 28], "city": ["Oslo", "Lima", "Oslo", None], "paid": ["yes", "no", "no", "yes"]})
+    >>> features = Features.fit(table, ["paid"])
+    >>> {name: array.tolist() for name, array in features.inputs(table).items()}["categories"]
+    [[2], [3], [2], [1]]
+    >>> features.targets[0].values(table["paid"])
+    array([1, 0, 0, 1], dtype=int32)
+    """
+
+    def __init__(
+        self, features: Sequence[Any], targets: Sequence[Any] = (), dropped: Mapping[str, str] | None = None
+    ) -> None:
+        self.features: list[Feature] = [resolve("feature", one, FEATURES) for one in features]
+        self.targets: list[Target] = [resolve("target", one, {"Target": Target}) for one in targets]
+        self.dropped = dict(dropped or {})
+        if not self.features:
+            raise DataError(
+                "The table has no column to predict from.", self.dropped, "say what columns are: --column NAME=category"
+            )
+
+    @classmethod
+    def fit(cls, table: Table, targets: Sequence[str | Target], kinds: Mapping[str, str] | None = None) -> Self:
+        """Features that have learned from these rows; ``kinds`` says what columns are, for those that are not what they seem. A
+        target that is given by its name learns too."""
+        kinds = dict(kinds or {})
+        wanted = [t if isinstance(t, Target) else Target.fit(t, table[t], kinds.get(t)) for t in targets]
+        for name, kind in kinds.items():
+            _ = table[name]
+            find("kind of column", kind, dict.fromkeys(KINDS))
+        found: list[Feature] = []
+        dropped: dict[str, str] = {}
+        for name, column in table.columns.items():
+            if any(name == target.name for target in wanted):
+                continue
+            seems = Guess(kinds[name], "as told") if name in kinds else guess(column)
+            if seems.kind == "drop":
+                dropped[name] = seems.reason
+            else:
+                found.append(_BY_KIND[seems.kind].fit(name, column))
+        return cls(found, wanted, dropped)
+
+    @property
+    def words(self) -> list[str]:
+        """Columns that are read from files as text, whatever is in them."""
+        classes = [target.name for target in self.targets if target.classes is not None]
+        return [one.name for one in self.features if isinstance(one, CategoryFeature)] + classes
+
+    @property
+    def categories(self) -> list[CategoryFeature]:
+        """Those that are terms of a vocabulary."""
+        return [one for one in self.features if isinstance(one, CategoryFeature)]
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return sum(one.width for one in self.features)
+
+    @property
+    def terms(self) -> int:
+        """How many terms all vocabularies have together."""
+        return sum(one.size for one in self.categories)
+
+    def inputs(self, table: Table) -> dict[str, Array]:
+        """Arrays for a network: "numbers" (n, width) float32, and "categories" (n, columns) int32, in which each column counts on
+        from the one before. Raises `DataError` for a column that is missing, or is not what it was."""
+        for one in self.features:
+            if one.name not in table:
+                raise DataError(
+                    f"{table.name} has no column {one.name!r}, which the model was trained with.",
+                    {"columns": ", ".join(list(table.columns)[:20])},
+                )
+        found: dict[str, Array] = {}
+        if self.width:
+            matrix = np.empty((len(table), self.width), np.float32)
+            at = 0
+            for one in self.features:
+                matrix[:, at : at + one.width] = one.numbers(table[one.name])
+                at += one.width
+            found["numbers"] = matrix
+        if self.categories:
+            begins = np.cumsum([0, *(one.size for one in self.categories)])[:-1]
+            columns = [one.codes(table[one.name]) + int(at) for one, at in zip(self.categories, begins, strict=True)]
+            found["categories"] = np.stack(columns, 1).astype(np.int32)
+        return found
+
+    def get_config(self) -> dict[str, Any]:
+        """Features, targets, and what was left out."""
+        return {
+            "features": [serialize(one) for one in self.features],
+            "targets": [serialize(one) for one in self.targets],
+            "dropped": self.dropped,
+        }
+
+
+# ------------------------------------------------------------------ columns as what they are
+
+
+def as_text(column: Values) -> Text:
+    """The column as words."""
+    if isinstance(column, Text):
+        return column
+    return Text.of(word or None for word in column.text())
+
+
+def as_numbers(name: str, column: Values) -> Array:
+    """The column as float64, NaN where there is none. Raises `DataError` for a word that is no number."""
+    if isinstance(column, Numbers):
+        return column.values.copy()
+    if isinstance(column, Moments):
+        raise DataError(f"The column {name!r} holds dates, expected numbers.")
+    values = parsed_numbers(column.terms)
+    found = np.array([*values, np.nan])[column.codes]
+    if (np.isnan(found) & (column.codes >= 0)).any() and _numbers_in(column) is None:
+        row = int(np.flatnonzero(np.isnan(found) & (column.codes >= 0))[0])
+        raise DataError(
+            f"Row {row:,} of the column {name!r} is {column.terms[column.codes[row]]!r}, expected a number."
+        )
+    return found
+
+
+def as_moments(name: str, column: Values, form: str) -> Array:
+    """The column as points in time, NaT where there is none. Raises `DataError` for what is none."""
+    if isinstance(column, Moments):
+        return column.values
+    words = as_text(column)
+    moments = parsed_moments(words.terms, form or "ISO8601")
+    found = np.array([*moments, np.datetime64("NaT", "us")], "datetime64[us]")[words.codes]
+    if (np.isnat(found) & (words.codes >= 0)).any():
+        row = int(np.flatnonzero(np.isnat(found) & (words.codes >= 0))[0])
+        raise DataError(
+            f"Row {row:,} of the column {name!r} is {words.terms[words.codes[row]]!r}, expected a date.",
+            {"form": form or "2024-12-31"},
+        )
+    return found
+
+
+def form_of(column: Values) -> str | None:
+    """How the dates in a column of words are written, None if they are none."""
+    words = as_text(column)
+    used = [words.terms[k] for k in np.unique(words.codes[words.codes >= 0])]
+    if not used or not all(_DATE.match(word) for word in used[:100]):
+        return None
+    return next((form for form in ("ISO8601", *_FORMATS) if not np.isnat(parsed_moments(used, form)).any()), None)
+
+
+def _numbers_in(column: Text) -> Array | None:
+    """What the terms are as numbers, if nearly all of them are; those that are not stand for nothing."""
+    values = parsed_numbers(column.terms)
+    counts = np.bincount(column.codes[column.codes >= 0], minlength=len(values))
+    usable = counts[~np.isnan(values)].sum() if len(values) else 0
+    odd = int((np.isnan(values) & (counts > 0)).sum())
+    return values if usable and usable >= _NEARLY * counts.sum() and odd <= 3 else None
+
+
+def _days(moments: Array) -> Array:
+    return moments.astype(np.int64) / 86_400e6
+
+
+def _natural(word: str) -> tuple[Any, ...]:
+    """Numbers in words count as numbers: 2 comes before 10."""
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", word) if p)

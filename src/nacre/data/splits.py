@@ -1,0 +1,126 @@
+"""Rows to train on, to watch by, and to test on: by chance, by class, by group, or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.errors import DataError, UsageError
+
+Array = npt.NDArray[Any]
+
+
+def split_rows(
+    rows: int,
+    shares: Sequence[float],
+    seed: int,
+    *,
+    classes: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+) -> list[Array]:
+    """The numbers of the rows of each part: of the first, which gets what is left, then of those with these ``shares``.
+
+    With ``classes`` (rows,), each class is divided in proportion; with ``groups``, a group is in one part as a whole; with
+    ``times``, the parts follow each other in time, and rows of one time stay together. The same seed divides in the same way on
+    every machine. Raises `UsageError` for shares that leave nothing to train on, `DataError` if there are too few rows.
+
+    >>> train, test = split_rows(10, [0.2], seed=0)
+    >>> len(train), len(test), sorted([*train, *test]) == list(range(10))
+    (8, 2, True)
+    >>> split_rows(6, [1 / 3], seed=0, times=np.array([3, 1, 2, 6, 5, 4]))
+    [array([0, 1, 2, 5]), array([3, 4])]
+    """
+    if any(not 0 <= share < 1 for share in shares) or sum(shares) >= 1:
+        raise UsageError(f"The shares of the parts are {list(shares)}, which leave nothing to train on.")
+    if sum(one is not None for one in (groups, times)) > 1:
+        raise UsageError("Rows are divided by groups or by time, not by both.")
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
+    if times is not None:
+        part = _by_time(times, shares)
+    elif groups is not None:
+        part = _by_group(groups, shares, rng)
+    elif classes is not None:
+        part = np.zeros(rows, np.int64)
+        for one in np.unique(classes):
+            mine = np.flatnonzero(classes == one)
+            part[mine] = _dealt(len(mine), shares, rng)
+    else:
+        part = _dealt(rows, shares, rng)
+    found = [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
+    for number, share in enumerate([1 - sum(shares), *shares]):
+        if share and not len(found[number]):
+            raise DataError(
+                f"{rows:,} rows are too few to divide: part {number} of the shares {list(shares)} is empty."
+            )
+    return found
+
+
+def _dealt(count: int, shares: Sequence[float], rng: np.random.Generator) -> Array:
+    """A part for each of so many rows, as near to the shares as whole numbers are, in random order."""
+    ends = np.floor(np.cumsum([0.0, *shares]) * count + 0.5).astype(np.int64)
+    part = np.zeros(count, np.int64)
+    for number, (begin, end) in enumerate(pairwise(ends), 1):
+        part[begin:end] = number
+    return rng.permutation(part)
+
+
+def _by_group(groups: Array, shares: Sequence[float], rng: np.random.Generator) -> Array:
+    _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(sizes))
+    wanted = [share * len(groups) for share in shares]
+    part_of = np.zeros(len(sizes), np.int64)
+    filled = [0.0] * len(shares)
+    for group in order:
+        for number, want in enumerate(wanted):
+            # A group goes where it brings a part nearer to its share.
+            if abs(want - filled[number] - sizes[group]) < want - filled[number]:
+                part_of[group], filled[number] = number + 1, filled[number] + sizes[group]
+                break
+    found: Array = part_of[at]
+    return found
+
+
+def _by_time(times: Array, shares: Sequence[float]) -> Array:
+    if np.isnan(times.astype("float64") if times.dtype.kind == "f" else np.zeros(1)).any() or (
+        times.dtype.kind == "M" and np.isnat(times).any()
+    ):
+        raise DataError("The rows are to be divided by time, but some have none.")
+    ordered = np.sort(times, kind="stable")
+    bounds = [
+        ordered[min(len(ordered) - 1, round(len(ordered) * (1 - sum(shares[number:]))))]
+        for number in range(len(shares))
+    ]
+    part = np.zeros(len(times), np.int64)
+    for number, (share, bound) in enumerate(zip(shares, bounds, strict=True), 1):
+        if share:
+            part[times >= bound] = number
+    return part
+
+
+def repeated(arrays: Sequence[Array], parts: Sequence[Array]) -> list[int]:
+    """How many rows of each part but the first are, in all arrays (n, ...), the same as a row of a part before it.
+
+    >>> x = np.array([[1, 2], [3, 4], [1, 2], [5, 6]])
+    >>> repeated([x], [np.array([0, 1]), np.array([2, 3])])
+    [1]
+    """
+    keys = np.zeros(len(arrays[0]), np.uint64)
+    rng = np.random.default_rng(0)
+    for array in arrays:  # a random linear code of 64 bits: that two rows share it by chance, nobody lives to see
+        flat = np.ascontiguousarray(array.reshape(len(array), -1)).view(
+            np.uint32 if array.dtype.itemsize % 4 == 0 else np.uint8
+        )
+        for column in flat.reshape(len(array), -1).T:
+            keys += (column.astype(np.uint64) + np.uint64(0x9E3779B9)) * rng.integers(1, 2**64, dtype=np.uint64)
+            keys ^= keys >> np.uint64(29)
+    seen = keys[parts[0]]
+    found: list[int] = []
+    for rows in parts[1:]:
+        found.append(int(np.isin(keys[rows], seen).sum()))
+        seen = np.concatenate([seen, keys[rows]])
+    return found

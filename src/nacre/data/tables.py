@@ -1,0 +1,406 @@
+"""Tables: named columns of numbers, text and points in time, out of files and data frames of any make."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nacre.errors import DataError, DTypeError, NacreError, UsageError, find
+
+Array = npt.NDArray[Any]
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
+_OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_SEPARATORS = {".tsv": "\t"}
+_SAMPLE = 1 << 16  # bytes that tell how the columns are separated
+_GROWTH, _FREE = 300, 1 << 28  # a compressed file becomes at most so many times as large, unless that is little anyway
+_MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
+_UNITS = "datetime64[us]"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers, float64; NaN where there is none."""
+
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Array) -> Numbers:
+        """Some rows."""
+        return Numbers(self.values[rows])
+
+    def text(self) -> list[str]:
+        """As people write them, "" where there is none."""
+        return ["" if np.isnan(v) else repr(int(v)) if v.is_integer() else repr(v) for v in self.values.tolist()]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A column of words: the number of its term for each row, int32, and -1 where there is none."""
+
+    codes: Array
+    terms: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: Array) -> Text:
+        """Some rows."""
+        return Text(self.codes[rows], self.terms)
+
+    def text(self) -> list[str]:
+        """The words, "" where there is none."""
+        words = (*self.terms, "")
+        return [words[code] for code in self.codes.tolist()]
+
+    @classmethod
+    def of(cls, words: Iterable[str | None]) -> Text:
+        """Words that are given one by one."""
+        terms: dict[str, int] = {}
+        codes = [-1 if word is None else terms.setdefault(word, len(terms)) for word in words]
+        return cls(np.array(codes, np.int32), tuple(terms))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A column of points in time, datetime64 in microseconds; NaT where there is none."""
+
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Array) -> Moments:
+        """Some rows."""
+        return Moments(self.values[rows])
+
+    def text(self) -> list[str]:
+        """In the form of ISO 8601, "" where there is none."""
+        return ["" if v == "NaT" else v.removesuffix("T00:00:00.000000") for v in self.values.astype(str).tolist()]
+
+
+Values = Numbers | Text | Moments
+
+
+class Table:
+    """Named columns of one length. ``name`` is what errors call it.
+
+    >>> table = Table.of({"age": [31, None, 40], "city": ["Oslo", "Lima", None]})
+    >>> table
+    Table(3 rows: age, city)
+    >>> table["city"].text()
+    ['Oslo', 'Lima', '']
+    """
+
+    def __init__(self, columns: Mapping[str, Values], name: str = "the table") -> None:
+        self.columns, self.name = dict(columns), name
+        lengths = {column: len(values) for column, values in self.columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"The columns of {name} differ in length.", {k: f"{v:,}" for k, v in lengths.items()})
+        if not lengths:
+            raise DataError(f"{name} has no columns.")
+
+    @classmethod
+    def of(cls, frame: Any, name: str = "the table") -> Table:
+        """The columns of a data frame (of pandas, polars, Arrow and what else narwhals knows), or of a dictionary of lists."""
+        import narwhals as nw  # noqa: PLC0415 - slow to import, needed only here
+        import pandas as pd  # noqa: PLC0415
+
+        if isinstance(frame, Table):
+            return frame
+        if isinstance(frame, Mapping):
+            try:
+                frame = pd.DataFrame(dict(frame))
+            except ValueError as error:
+                raise DataError(f"{name} is no table: {error}.") from error
+        try:
+            known = nw.from_native(frame)
+        except TypeError as error:
+            raise DTypeError(
+                f"{name} is no table.", {"found": type(frame).__name__}, "a data frame, or a dictionary of lists"
+            ) from error
+        known = known.collect() if isinstance(known, nw.LazyFrame) else known
+        return cls(
+            {str(series.name): _column(f"{series.name!r} of {name}", series) for series in known.iter_columns()}, name
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], text: Iterable[str] = ()) -> Table:
+        """The table in a file: .csv, .tsv, .parquet, .arrow or .feather, the first two also as .gz, .bz2, .xz or .zip.
+
+        Columns named in ``text`` are read as words, whatever is in them. Raises `DataError` with file and line for what is no
+        table, `UsageError` for a file of another kind or without the library that reads it.
+        """
+        path = Path(path)
+        kind, packed = kind_of(path)
+        if kind is None:
+            find("kind of table", path.suffix.lower(), dict.fromkeys(SUFFIXES))
+        if not path.is_file():
+            raise (
+                DataError(f"Cannot read {path}: not an ordinary file.")
+                if path.exists()
+                else FileNotFoundError(2, "There is no such file", str(path))
+            )
+        if kind in (".csv", ".tsv"):
+            return cls.of(_read_text(path, str(kind), packed, set(text)), str(path))
+        return cls.of(_read_arrow(path, str(kind)), str(path))
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name: str) -> Values:
+        return find(f"column of {self.name}", name, self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def take(self, rows: Array) -> Table:
+        """Some rows, by number."""
+        return Table({name: column.take(rows) for name, column in self.columns.items()}, self.name)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self):,} rows: {', '.join(self.columns)})"
+
+
+def kind_of(path: str | os.PathLike[str]) -> tuple[str | None, str | None]:
+    """The suffix that tells the kind of table, and that of how it is compressed.
+
+    >>> kind_of("data.csv.gz"), kind_of("data.npz")
+    (('.csv', '.gz'), (None, None))
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    if len(suffixes) == 2 and suffixes[0] in (".csv", ".tsv") and suffixes[1] in (*_OPENERS, ".zip"):
+        return suffixes[0], suffixes[1]
+    return (suffixes[-1], None) if suffixes and suffixes[-1] in SUFFIXES else (None, None)
+
+
+def looks_like_table(x: object) -> bool:
+    """Whether x is a `Table` or a data frame, and not an array, a list or a dictionary of arrays."""
+    return (
+        isinstance(x, Table)
+        or any(hasattr(x, name) for name in ("__narwhals_dataframe__", "__dataframe__", "iloc"))
+        or (type(x).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(x, "columns"))
+    )
+
+
+# ------------------------------------------------------------------ columns
+
+
+def _column(what: str, series: Any) -> Values:
+    """A column of a data frame as one of the three kinds."""
+    import narwhals as nw  # noqa: PLC0415 - slow to import, needed only here
+
+    dtype = series.dtype
+    if dtype == nw.Boolean:
+        values = series.cast(nw.Int8).to_numpy() if not series.is_null().any() else None
+        if values is None:
+            return _words(series.to_list())
+        return Text(values.astype(np.int32), ("false", "true"))
+    if dtype.is_numeric():
+        values = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
+        if np.isinf(values).any():
+            raise DataError(f"Row {int(np.flatnonzero(np.isinf(values))[0])} of column {what} is infinite.")
+        return Numbers(values)
+    if dtype in (nw.Datetime, nw.Date):
+        series = series.dt.replace_time_zone(None) if getattr(dtype, "time_zone", None) else series
+        return Moments(np.asarray(series.cast(nw.Datetime("us")).to_numpy()).astype(_UNITS))
+    if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown):
+        return _words(series.to_native() if dtype != nw.Object else series.to_list(), what)
+    raise DTypeError(
+        f"Values {what} is of a kind that no table of nacre has.", {"found": str(dtype)}, "numbers, text, dates"
+    )
+
+
+def _words(values: Any, what: str = "") -> Text:
+    """Words as terms and their numbers; what stands for nothing is none."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
+
+    if isinstance(values, list):
+        values = [None if v is None or v != v else str(v).lower() if isinstance(v, bool) else v for v in values]
+        odd = next((v for v in values if not isinstance(v, str | int | float | None)), None)
+        if odd is not None:
+            raise DTypeError(f"Values {what} holds {type(odd).__name__}, which is neither number nor word.")
+        values = pd.Series([v if v is None or isinstance(v, str) else repr(v) for v in values], dtype="str")
+    codes, terms = pd.factorize(np.asarray(values, object) if not hasattr(values, "array") else values)
+    words = [str(term).strip() for term in list(terms)]
+    # What differs only by blanks is one term, and some words mean that there is none.
+    numbers: dict[str, int] = {}
+    table = np.array([-1 if w in _MISSING else numbers.setdefault(w, len(numbers)) for w in words] + [-1], np.int32)
+    return Text(table[codes], tuple(numbers))
+
+
+def parsed_numbers(words: Iterable[str]) -> Array:
+    """Words as float64, NaN for those that are no finite numbers."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
+
+    found = pd.to_numeric(pd.Series(list(words), dtype="str"), errors="coerce").to_numpy(np.float64)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def parsed_moments(words: Iterable[str], form: str) -> Array:
+    """Words as points in time, NaT for those that are not written in this form."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
+
+    found = pd.to_datetime(pd.Series(list(words), dtype="str"), format=form, errors="coerce", utc=True)
+    return np.asarray(found.dt.tz_localize(None)).astype(_UNITS)
+
+
+# ------------------------------------------------------------------ files
+
+
+class _Bounded(io.RawIOBase):
+    """What is in a compressed file, as long as it does not grow out of proportion."""
+
+    def __init__(self, file: BinaryIO, path: Path, packed: int) -> None:
+        self._file, self._path, self._left = file, path, max(_FREE, packed * _GROWTH)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        data = self._file.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError(
+                f"{self._path} grows to more than {_GROWTH} times its size: it is refused.", hint="unpack it first"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _opened(path: Path, packed: str | None) -> BinaryIO:
+    size = path.stat().st_size
+    if packed is None:
+        return path.open("rb")
+    if packed == ".zip":
+        archive = zipfile.ZipFile(path)
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        if len(names) != 1:
+            raise DataError(f"{path} holds {len(names)} files, expected one table.")
+        return io.BufferedReader(_Bounded(archive.open(names[0]), path, size))  # type: ignore[arg-type]
+    return io.BufferedReader(_Bounded(_OPENERS[packed](path, "rb"), path, size))
+
+
+def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any:
+    import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
+
+    damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+    try:
+        with _opened(path, packed) as file:
+            head = file.read(_SAMPLE)
+        if not head.strip() or b"\0" in head:
+            what = "is no text: it has zero bytes" if head.strip() else "is empty"
+            raise DataError(f"{path} {what}.", hint="export it as UTF-8 text")
+        separator, decimal, header = _form(head, kind)
+        with _opened(path, packed) as file:
+            frame = pd.read_csv(
+                file,
+                sep=separator,
+                decimal=decimal,
+                header=0 if header else None,
+                encoding="utf-8-sig",
+                dtype=dict.fromkeys(text, "str") if header else None,
+                low_memory=False,
+                skipinitialspace=True,
+                na_values=list(_MISSING),
+                index_col=False,
+                on_bad_lines="error",
+            )
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is no UTF-8 text: {error.reason} at byte {error.start:,}.", hint="save it as UTF-8"
+        ) from error
+    except NacreError:
+        raise
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
+        raise DataError(
+            f"Cannot read {path}: {_plainly(error)}", hint="each line needs as many fields as the first"
+        ) from error
+    except FileNotFoundError:
+        raise
+    except damage as error:
+        raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
+    frame.columns = [
+        str(name).strip() if header else f"column_{number}" for number, name in enumerate(frame.columns, 1)
+    ]
+    return frame
+
+
+def _form(head: bytes, kind: str) -> tuple[str, str, bool]:
+    """How columns are separated, what stands in fractions, and whether the first line names the columns."""
+    sample = head.decode("utf-8-sig", errors="replace")
+    lines = [line for line in sample.splitlines() if line.strip()][:50]
+    lines = lines[:-1] if len(lines) > 2 and len(head) == _SAMPLE else lines
+    separator = _SEPARATORS.get(kind) or max(
+        ",;\t|", key=lambda s: min(line.count(s) for line in lines) * 8 + (s == ",")
+    )
+    first = next(csv.reader([lines[0]], delimiter=separator))
+    fractions = separator == ";" and bool(re.search(r"\d,\d", sample)) and not re.search(r"\d\.\d", sample)
+    return separator, "," if fractions else ".", not all(_is_number(field) for field in first)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _plainly(error: Exception) -> str:
+    said = str(error).strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
+    return f"{said}."
+
+
+def _read_arrow(path: Path, kind: str) -> Any:
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import feather, ipc, parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(f"Reading {path} needs pyarrow.", hint="pip install nacre[parquet]") from error
+
+    try:
+        if kind == ".parquet":
+            with parquet.ParquetFile(path) as file:
+                rows, columns = file.metadata.num_rows, file.metadata.num_columns
+                _check_room(path, rows, columns)
+                return file.read()
+        if kind == ".feather":
+            return feather.read_table(path)
+        with pyarrow.OSFile(str(path)) as source:
+            head = source.read(6)
+            source.seek(0)
+            return (ipc.open_file if head == b"ARROW1" else ipc.open_stream)(source).read_all()
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise DataError(f"Cannot read {path}: {str(error).splitlines()[0]}.") from error
+
+
+def _check_room(path: Path, rows: int, columns: int) -> None:
+    """Refuse what says that it is larger than the memory."""
+    try:
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return
+    if rows < 0 or rows * columns * 8 > free:
+        raise DataError(
+            f"{path} says that it has {rows:,} rows of {columns:,} columns, which do not fit into memory.",
+            {"needs": f"{rows * columns * 8 / 1e9:,.1f} GB", "there is": f"{free / 1e9:,.1f} GB"},
+        )
