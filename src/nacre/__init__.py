@@ -89,7 +89,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Rooms are imported when they are first used, so that `import nacre` costs next to nothing."""
     if name not in __all__:
-        raise AttributeError(f"nacre has no {name!r}. It has {', '.join(n for n in __all__ if n != '__version__')}.")
+        from nacre.absent import absent  # noqa: PLC0415 - only now
+
+        return absent("", [n for n in __all__ if n != "__version__"])(name)
     found = getattr(_import_module(_HOMES[name]), name) if name in _HOMES else _import_module(f"nacre.{name}")
     globals()[name] = found
     return found

@@ -158,6 +158,8 @@ def fit_many(
         model = build(**setting)
         if not isinstance(model, Model) or any(model is other for other in models):
             raise UsageError(f"build gives a new model each time it is called, got {model!r}.")
+        if not model.built:  # its weights belong to its seed
+            model._build_for(model._columns(x))
         models.append(model)
 
     kinds: dict[str | None, Model] = {}

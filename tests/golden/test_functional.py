@@ -110,9 +110,9 @@ def test_layers_without_a_name_get_one_that_no_other_has() -> None:
     x = Input((3,))
     y = layers.Dense(3)(layers.Dense(3)(layers.Dense(3, name="dense_1")(x)))
     model = Model(inputs=x, outputs=y)
-    assert [layer.name for layer in model.layers] == ["dense_1", "dense", "dense_2"]
+    assert [layer.name for layer in model.layers] == ["input_layer", "dense_1", "dense", "dense_2"]
     assert [w.name for w in model.weights][::2] == ["dense_1/kernel", "dense/kernel", "dense_2/kernel"]
-    assert repr(model) == "<Functional 'functional': 3 layers>"
+    assert repr(model) == "<Functional 'functional': 4 layers>"
 
 
 OPERATIONS: dict[str, tuple[Any, Any]] = {

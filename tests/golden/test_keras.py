@@ -41,6 +41,7 @@ NOT_COMPARED = {
         for name in ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"]
     },
     "layers.Operation": "in Keras a class that users do not meet; test_functional.py",
+    "layers.Augmentation": "nacre's own",
     "layers.Residual": "nacre's own",
     "layers.StringLookup": "Keras's needs TensorFlow",
 }

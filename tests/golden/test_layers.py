@@ -76,6 +76,7 @@ NOT_COMPARED = {
     "Layer": "is what the others are made from",
     "Parameter": "is no layer",
     "Operation": "what ops called on symbols make; in Keras a class that users do not meet",
+    "Augmentation": "nacre's own",
     "Residual": "nacre's own",
     "IntegerLookup": "needs TensorFlow; compared with what its documentation says",
     "StringLookup": "needs TensorFlow; compared with what its documentation says",

@@ -95,3 +95,41 @@ def test_what_cannot_be_added_up_is_named() -> None:
         model(Nothing()).fit(X, Y, verbose=0)
     with pytest.raises(UsageError, match="no argument 'nam'"):
         Share(nam="x")
+
+
+def test_a_metric_may_be_made_of_others() -> None:
+    class F1(metrics.Metric):
+        def __init__(self, name: str = "f1", **kwargs: Any) -> None:
+            super().__init__(name=name, **kwargs)
+            self.precision, self.recall = metrics.Precision(), metrics.Recall()
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.precision.update_state(y_true, y_pred, sample_weight)
+            self.recall.update_state(y_true, y_pred, sample_weight)
+
+        def result(self) -> Any:
+            p, r = self.precision.result(), self.recall.result()
+            return 2 * p * r / (p + r + 1e-12)
+
+    trained = Sequential([Input((5,)), layers.Dense(1, "sigmoid")])
+    trained.compile("sgd", "binary_crossentropy", metrics=[F1(), "Precision", "Recall"])
+    found = trained.fit(X, Y > 0, batch_size=16, epochs=2, verbose=0).history
+    p, r = np.array(found["Precision"]), np.array(found["Recall"])
+    np.testing.assert_allclose(found["f1"], 2 * p * r / (p + r), rtol=1e-6)
+    by_hand = F1()
+    by_hand.update_state(Y > 0, trained.predict(X)[:, 0])
+    assert 0 < by_hand.result() <= 1
+    by_hand.reset_state()
+    assert by_hand.result() == 0
+
+
+def test_equality_counts_in_a_metric_as_keras_writes_it() -> None:
+    class Hits(Share):
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            hits = ops.cast(y_true, "int32") == ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+            self.right.assign_add(ops.sum(ops.cast(hits, "float32")))
+            self.all.assign_add([float(hits.shape[0])])
+
+    trained = model(Hits("hits"))
+    found = trained.evaluate(X, Y, verbose=0, return_dict=True)
+    np.testing.assert_allclose(found["hits"], found["accuracy"], rtol=1e-6)

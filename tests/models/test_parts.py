@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,13 @@ def test_a_model_of_models_trains_them_to_the_bits_of_its_layers_in_a_row() -> N
     assert bits(whole) == bits(encoder) + bits(decoder)
     np.testing.assert_array_equal(whole.predict(X), decoder.predict(encoder.predict(X)))
     assert list(whole.named)[:2] == ["encoder/dense/kernel", "encoder/dense/bias"]
-    assert whole.layers == [encoder, decoder]
+    assert whole.layers[1:] == [encoder, decoder]
     assert whole.get_layer("decoder") is decoder
 
 
 def test_parts_that_were_given_no_names_get_some() -> None:
     _, _, whole = coders()
-    assert [part.name for part in whole.layers] == ["functional", "functional_1"]
+    assert [part.name for part in whole.layers[1:]] == ["functional", "functional_1"]
     assert len(whole.named) == 8
 
 
@@ -209,3 +210,156 @@ def test_mistakes_around_parts_are_named() -> None:
         Sequential([Input((8,)), encoder, layers.Dense(8, name="encoder")])
     with pytest.raises(UsageError, match="symbols and arrays"):
         layers.Add()([Input((8,)), X])
+
+
+def test_what_a_call_is_told_of_training_holds_in_the_model(tmp_path: Path) -> None:
+    base = Sequential([Input((8,)), layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.5)])
+    x = Input((8,))
+    told = Model(x, layers.Dense(1)(base(x, training=False)))
+    told.compile("sgd", "mse")
+    told.save(tmp_path / "told")
+    for model in (told, load_model(tmp_path / "told")):
+        norm = model.layers[1].layers[1]
+        before = norm.get_weights()[2:]
+        model.fit(X, X[:, :1], epochs=2, verbose=0)
+        assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights()[2:], strict=True))
+    always = Model(x, layers.Dropout(0.5)(x, training=True))
+    first, second = always.predict(X), always.predict(X)
+    assert 0.3 < (first == 0).mean() < 0.7
+    assert not np.array_equal(first, second)
+    data = np.abs(X) + 1
+    found = Model(x, layers.Dropout(0.5)(x, training=True))
+    found.compile("sgd", "mae")
+    assert found.evaluate(data, 0 * data, verbose=0) != found.evaluate(data, 0 * data, verbose=0)
+
+
+def test_a_loaded_part_goes_on_like_the_one_that_was_saved(tmp_path: Path) -> None:
+    inner = Sequential([Input((8,)), layers.Dense(8)], name="inner")
+    x = Input((8,))
+    shared = layers.Dropout(0.5)(inner(x))
+    model = Model(x, layers.Add()([layers.Dense(8)(shared), layers.Dropout(0.5)(inner(x))]))
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert [part.stream for part in again._parts()] == [part.stream for part in model._parts()]
+    assert all(not part.inside for part in again._stack)
+    for one in (model, again):
+        one.fit(X, X, epochs=2, verbose=0)
+    assert bits(model) == bits(again)
+
+
+def test_what_no_file_can_tell_of_shared_layers_is_refused_and_not_written(tmp_path: Path) -> None:
+    inner = Sequential([Input((8,)), layers.Dense(8)], name="inner")
+    a, b = Sequential([inner, layers.Dense(3)], name="a"), Sequential([inner, layers.Dense(3)], name="b")
+    x = Input((8,))
+    model = Model(x, layers.Add()([a(x), b(x)]))
+    with pytest.raises(UsageError, match="share layers"):
+        model.save(tmp_path / "model")
+    model.save_weights(tmp_path / "weights")
+    model.load_weights(tmp_path / "weights")
+
+
+def test_weights_that_do_not_decay_are_known_by_their_names_in_the_model() -> None:
+    def kept(**what: Any) -> list[bool]:
+        inner = Sequential([Input((4,)), layers.Dense(4, use_bias=False)], name="inner")
+        model = Sequential([inner, layers.Dense(4, use_bias=False)])
+        optimizer = nacre.optimizers.SGD(1e-3, weight_decay=10.0)
+        optimizer.exclude_from_weight_decay(**(what or {"var_list": inner.weights}))
+        model.compile(optimizer, "mse")
+        before = model.get_weights()
+        model.fit(np.zeros((4, 4)), np.zeros((4, 4)), verbose=0)
+        return [np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True)]
+
+    assert kept() == kept(var_names=["inner"]) == kept(var_list=["inner/dense/kernel"]) == [True, False]
+
+
+def test_a_description_that_doubles_at_each_level_is_refused() -> None:
+    begin = {"class_name": "InputLayer", "config": {"shape": [4], "name": "i"}}
+    dense = {"class_name": "Dense", "config": {"units": 4, "name": "d"}}
+    model: Any = {"name": "m", "layers": [begin, dense], "calls": [[0, []], [1, [0]]], "inputs": [0], "outputs": [1]}
+    for level in range(40):
+        part = {"class_name": "Part", "config": {"model": {"class_name": "Functional", "config": model}}}
+        calls = [[0, []], [1, [0]], [1, [1]]]
+        model = {"name": f"m{level}", "layers": [begin, part], "calls": calls, "inputs": [0], "outputs": [2]}
+    with pytest.raises(nacre.errors.ModelFileError, match="more than"):
+        model_from_json(json.dumps({"class_name": "Functional", "config": model}))
+
+
+def test_a_model_cannot_be_inside_itself_nor_built_for_two_shapes() -> None:
+    model = Sequential([Input((4,)), layers.Dense(4)])
+    with pytest.raises(UsageError, match="inside itself"):
+        model.add(model)
+    other = Sequential([model])
+    with pytest.raises(UsageError, match="inside itself"):
+        model.add(other)
+    with pytest.raises(ShapeError, match="is built for"):
+        model.build((None, 7))
+    assert model.layers[0].output.shape == (None, 4)
+    model.compile("sgd", "mse")
+    outer = Sequential([model, layers.Dense(2)])
+    outer.compile("sgd", "mse")
+    outer.fit(X[:, :4], X[:, :2], verbose=0)
+    model.add(layers.Dense(4))
+    with pytest.raises(UsageError, match="did not have when it was compiled"):
+        outer.fit(X[:, :4], X[:, :2], batch_size=7, verbose=0)
+
+
+def test_a_layer_of_ones_own_takes_several_inputs_and_adds_a_loss(tmp_path: Path) -> None:
+    class Sampling(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            assert [tuple(shape) for shape in input_shape] == [(None, 2), (None, 2)]
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            mean, spread = inputs
+            self.add_loss(0.5 * ops.mean(mean * mean))
+            return mean + ops.exp(spread)
+
+    x = Input((8,))
+    mean, spread = layers.Dense(2)(x), layers.Dense(2)(x)
+    model = Model(x, layers.Dense(8)(Sampling()([mean, spread])))
+    model.compile("sgd", "mse")
+    parts = Model(x, [mean, model.output]).predict(X)
+    expected = np.mean((parts[1] - X) ** 2) + 0.5 * np.mean(parts[0] ** 2)
+    np.testing.assert_allclose(model.evaluate(X, X, batch_size=40, verbose=0), expected, rtol=1e-5)
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model", {"Sampling": Sampling})
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(UsageError, match="takes one input, got a list of 2"):
+        layers.Dense(2)([x, x])
+
+
+def test_values_and_symbols_compare_element_by_element() -> None:
+    ones = ops.ones(3)
+    assert (ones == 1).numpy().all()
+    assert not (ones != 1).numpy().any()
+    x = Input((8,))
+    model = Model(x, ops.where(x == 0.5, 1.0, 0.0))
+    data = np.where(X > 0, 0.5, X).astype("float32")
+    np.testing.assert_array_equal(model.predict(data), data == 0.5)
+    with pytest.raises(UsageError, match="no truth"):
+        bool(x == 1)
+    np.testing.assert_allclose(layers.Dense(2, kernel_initializer="ones")(ops.ones((1, 3))), [[3, 3]])
+
+
+def test_one_number_for_each_row_is_a_row_of_one_number() -> None:
+    model = Sequential([layers.Dense(1, input_shape=[1])])
+    model.compile("sgd", "mse")
+    x = np.array([-1.0, 0.0, 1.0, 2.0])
+    model.fit(x, 2 * x - 1, epochs=2, verbose=0)
+    np.testing.assert_array_equal(model.predict(x), model.predict(x[:, None]))
+    assert model.predict([10.0]).shape == (1, 1)
+
+
+def test_what_is_not_there_says_what_to_do_instead() -> None:
+    for room, name, words in (
+        (layers, "Conv2D", "dense networks"),
+        (layers, "Densee", "did you mean 'Dense'"),
+        (nacre.metrics, "Mean", "numpy.mean"),
+        (ops, "convert_to_tensor", "as they are"),
+        (nacre.utils, "plot_model", "summary"),
+        (nacre, "random", "set_random_seed"),
+    ):
+        with pytest.raises(AttributeError, match=words):
+            getattr(room, name)
+    with pytest.raises(UsageError, match="show_trainable"):
+        Sequential([Input((2,)), layers.Dense(1)]).summary(show_trainable=True)

@@ -85,7 +85,7 @@ class _Maker:
         """The next value of a state: often the old one of another."""
         found = [v for v in self.values if (v.dtype, v.type.size) == (state.dtype, state.type.size)]
         found = [v for v in found if v.dtype != "uint32" or self.bounds[id(v)] <= 8]
-        value = self.pick([v for v in found if v in self.state] if self.rng.random() < 0.3 else found)
+        value = self.pick([v for v in found if any(v is s for s in self.state)] if self.rng.random() < 0.3 else found)
         return ops.reshape(self.tame(value, self.bounds[id(value)]), state.shape)
 
     def choice(self, options):

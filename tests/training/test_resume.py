@@ -556,7 +556,7 @@ def test_a_run_that_was_stopped_is_resumed_to_the_same_files(
         found, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert found.splitlines()[:2] == expected.splitlines()[:2]  # loss and accuracy
-    assert sorted(os.listdir("run")) == ["history.jsonl", "model.safetensors", "run.toml"]
+    assert sorted(os.listdir("run")) == ["history.jsonl", "model.safetensors", "report.html", "run.toml"]
     for name in ("model.safetensors", "history.jsonl"):
         assert Path("run", name).read_bytes() == Path("straight", name).read_bytes()
 

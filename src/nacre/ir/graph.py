@@ -88,7 +88,8 @@ class Value:
         return self.numpy().item()
 
     def __str__(self) -> str:
-        return repr(self) if any(isinstance(v, Input) for v in order([self])) else str(self.numpy())
+        unknown = any(isinstance(v, Input) and type(v).numpy is Value.numpy for v in order([self]))
+        return repr(self) if unknown else str(self.numpy())
 
     def __format__(self, form: str) -> str:
         return format(self._number(), form) if form else str(self)
@@ -155,7 +156,15 @@ class Value:
     def __getitem__(self, index: Any) -> Value:
         return self.operators["getitem"](self, index)
 
-    # Values are compared by identity; `ops.equal` compares their elements.
+    # Elements are compared, as in NumPy; whether two are one and the same, `is` and `id` tell.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return self.operators["equal"](self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self.operators["not_equal"](self, other)
+
     def __bool__(self) -> bool:
         raise GraphError(
             "A value of a graph has no truth yet: it is computed later.",

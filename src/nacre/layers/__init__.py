@@ -1,8 +1,10 @@
 """Layers: what they own and what they do. To add one: a class in a file here, and its name in the list below."""
 
+from nacre.absent import absent as _absent
 from nacre.configured import names as _names
 from nacre.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from nacre.layers.activity import ActivityRegularization
+from nacre.layers.augmentation import Augmentation
 from nacre.layers.dense import Dense
 from nacre.layers.dropout import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from nacre.layers.embedding import Embedding
@@ -39,6 +41,7 @@ LAYERS = (
     ActivityRegularization,
     Add,
     AlphaDropout,
+    Augmentation,
     Average,
     BatchNormalization,
     CategoryEncoding,
@@ -83,6 +86,7 @@ __all__ = [
     "ActivityRegularization",
     "Add",
     "AlphaDropout",
+    "Augmentation",
     "Average",
     "BatchNormalization",
     "CategoryEncoding",
@@ -130,3 +134,4 @@ __all__ = [
     "multiply",
     "subtract",
 ]
+__getattr__ = _absent("layers", __all__)

@@ -17,6 +17,8 @@ _ALPHA_PRIME = -1.0507009873554805 * 1.6732632423543772  # where selu ends on th
 class _Noise(Layer):
     """What all of them share: no seed of their own."""
 
+    by_chance = True
+
     def __init__(self, **kwargs: Any) -> None:
         way = "nacre.utils.set_random_seed, before the model is made, makes everything random in it repeat"
         refuse(type(self).__name__, kwargs, seed=way)

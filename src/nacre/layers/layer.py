@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -66,6 +66,10 @@ def numbered(name: str) -> Iterator[str]:
     yield from (f"{name}_{n}" for n in count(1))
 
 
+def _is_nacres(thing: Any) -> bool:
+    return type(thing).__module__.partition(".")[0] == "nacre"
+
+
 def once(named: dict[str, Parameter]) -> dict[str, Parameter]:
     """Each weight under its first name."""
     first = {id(w): name for name, w in reversed(named.items())}
@@ -125,7 +129,7 @@ def now(values: Sequence[Value]) -> list[Value]:
     """What values are with the weights as they are at this moment, and other random numbers each time."""
     inputs = [value for value in order(values) if isinstance(value, Input)]
     given: dict[Input, Value] = {w: ops.constant(w.numpy()) for w in inputs if isinstance(w, Parameter)}
-    if ops.SEED in inputs:
+    if any(one is ops.SEED for one in inputs):
         given |= {ops.SEED: ops.constant(next_seed(), "uint32"), ops.STEP: ops.constant(0, "uint32")}
     return [ops.constant(array) for array in ops.evaluate(replay(values, given))]
 
@@ -204,10 +208,11 @@ class Parameter(Input):
 
 @dataclass
 class Record:
-    """What a forward pass leaves besides its output: the ``outputs`` of layers with the names of these, and ``updates``, the values
-    that weights have after a step of training, other than those that the optimizer moves."""
+    """What a forward pass leaves besides its output: the ``outputs`` of layers with the names of these, ``losses`` that layers add,
+    and ``updates``, the values that weights have after a step of training, other than those that the optimizer moves."""
 
     outputs: list[tuple[str, Layer, Value]] = field(default_factory=list)
+    losses: list[Value] = field(default_factory=list)
     updates: dict[Parameter, Value] = field(default_factory=dict)
 
 
@@ -252,6 +257,8 @@ class Layer(Configured):
 
     autocast = True  # numbers of another dtype are cast to the layer's before `call`
     several = False  # whether `call` takes a list of inputs
+    of_several = False  # whether `build` takes a list of shapes
+    by_chance = False  # whether it draws random numbers, for which it must be known by a number of its own
     _asked: tuple[str, ...] = ()  # of ``training`` and ``record``, those that `call` takes
 
     def __init_subclass__(cls) -> None:
@@ -322,15 +329,31 @@ class Layer(Configured):
                 hint="make it where it is kept, or call it where it is without keeping it",
             )
         taken = {other.name for other in self.inside}
-        known = part.built or part.placed
-        if part.name in taken and (known or part.given_name is not None):
+        if part.name in taken and (part.placed or part.given_name is not None):
             raise UsageError(f"Two layers inside {self.name!r} are called {part.name!r}.", hint="give one another name")
-        if not known:
+        if any(self is inner for inner in part.all()):
+            raise UsageError(f"{type(self).__name__} {self.name!r} would be inside itself.")
+        if not part.placed:
             part.rename(next(n for n in numbered(part.name) if n not in taken))
+        if not (part.built or part.placed):
             part.outer = f"{self.path}/"
         self.inside.append(part)
         if not self.trainable:
             part.trainable = False
+
+    def state_of_building(self) -> Callable[[], None]:
+        """What puts the layer back to where it is now: not built, if it is not."""
+        before = self.built_for, list(self.own_weights), list(self._calls)
+
+        def back() -> None:
+            self.built_for, self.own_weights, self._calls = before
+
+        return back
+
+    @property
+    def steps(self) -> int:
+        """How many calls of layers a call of it takes."""
+        return 1
 
     def as_layer(self) -> Layer:
         """Itself; a model has another answer."""
@@ -383,6 +406,28 @@ class Layer(Configured):
         """The layer, and all layers inside."""
         return [self, *(layer for part in self.inside for layer in part.all())]
 
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar, computed of what the layer sees, to the loss of the batch; to be called in `call`.
+
+        >>> import numpy as np, nacre
+        >>> class Small(nacre.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(nacre.ops.mean(x * x))
+        ...         return x
+        >>> model = nacre.Sequential([nacre.Input((2,)), Small()])
+        >>> model.compile("sgd", "mse")
+        >>> model.evaluate(np.ones((4, 2)), np.ones((4, 2)), verbose=0)
+        1.0
+        """
+        value = ops.operand(loss)
+        if value.shape != ():
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r} adds a loss of shape {value.shape}, expected a scalar.",
+                hint="nacre.ops.mean or nacre.ops.sum of it",
+            )
+        if (record := _GOING_ON.get().record) is not None:
+            record.losses.append(value)
+
     def number_streams(self, begin: int) -> int:
         """Tell the layer, and those inside that are its own, which random numbers are theirs; the first stream after them."""
         self.stream = begin
@@ -395,7 +440,7 @@ class Layer(Configured):
     @property
     def random_stream(self) -> int:
         """Which random numbers the call that is going on takes."""
-        return self.stream + _GOING_ON.get().streams
+        return (self.stream + _GOING_ON.get().streams) % 2**32
 
     @property
     def trainable(self) -> bool:
@@ -438,8 +483,14 @@ class Layer(Configured):
         trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
+        dtype: str | None = None,
     ) -> Parameter:
-        """Create a weight that the layer owns. Those without a name are called weight, weight_1, weight_2, ..."""
+        """Create a weight that the layer owns. Those without a name are called weight, weight_1, weight_2, ... ``dtype`` can only
+        be that of the layer."""
+        if dtype not in (None, self.dtype):
+            raise Limitation(
+                f"The weights of {self.name!r} are {self.dtype}, got dtype={dtype!r}.", hint="leave it out"
+            )
         if name is None:
             taken = [weight.name.removeprefix(f"{self.path}/") for weight in self.own_weights]
             name = next(n for n in numbered("weight") if n not in taken)
@@ -478,9 +529,15 @@ class Layer(Configured):
         """The layer's output; the weights are created on first use. What else comes of it is added to ``record``. Of symbols, a
         `Symbol`: a piece of a functional model. Of arrays, their outputs with the weights as they are now. Inside the call of
         another layer, ``training`` and ``record`` are as there."""
+        if (
+            not self.several
+            and isinstance(x, list | tuple)
+            and any(isinstance(one, Symbol | Value | np.ndarray) for one in x)
+        ):
+            self._take_several(len(x))
         given = list(x) if self.several and isinstance(x, list | tuple) else [x]
         if all(isinstance(one, Symbol) for one in given):
-            return self._symbol(given)
+            return self._symbol(given, training)
         going_on = _GOING_ON.get()
         if not any(isinstance(one, Symbol | Value) for one in given) and going_on.layer is None:
             return self._of_arrays(given, training)
@@ -497,7 +554,7 @@ class Layer(Configured):
             for part in self.inside:  # a model may have renamed this layer
                 if part.outer:
                     part.outer = f"{self.path}/"
-            self.build(shapes[0])
+            self.build(shapes if self.of_several or (self.several and not _is_nacres(self)) else shapes[0])  # type: ignore[arg-type]
             self.built_for = shapes[0]
         self.check_input([one.shape for one in given] if self.several else given[0].shape)
         if self.autocast:
@@ -517,7 +574,7 @@ class Layer(Configured):
                     hint="compute it with nacre.ops, not with NumPy",
                 )
         caller = going_on.layer
-        if caller is not None and self.weights and not any(self is part for part in caller.inside):
+        if caller is not None and (self.weights or self.by_chance) and not any(self is part for part in caller.inside):
             raise UsageError(
                 f"{type(caller).__name__} {caller.name!r} calls {type(self).__name__} {self.name!r} and does not keep it.",
                 hint="make it an attribute, in __init__: self.layer = Dense(8)",
@@ -526,15 +583,24 @@ class Layer(Configured):
             record.outputs += [(going_on.within + self.path, self, one) for one in outputs]
         return y
 
+    def _take_several(self, count: int) -> None:
+        """Take a list of inputs from now on, if the layer is somebody's own, who knows what to do with it."""
+        if _is_nacres(self) or self.built:
+            raise UsageError(
+                f"{type(self).__name__} {self.name!r} takes one input, got a list of {count}.",
+                hint="join them first: layers.Concatenate()([a, b])",
+            )
+        self.several = True
+
     def _going_on(self, call: _Call) -> _Call:
         """What the layers inside see of a call."""
         return call
 
-    def _symbol(self, operands: Sequence[Symbol]) -> Any:
+    def _symbol(self, operands: Sequence[Symbol], training: bool | None) -> Any:
         operands = tuple(operands)
-        y = self(traced(operands) if self.several else traced(operands)[0])
+        y = self(traced(operands) if self.several else traced(operands)[0], training=training)
         made = [
-            Symbol((None, *one.shape[1:]), one.dtype, self, operands, number)
+            Symbol((None, *one.shape[1:]), one.dtype, self, operands, number, training)
             for number, one in enumerate(y if isinstance(y, list | tuple) else [y])
         ]
         self._calls.append(made)

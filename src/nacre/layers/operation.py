@@ -106,9 +106,9 @@ def _filled(given: Any, inputs: Sequence[Value]) -> Any:
 def _described(given: Any, inputs: list[Symbol]) -> Any:
     """An argument as JSON can hold it; symbols are put into ``inputs``."""
     if isinstance(given, Symbol):
-        if given not in inputs:
-            inputs.append(given)
-        return {"input": inputs.index(given)}
+        number = next((n for n, symbol in enumerate(inputs) if symbol is given), len(inputs))
+        inputs += [given] if number == len(inputs) else []
+        return {"input": number}
     if isinstance(given, slice):
         return {"slice": [given.start, given.stop, given.step]}
     if given is ...:

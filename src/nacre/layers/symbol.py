@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nacre.errors import UsageError
+
 if TYPE_CHECKING:
     from nacre.layers.layer import Layer, Shape
 
@@ -22,7 +24,7 @@ class Symbol:
     <Symbol (None, 2) of Operation 'log1p'>
     """
 
-    __slots__ = ("dtype", "layer", "operands", "output", "shape")
+    __slots__ = ("dtype", "layer", "operands", "output", "shape", "training")
     operators: ClassVar[
         dict[str, Callable[[Symbol, Symbol], Symbol]]
     ] = {}  # filled where the layers are, as the next one
@@ -30,9 +32,16 @@ class Symbol:
     __array_ufunc__ = None
 
     def __init__(
-        self, shape: Shape, dtype: str, layer: Layer, operands: tuple[Symbol, ...] = (), output: int = 0
+        self,
+        shape: Shape,
+        dtype: str,
+        layer: Layer,
+        operands: tuple[Symbol, ...] = (),
+        output: int = 0,
+        training: bool | None = None,
     ) -> None:
         self.shape, self.dtype, self.layer, self.operands, self.output = shape, dtype, layer, operands, output
+        self.training = training  # whether the call was told to be one of training, or not
 
     @property
     def call(self) -> tuple[int, int]:
@@ -83,6 +92,20 @@ class Symbol:
 
     def __rmatmul__(self, other: Any) -> Symbol:
         return self._with("matmul", other, self)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return self._with("equal", self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._with("not_equal", self, other)
+
+    def __bool__(self) -> bool:
+        raise UsageError(
+            "A symbol has no truth: it stands for what will be computed.",
+            hint="ops.where(condition, a, b) instead of if",
+        )
 
     def __lt__(self, other: Any) -> Symbol:
         return self._with("less", self, other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from nacre.absent import absent as _absent
 from nacre.configured import names, resolve
 from nacre.errors import UsageError
 from nacre.ir import TensorType
@@ -177,3 +178,4 @@ __all__ = [
     "TruePositives",
     "get",
 ]
+__getattr__ = _absent("metrics", __all__)

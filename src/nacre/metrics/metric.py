@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,8 +105,29 @@ class Total:
     def __rtruediv__(self, other: Any) -> Any:
         return _plain(other) / self.value
 
+    def __neg__(self) -> Any:
+        return -self.value
+
+    def __pow__(self, other: Any) -> Any:
+        return self.value ** _plain(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < _plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= _plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > _plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= _plain(other)
+
     def __getitem__(self, at: Any) -> Value:
         return self.value[at]
+
+    def __repr__(self) -> str:
+        return f"<Total {self.name!r}: {self.array}>"
 
 
 def _plain(other: Any) -> Any:
@@ -154,36 +176,72 @@ class Metric(Configured):
         self.name = name or snake_case(type(self).__name__)
         self._sums: Sums | None = None
         self._totals: list[Total] = []
+        self._sizes: list[int] = []  # of what a batch adds, total by total, then metric by metric
+        self._added: list[Value] | None = None  # what a metric that is made of this one adds, while it is asked
 
     def update(self, y_true: Value, y_pred: Value, sample_weight: Value | None = None) -> Value:
         """What a batch adds to the sums.   y_true, y_pred (batch, ...), sample_weight (batch,) -> (n,)"""
         self._need_totals()
+        inner = self._inner()
         for number, total in enumerate(self._totals):
             total.stands_for, total.more = Input(f"total{number}", TensorType(total.shape)), None
+        for metric in inner:
+            metric._added = []
         try:
+            if sample_weight is not None and "sample_weight" not in inspect.signature(self.update_state).parameters:
+                raise UsageError(
+                    f"{type(self).__name__}.update_state takes no sample_weight.", hint="list it in metrics"
+                )
             self.update_state(y_true, y_pred, *([] if sample_weight is None else [sample_weight]))
             added = [ops.zeros(t.shape) if t.more is None else t.more for t in self._totals]
+            for metric in inner:
+                assert metric._added is not None
+                if len(metric._added) != 1:
+                    raise UsageError(
+                        f"{type(self).__name__} asks its {metric.name!r} {len(metric._added)} times for a batch.",
+                        hint="call update_state of each metric inside once",
+                    )
+                added += metric._added
         finally:
             for total in self._totals:
                 total.stands_for = total.more = None
+            for metric in inner:
+                metric._added = None
+        self._sizes = [more.type.size for more in added]
         return ops.concatenate([ops.reshape(more, [more.type.size]) for more in added], axis=0)
+
+    def _inner(self) -> list[Metric]:
+        """Metrics that this one is made of: its attributes."""
+        return [value for value in vars(self).values() if isinstance(value, Metric)]
 
     def figure(self, sums: Sums) -> Any:
         """The figure from the sums over all batches: a number, or an array where there is one for each class."""
         self._need_totals()
-        before = [total.array for total in self._totals]
-        ends = np.cumsum([total.array.size for total in self._totals])[:-1]
+        inner = self._inner()
+        before = [total.array for total in self._totals], [metric._sums for metric in inner]
+        parts = np.split(sums, np.cumsum(self._sizes)[:-1])
         try:
-            for total, part in zip(self._totals, np.split(sums, ends), strict=True):
+            for total, part in zip(self._totals, parts, strict=False):
                 total.array = part.reshape(total.shape)
-            found = np.asarray(self.result(), np.float64)
+            for metric, part in zip(inner, parts[len(self._totals) :], strict=True):
+                metric._sums = part
+            result = self.result()
+            if isinstance(result, dict):
+                raise UsageError(
+                    f"{type(self).__name__} gives several figures, and a metric is one.",
+                    hint="a metric for each of them",
+                )
+            found = np.asarray(result, np.float64)
         finally:
-            for total, array in zip(self._totals, before, strict=True):
+            for total, array in zip(self._totals, before[0], strict=True):
                 total.array = array
+            for metric, sums_before in zip(inner, before[1], strict=True):
+                metric._sums = sums_before
         return found if found.ndim else float(found)
 
     def _need_totals(self) -> None:
-        if not self._totals or type(self).update_state is Metric.update_state or type(self).result is Metric.result:
+        own = self._totals or self._inner()
+        if not own or type(self).update_state is Metric.update_state or type(self).result is Metric.result:
             raise UsageError(
                 f"The metric {type(self).__name__} does not say what it measures.",
                 hint="define update and figure; or add_variable in __init__, update_state and result",
@@ -211,6 +269,9 @@ class Metric(Configured):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of arrays."""
+        if self._added is not None:  # of a metric that is made of this one, in a program
+            self._added.append(self.update(y_true, y_pred, sample_weight))
+            return
         weight = None if sample_weight is None else ops.constant(np.asarray(sample_weight, "float32"))
         new = evaluate([self.update(_value(y_true), _value(y_pred), weight)])[0].astype(np.float64)
         self._sums = new if self._sums is None else self._sums + new
@@ -224,6 +285,8 @@ class Metric(Configured):
         self._sums = None
         for total in self._totals:
             total.assign(0)
+        for metric in self._inner():
+            metric.reset_state()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch; the figure so far."""

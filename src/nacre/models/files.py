@@ -51,6 +51,8 @@ def check_restorable(model: Model) -> dict[str, Any]:
                 again.build(again._shapes_to_build(shapes, model._names_to_build()))
             copies = [again, *again._parts(), *(optimizers.get(serialize(rule)) for rule in rules)]
             copies += [(losses if isinstance(m, losses.Loss) else metrics).get(serialize(m)) for m in measured]
+        if _types_of_weights(again) != _types_of_weights(model):
+            raise UsageError("Parts of it share layers, or were changed after they became parts.")
         for mine, other in zip(parts, copies, strict=True):
             if (stranger := differing(mine, other)) is not None:
                 name = getattr(stranger, "__name__", None) or type(stranger).__name__
@@ -64,6 +66,10 @@ def check_restorable(model: Model) -> dict[str, Any]:
             "save its weights alone: model.save_weights(path)",
         ) from error
     return own
+
+
+def _types_of_weights(model: Model) -> dict[str, TensorType]:
+    return {name: w.type for name, w in model.named.items()}
 
 
 def load_model(
@@ -145,6 +151,9 @@ def restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mappin
         if training is not None:
             said = restored(training, len(model.output_names))
             model.compile(training["optimizer"], **said, backend=training["backend"])
+    parts, streams = model._parts(), described.get("streams", [])
+    for part, stream in zip(parts, streams if len(streams) == len(parts) else [], strict=False):
+        part.stream = natural(stream, 2**32)
     if (features := described.get("features")) is not None:
         model.features = resolve("features", features, {"Features": Features})
     expected = {name: w.type for name, w in model.named.items()}

@@ -12,7 +12,11 @@ from nacre.layers import InputLayer, Layer, Symbol
 from nacre.layers.layer import TABLE, Record, Shape, numbered
 from nacre.layers.symbol import leading_to
 from nacre.models.model import Model
+from nacre.models.part import shown
 
+_MOST_STEPS = (
+    20_000  # that a file may ask for: a part that is called twice, in one that is called twice, ..., is soon too much
+)
 Ends = Symbol | Sequence[Symbol] | Mapping[str, Symbol]
 
 
@@ -35,17 +39,19 @@ class Functional(Model):
         self._inputs, self._outputs_given = _ends("inputs", inputs), _ends("outputs", outputs)
         self._input_keys = list(inputs) if isinstance(inputs, Mapping) else None
         self._output_keys = list(outputs) if isinstance(outputs, Mapping) else None
+        begins = [id(symbol) for symbol in self._inputs]
         for symbol in self._inputs:
             if not isinstance(symbol.layer, InputLayer):
                 raise UsageError(f"A model begins with nacre.Input(shape), not with {symbol!r}.")
-            if self._inputs.count(symbol) > 1:
+            if begins.count(id(symbol)) > 1:
                 raise UsageError(f"{symbol!r} is an input of the model twice.")
         self._calls = leading_to(self._outputs_given)
         for symbol in self._calls:
-            if not symbol.operands and symbol not in self._inputs:
+            if not symbol.operands and id(symbol) not in begins:
                 raise UsageError(f"The output depends on {symbol!r}, which is not an input of the model.")
+        needed = {id(symbol) for symbol in self._calls}
         for symbol in self._inputs:
-            if symbol not in self._calls:
+            if id(symbol) not in needed:
                 raise UsageError(f"No output depends on the input {symbol!r}.")
         self._stack = _in_order(self._outputs_given, self._calls)
         self._name_layers()
@@ -57,7 +63,7 @@ class Functional(Model):
         if len(taken) < len(fixed):
             twice = next(name for name in fixed if fixed.count(name) > 1)
             raise UsageError(f"Two layers of the model are called {twice!r}.", hint="give one of them another name")
-        stream = 0
+        stream = max((part.stream + 1 for layer in self._stack if layer.placed for part in layer.all()), default=0)
         for layer in self._stack:
             if not layer.placed:
                 stream = layer.number_streams(stream)
@@ -88,7 +94,8 @@ class Functional(Model):
             if symbol.call not in made:
                 taken: Any = [found(o) for o in symbol.operands] or [given[id(symbol)]]
                 taken = taken if symbol.layer.several else taken[0]
-                made[symbol.call] = symbol.layer(taken, training=training, record=record)
+                told = training if symbol.training is None else symbol.training
+                made[symbol.call] = symbol.layer(taken, training=told, record=record)
         return [found(o) for o in self._outputs_given]
 
     @property
@@ -117,6 +124,16 @@ class Functional(Model):
             return dict(zip(self._output_keys, outputs, strict=True))
         return outputs[0] if len(outputs) == 1 else outputs
 
+    @property
+    def layers(self) -> list[Any]:
+        """The layers, and the models that are parts of this one; like Keras, with the inputs."""
+        return [shown(layer) for layer in self._stack]
+
+    @property
+    def steps(self) -> int:
+        """How many calls of layers it takes."""
+        return sum({symbol.call: symbol.layer.steps for symbol in self._calls}.values())
+
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         return [(symbol.layer, symbol.shape) for symbol in self._calls if symbol.operands or len(self._inputs) > 1]
 
@@ -125,14 +142,19 @@ class Functional(Model):
         return ["From", *(", ".join(o.layer.name for o in s.operands) for s in shown)]
 
     def get_config(self) -> dict[str, Any]:
-        """Name, layers, and their calls: the number of a layer, and of the calls whose outputs it takes; and which calls are the
+        """Name, layers, and their calls: the number of a layer, of the symbols that it takes, and what else there is to say of the
+        symbol: which output of the call of another symbol it is, and what the call was told of training; and which symbols are the
         inputs and outputs of the model."""
         number = {id(symbol): n for n, symbol in enumerate(self._calls)}
         place = {id(layer): n for n, layer in enumerate(self._stack)}
-        calls = [
-            [place[id(s.layer)], [number[id(o)] for o in s.operands], *([s.output] if s.output else [])]
-            for s in self._calls
-        ]
+        first: dict[tuple[int, int], int] = {}
+        calls: list[list[Any]] = []
+        for n, s in enumerate(self._calls):
+            more: dict[str, Any] = {} if s.training is None else {"training": s.training}
+            if s.output or s.call in first:
+                more |= {"output": s.output} | ({"of": first[s.call]} if s.call in first else {})
+            first.setdefault(s.call, n)
+            calls.append([place[id(s.layer)], [number[id(o)] for o in s.operands], *([more] if more else [])])
         ends = {
             what: numbers if keys is None else dict(zip(keys, numbers, strict=True))
             for what, keys, numbers in (
@@ -146,18 +168,24 @@ class Functional(Model):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The model that `get_config` described, with fresh weights."""
         layers = [resolve("layer", layer, TABLE) for layer in config["layers"]]
+        if sum(layers[natural(call[0], len(layers))].steps for call in config["calls"]) > _MOST_STEPS:
+            raise UsageError(f"A model of more than {_MOST_STEPS:,} calls of layers is refused.")
         symbols: list[Symbol] = []
-        made: dict[tuple[int, ...], Any] = {}
-        for at, operands, *output in config["calls"]:
+        made: list[Any] = []
+        for at, operands, *more in config["calls"]:
             layer = layers[natural(at, len(layers))]
             given = [symbols[natural(o, len(symbols))] for o in operands]
             if isinstance(layer, InputLayer) != (not given):
                 raise UsageError("A layer is called without an input.")
-            call = (at, *operands)
-            if call not in made:
-                made[call] = layer.output if not given else layer(given if layer.several else given[0])
-            y = made[call] if isinstance(made[call], list) else [made[call]]
-            symbols.append(y[natural(output[0] if output else 0, len(y))])
+            said = dict(more[0]) if more else {}
+            if (of := said.get("of")) is not None:
+                y = made[natural(of, len(made))]
+            elif given:
+                y = layer(given if layer.several or len(given) > 1 else given[0], training=said.get("training"))
+            else:
+                y = layer.output
+            made.append(y if isinstance(y, list) else [y])
+            symbols.append(made[-1][natural(said.get("output", 0), len(made[-1]))])
 
         def ends(numbers: Any) -> Any:
             if isinstance(numbers, Mapping):

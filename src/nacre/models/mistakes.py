@@ -18,6 +18,11 @@ _INSTEAD = {
     "validation_freq": "every epoch is validated; call evaluate where that is too often",
     "workers": "an iterable of batches can read ahead by itself",
     "max_queue_size": "an iterable of batches can read ahead by itself",
+    "line_length": "a table is as wide as it must be",
+    "positions": "a table is as wide as it must be",
+    "expand_nested": "model.get_layer(name).summary() shows a model inside",
+    "show_trainable": "the last line tells how many weights are trained; layer.trainable of which",
+    "layer_range": "model.layers[a:b] are some layers",
     "safe_mode": "leave it out: nothing in a file is ever run",
     "use_multiprocessing": "an iterable of batches can read ahead by itself",
 }

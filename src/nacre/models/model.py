@@ -36,7 +36,7 @@ from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
-from nacre.layers.layer import Record, Shape, layers_in, numbers, once, shape_text, traced
+from nacre.layers.layer import Record, Shape, apart, layers_in, numbers, once, shape_text, traced
 from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
 from nacre.models.goals import Judged, by_output, judged
 from nacre.models.goals import described as described_outputs
@@ -160,7 +160,17 @@ class Model(Configured):
         body.look_at(input_shape, list | tuple)
         shapes = input_shape.values() if body.form is dict else input_shape if body.form is list else [input_shape]
         inputs = [InputLayer([int(n or 0) for n in shape[1:]]).symbol for shape in shapes]
-        self._symbols = [*inputs, body(inputs if body.several else inputs[0])]
+        before = [part.state_of_building() for part in self._parts()]
+        try:
+            with apart():
+                output = body(inputs if body.several else inputs[0])
+                values = traced(inputs)  # some layers may be used in training only
+                body(values if body.several else values[0], training=True)
+        except BaseException:
+            for restore_ in before:
+                restore_()
+            raise
+        self._symbols = [*inputs, output]
         body.number_streams(0)
 
     def _shapes_to_build(self, shapes: Sequence[Sequence[int | None]], names: Sequence[str] | None) -> Any:
@@ -208,7 +218,11 @@ class Model(Configured):
         >>> [w.name for w in twice.weights], list(twice.named)
         (['dense/kernel', 'dense/bias'], ['sequential/dense/kernel', 'sequential/dense/bias'])
         """
-        alone = isinstance(x, list | tuple) and len(x) == 1 and (isinstance(x[0], Symbol | Value) or np.ndim(x[0]) > 1)
+        if self._body is not None and not self.built:
+            self._body.look_at(x, Symbol | Value | np.ndarray)
+        alone = isinstance(x, list | tuple) and len(x) == 1 and isinstance(x[0], Symbol | Value | np.ndarray)
+        if alone and isinstance(x[0], np.ndarray) and self.built:
+            alone = x[0].ndim == len(self.input_shapes[0])
         single = len(self.input_names) == 1 and not isinstance(x, Mapping)
         given = [x[0] if alone else x] if single else by_output("The call", x, self.input_names, kind="input")
         y = self.as_layer()(given, training)
@@ -279,11 +293,11 @@ class Model(Configured):
     @property
     def trainable(self) -> bool:
         """Whether training changes the weights of any layer; when set, it is set for all layers, and the next step obeys."""
-        return any(layer.trainable for layer in self.layers)
+        return any(layer.trainable for layer in self._stack if not isinstance(layer, InputLayer))
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        for layer in self.layers:
+        for layer in self._stack:
             layer.trainable = value
 
     @property
@@ -308,6 +322,11 @@ class Model(Configured):
     def built(self) -> bool:
         """Whether the weights exist."""
         return all(layer.built for layer in self._stack) and bool(self._stack)
+
+    @property
+    def steps(self) -> int:
+        """How many calls of layers it takes."""
+        return sum(layer.steps for layer in self._stack)
 
     def _need_built(self) -> None:
         if not self.built:
@@ -508,6 +527,11 @@ class Model(Configured):
         if alone and np.ndim(x[0]) == len(self.input_shapes[0]):
             x = x[0]  # a list of all inputs, as Keras takes it, and not of rows
         inputs = _each("x", x, self.input_names, "input")
+        inputs = (
+            {name: self._rows(name, a) for name, a in inputs.items()}
+            if isinstance(inputs, dict)
+            else self._rows(None, inputs)
+        )
         if y is None:
             return Dataset(inputs, allow_empty=allow_empty)
         names = [name for _, name, _ in self._judged()]
@@ -515,6 +539,15 @@ class Model(Configured):
         for_all = weight is not None and not isinstance(weight, Mapping) and not _is_list_of_arrays(weight)
         weights = weight if for_all else _each("sample_weight", weight, names, "output", missing=True)
         return Dataset(inputs, _each("y", y, names, "output"), weights)
+
+    def _rows(self, name: str | None, array: Any) -> Any:
+        """An input; of one number for each row, as rows of one number, unless the model takes them as they are."""
+        if self.built:
+            shapes = self.input_shapes
+            if len(shapes[0 if name is None else self.input_names.index(name)]) == 1:
+                return array
+        flat = getattr(array, "ndim", None) == 1 or (isinstance(array, list | tuple) and all(map(np.isscalar, array)))
+        return np.asarray(array)[:, None] if flat and len(array) else array
 
     def _source(
         self,
@@ -754,7 +787,7 @@ class Model(Configured):
         While another thread is in `fit`, this waits until its epoch is over: predictions come from whole steps only.
         """
         size = EVALUATION_ROWS if batch_size is None else _positive("batch_size", batch_size)
-        if type(x) is np.ndarray and steps is None and callbacks is None:
+        if type(x) is np.ndarray and x.ndim > 1 and steps is None and callbacks is None:
             rows = numeric("x", x, allow_empty=True, finite=False)
             if (rows.shape[1:],) != self._row:
                 self._build_for(self._columns(rows, allow_empty=True))
@@ -859,8 +892,10 @@ class Model(Configured):
 
     # -------------------------------------------------------------- looking
 
-    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+    def summary(self, print_fn: Callable[[str], Any] | None = None, **unknown: Any) -> None:
         """Print the layers with their output shapes and numbers of weights."""
+        refuse_unknown(self.summary, unknown)
+        print_fn = print if print_fn is None else print_fn
         self._need_built()
         rows: list[tuple[str, str, str, str]] = [("Layer (type)", "Output shape", "Params", "")]
         seen: set[int] = set()
@@ -1036,6 +1071,7 @@ class Model(Configured):
             "input_shapes": [list(shape[1:]) for shape in self.input_shapes],
             "input_names": self._names_to_build(),
             "seed": self._seed,
+            "streams": [part.stream for part in self._parts()],
         } | ({"features": serialize(self.features)} if self.features is not None else {})
         if self._settings is not None:
             described["training"] = {

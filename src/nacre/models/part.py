@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,31 +16,58 @@ if TYPE_CHECKING:
     from nacre.models.model import Model
 
 KINDS: dict[str, type[Model]] = {}  # the kinds of models that files name; each is put in where it is defined
-_STREAMS = 10  # bits of the number of a stream that a model has for its own layers
 
 
 class Part(Layer):
     """A model as a layer of another, which shares its weights. There they are called after it: model/layer/weight."""
 
-    several = True
+    several = of_several = True
     autocast = False
     model: Model
 
-    def __init__(self, model: Model | Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        model: Model | Mapping[str, Any],
+        name: str | None = None,
+        input_shapes: Sequence[Sequence[int]] | None = None,
+        input_names: Sequence[str] | None = None,
+    ) -> None:
         made: Model = resolve("model", model, KINDS)
-        super().__init__(name=None if made.name == snake_case(type(made).__name__) else made.name)
-        self.name = made.name
+        made.name = name or made.name
         object.__setattr__(self, "model", made)  # it is not inside: it stays a model of its own
+        super().__init__(name=made.name)
+        self.given_name = None if made.name == snake_case(type(made).__name__) else made.name
+        made._part = self
+        if input_shapes is not None and not made.built:
+            made.build(made._shapes_to_build(input_shapes, input_names))
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.model.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.model.name = name
 
     def rename(self, name: str) -> None:
         """Another name, for the model too."""
-        self.name = self.model.name = name
+        self.name = name
 
-    def build(self, input_shape: Shape) -> None:
-        """Create the weights of the model, if it does not have them yet."""
+    @property
+    def steps(self) -> int:
+        """As many as the model takes."""
+        return self.model.steps
+
+    def _attributes(self) -> list[Any]:
+        return []
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights of the model for inputs of these shapes, if it does not have them yet."""
         if not self.model.built:
             with apart():
-                self.model.build(input_shape)
+                shapes = [shape[1:] for shape in input_shape]
+                self.model.build(self.model._shapes_to_build(shapes, self.model._names_to_build()))
 
     @property
     def built(self) -> bool:
@@ -70,7 +98,8 @@ class Part(Layer):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _going_on(self, call: _Call) -> _Call:
-        streams = ((call.streams + self.stream + 1) << _STREAMS) % 2**32
+        # Parts in parts, however deep, draw other numbers each.
+        streams = zlib.crc32(f"{call.streams} {self.stream}".encode())
         return replace(call, layer=None, within=f"{call.within}{self.path}/", streams=streams)
 
     @property
@@ -92,8 +121,12 @@ class Part(Layer):
         self.model.trainable = value
 
     def get_config(self) -> dict[str, Any]:
-        """The model."""
-        return {"model": serialize(self.model)}
+        """The model, its name here, and what it was built for."""
+        config: dict[str, Any] = {"model": serialize(self.model), "name": self.name}
+        if self.built:
+            config["input_shapes"] = [list(shape[1:]) for shape in self.model.input_shapes]
+            config["input_names"] = self.model._names_to_build()
+        return config
 
 
 def shown(layer: Layer) -> Any:

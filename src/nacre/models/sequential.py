@@ -11,7 +11,7 @@ from nacre.ir import Value
 from nacre.layers import InputLayer, Layer, Symbol
 from nacre.layers.layer import TABLE, Record, Shape, shape_text
 from nacre.models.model import Model
-from nacre.models.part import shown
+from nacre.models.part import Part, shown
 
 
 class Sequential(Model):
@@ -49,11 +49,18 @@ class Sequential(Model):
             raise UsageError(f"The layer {layer.name!r} is inside another, or has a layer of the model inside.")
         if isinstance(layer, InputLayer) and self._stack:
             raise UsageError("An input stands at the beginning of a model.")
+        if isinstance(layer, Part) and any(one.model is self for one in layer.all() if isinstance(one, Part)):
+            raise UsageError(f"The model {self.name!r} would be inside itself.")
         names = self._name(layer)
+        before = list(self._symbols)
         if not self._stack and layer.expected_shape is not None:
             self._begin(layer, layer.expected_shape)
         if self._symbols:
-            self._append(layer, self._stack)
+            try:
+                self._append(layer, self._stack)
+            except NacreError:
+                self._symbols = before
+                raise
         if not layer.placed:
             self._numbered.append(layer)
             self._streams = layer.number_streams(self._streams)
@@ -103,15 +110,21 @@ class Sequential(Model):
         if self._symbols and self._symbols[0].shape[1:] == shape:
             return
         self._row = None
-        before = [(part, part.built_for, list(part.own_weights), list(part._calls)) for part in self._parts()]
+        if self._symbols:
+            raise ShapeError(
+                f"The model {self.name!r} is built for inputs of {shape_text(self._symbols[0].shape)}.",
+                {"asked for": shape_text((None, *shape))},
+                "another model: clone_model, or the layers anew",
+            )
+        before = [part.state_of_building() for part in self._parts()]
         self._begin(self._stack[0], shape)
         try:
             for number, layer in enumerate(self._stack):
                 self._append(layer, self._stack[:number])
         except NacreError:
             self._symbols = []
-            for part, built_for, own, calls in before:
-                part.built_for, part.own_weights, part._calls = built_for, own, calls
+            for back in before:
+                back()
             raise
         self._streams = 0
         for layer in self._numbered:  # some layers may have been made when others were built

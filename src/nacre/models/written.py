@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from nacre.configured import snake_case
 from nacre.errors import Limitation
 from nacre.ir import Value
 from nacre.layers import Layer
@@ -30,7 +31,7 @@ class Body(Layer):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.name = model.name
+        self.name = snake_case(type(model).__name__)  # whatever the model is called: so are weights, in files too
         object.__setattr__(self, "model", model)  # whose layers are inside, and not it
         self.input_names = ["x"]
         self.form: type = object  # list or dict, where the model takes several inputs as one

@@ -14,6 +14,7 @@ can be looked at: printed, or made an array or a number.
 from collections.abc import Callable
 from types import FunctionType as _Function
 
+from nacre.absent import absent as _absent
 from nacre.ir import Value
 from nacre.ir import install_evaluation as _install_evaluation
 from nacre.ir import install_operator as _install
@@ -423,7 +424,10 @@ _OPERATORS: dict[str, Callable[..., Value]] = {
     "greater": greater,
     "greater_equal": greater_equal,
     "getitem": getitem,
+    "equal": equal,
+    "not_equal": not_equal,
 }
 for _name, _build in _OPERATORS.items():
     _install(_name, _build)
 _install_evaluation(lambda x: evaluate([x])[0])
+__getattr__ = _absent("ops", __all__)

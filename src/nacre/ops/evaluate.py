@@ -25,6 +25,9 @@ def evaluate(outputs: Sequence[Value], inputs: Mapping[str, Array] | None = None
     with np.errstate(all="ignore"):
         for node in order(outputs):
             if isinstance(node, Input):
+                if node.name not in given and type(node).numpy is not Value.numpy:  # a weight knows its numbers
+                    values[id(node)] = node.numpy()
+                    continue
                 if node.name not in given:
                     raise GraphError(
                         f"The value depends on the input {node.name!r}, which is not given.",

@@ -108,6 +108,7 @@ class Optimizer(Configured):
         self.name = name or kind.lower()
         self.iterations = 0
         self._not_decayed: tuple[list[str], list[str]] = ([], [])  # names, and parts of names
+        self._not_decayed_weights: list[Input] = []
 
     # -------------------------------------------------------------- what a rule says
 
@@ -172,17 +173,21 @@ class Optimizer(Configured):
         return {**self.slots(), **{name: 0.0 for name, used in more.items() if used}}
 
     def step(
-        self, weights: Sequence[Input], gradients: Sequence[Value], slots: Sequence[Slots], numbers: Mapping[str, Value]
+        self,
+        weights: Mapping[str, Input],
+        gradients: Sequence[Value],
+        slots: Sequence[Slots],
+        numbers: Mapping[str, Value],
     ) -> list[tuple[Value, dict[str, Value]]]:
-        """All weights and their slots after a step."""
+        """All weights, given by their names, and their slots after a step."""
         sums: Sequence[Value] = gradients
         if self.gradient_accumulation_steps:
             sums = [own[ACCUMULATOR] + g for g, own in zip(gradients, slots, strict=True)]
             gradients = [g * (1 / self.gradient_accumulation_steps) for g in sums]
         found = []
-        for w, own, g, total in zip(weights, slots, self._clipped(gradients), sums, strict=True):
+        for (name, w), own, g, total in zip(weights.items(), slots, self._clipped(gradients), sums, strict=True):
             mine = {name: _like(number, w) for name, number in numbers.items()}
-            decayed = w - w * mine["weight_decay"] if "weight_decay" in mine and self._decays(w) else w
+            decayed = w - w * mine["weight_decay"] if "weight_decay" in mine and self._decays(name, w) else w
             new, after = self.update(decayed, g, own, mine)
             if self.gradient_accumulation_steps:
                 due = mine["update_due"] > 0
@@ -221,19 +226,23 @@ class Optimizer(Configured):
         for what, given in (("var_list", var_list or []), ("var_names", var_names or [])):
             if not isinstance(given, list | tuple) or not all(isinstance(w, str | Input) for w in given):
                 raise UsageError(f"{what} is a list of names, got {given!r}.", hint='for example ["bias"]')
-        named = [w.name if isinstance(w, Input) else w for w in var_list or []]
-        self._not_decayed = named, list(var_names or [])
+        self._not_decayed_weights = [w for w in var_list or [] if isinstance(w, Input)]
+        self._not_decayed = [w for w in var_list or [] if isinstance(w, str)], list(var_names or [])
 
-    def _decays(self, weight: Input) -> bool:
+    def _decays(self, name: str, weight: Input) -> bool:
         names, parts = self._not_decayed
-        return weight.name not in names and not any(part in weight.name for part in parts)
+        if name not in names and any(weight is other for other in self._not_decayed_weights):
+            names.append(name)  # that is how a file knows it
+        return name not in names and not any(part in name for part in parts)
 
     # -------------------------------------------------------------- description
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, and the weights that do not decay."""
         config = super().get_config() | {"learning_rate": serialize(self._learning_rate)}
-        return config | ({"not_decayed": list(self._not_decayed)} if any(self._not_decayed) else {})
+        names, parts = self._not_decayed
+        own = [w.name for w in self._not_decayed_weights if not names]  # before the first step
+        return config | ({"not_decayed": [[*names, *own], parts]} if names or own or parts else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -27,7 +27,8 @@ def replay(outputs: Sequence[Value], given: Mapping[Input, Value], dtype: str | 
         if dtype is not None and attrs.get("dtype") in FLOATS:
             attrs = {**attrs, "dtype": dtype}
         again = value
-        if value.operation is not None and (attrs is not value.attrs or operands != value.operands):
+        changed = any(new is not old for new, old in zip(operands, value.operands, strict=True))
+        if value.operation is not None and (attrs is not value.attrs or changed):
             type_ = value.operation.infer(*(o.type for o in operands), **attrs)
             again = Value(value.operation, operands, attrs, type_)
         new[id(value)] = _of_dtype(again, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -58,7 +59,8 @@ class LambdaCallback(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate before each epoch to ``schedule(epoch, learning_rate)``; ``verbose`` 1 tells it on standard error.
+    """Sets the learning rate before each epoch to ``schedule(epoch, learning_rate)``, or ``schedule(epoch)``; ``verbose`` 1 tells
+    it on standard error.
 
     Epochs count from 0, and ``learning_rate`` is that of the epoch before. The figures of each epoch, and so the `History`, get the
     ``learning_rate``. A rate that changes with each step is a schedule of `nacre.optimizers.schedules` instead.
@@ -75,6 +77,14 @@ class LearningRateScheduler(Callback):
         if not callable(schedule):
             raise UsageError(f"The schedule of LearningRateScheduler is a function (epoch, rate), got {schedule!r}.")
         self.schedule, self.verbose = schedule, verbose
+        try:
+            inspect.signature(schedule).bind(0, 0.1)
+        except TypeError:  # a function of the epoch alone, as Keras takes it too
+            self._takes = 1
+        except ValueError:  # it is in C, and does not say
+            self._takes = 2
+        else:
+            self._takes = 2
         self._epoch: int | None = None  # whose rate is set
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -85,7 +95,7 @@ class LearningRateScheduler(Callback):
         """Set the rate; but not a second time, in an epoch that goes on after a kill."""
         if epoch == self._epoch:
             return
-        rate = self.schedule(epoch, self.model.optimizer.learning_rate)
+        rate = self.schedule(*(epoch, self.model.optimizer.learning_rate)[: self._takes])
         if not isinstance(rate, float | np.floating):
             raise UsageError(f"The schedule of LearningRateScheduler gives a float, got {rate!r} for epoch {epoch}.")
         self.model.optimizer.learning_rate = float(rate)

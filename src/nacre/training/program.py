@@ -14,7 +14,7 @@ from nacre.autodiff import gradients
 from nacre.backends.base import Program
 from nacre.data import Dataset
 from nacre.errors import UsageError
-from nacre.ir import Graph, Input, TensorType, Value
+from nacre.ir import Graph, Input, TensorType, Value, order
 from nacre.layers import Layer, Parameter
 from nacre.layers.layer import Record
 from nacre.losses import Loss
@@ -160,7 +160,7 @@ def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequen
         updates = {name: record.updates[w] for name, w in weights.items() if w in record.updates}
         found = gradients(loss, list(trained.values()))
         own = [{slot: slots[f"{name}/{slot}"] for slot in goal.optimizer.state()} for name in trained]
-        moved = goal.optimizer.step(list(trained.values()), found, own, numbers)
+        moved = goal.optimizer.step(trained, found, own, numbers)
         for (name, w), gradient, (new, after) in zip(trained.items(), found, moved, strict=True):
             updates[name] = _constrained(w, new)
             updates |= {f"{name}/{slot}": value for slot, value in after.items()}
@@ -182,27 +182,36 @@ def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequen
 def evaluation_program(network: Network, goal: Goal, data: RowTypes, sizes: Iterable[int]) -> Program:
     """Forward, loss and metrics; nothing changes."""
 
-    def trace(rows: int) -> Graph:
+    def trace(rows: int) -> tuple[list[Input], dict[str, Value]]:
         columns, _, _, emits = measured(network, goal, data, rows, training=False)
-        return graph_of(network.named, columns, emits)
+        return columns, emits
 
-    graphs = {rows: trace(rows) for rows in sizes}
-    return Program(graphs, tuple(network.named), data.names, (), goal.emitted)
+    return _unchanging(network, data, {rows: trace(rows) for rows in sizes})
 
 
 def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int]) -> Program:
     """Forward only."""
 
-    def trace(rows: int) -> Graph:
+    def trace(rows: int) -> tuple[list[Input], dict[str, Value]]:
         inputs, _, _ = data.columns(rows)
-        outputs = [
-            y if y.type.is_float else ops.cast(y, dtype="float32") for y in network.forward(inputs, training=False)
-        ]
-        return graph_of(network.named, inputs, {f"output{n}": y for n, y in enumerate(outputs)})
+        outputs = network.forward(inputs, training=False)
+        floats = (y if y.type.is_float else ops.cast(y, dtype="float32") for y in outputs)
+        return inputs, {f"output{n}": y for n, y in enumerate(floats)}
 
-    graphs = {rows: trace(rows) for rows in sizes}
-    names = tuple(next(iter(graphs.values())).outputs)
-    return Program(graphs, tuple(network.named), data.names, (), names)
+    return _unchanging(network, data, {rows: trace(rows) for rows in sizes})
+
+
+def _unchanging(
+    network: Network, data: RowTypes, traced: Mapping[int, tuple[list[Input], dict[str, Value]]]
+) -> Program:
+    """A program that changes no weight. It takes a seed if random numbers are drawn all the same, in layers that are told to act as
+    if it were training."""
+    emits = next(iter(traced.values()))[1]
+    used = {id(value) for value in order(emits.values())}
+    chance = [ops.SEED, ops.STEP] if {id(ops.SEED), id(ops.STEP)} & used else []
+    weights = network.named
+    graphs = {rows: graph_of(weights, [*inputs, *chance], outputs) for rows, (inputs, outputs) in traced.items()}
+    return Program(graphs, tuple(weights), data.names, tuple(n.name for n in chance), tuple(emits))
 
 
 def measured(
@@ -227,7 +236,7 @@ def measured(
         for n, loss in losses.items()
     ]
     loss = reduce(lambda a, b: a + ops.cast(b, a.dtype), parts)
-    for term in _regularization(network, record.outputs):
+    for term in [*_regularization(network, record.outputs), *record.losses]:
         loss = loss + ops.cast(term, loss.dtype)
     found = [loss, *losses.values()] if len(losses) > 1 else [loss]
     emits = {

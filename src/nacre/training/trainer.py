@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
 _NO_SCHEDULE: dict[str, Array] = {}
+_ASIDE = 0x0DDBA11  # what keeps random numbers outside of training apart from those in it
 _TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
 EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing but the speed
 
@@ -61,6 +62,7 @@ class Trainer:
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
         self._lent, self._lending = lru_cache(_KEPT)(self._compiled), Lock()
+        self._drawn = 0  # steps outside of training for which there were random numbers
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
             self._add_slots(goal.optimizer)
@@ -92,6 +94,11 @@ class Trainer:
     def _compiled(
         self, kind: str, sizes: tuple[int, ...], rows: RowTypes, _frozen: Any, every: int, _alone: Any
     ) -> Executable:
+        if unknown := [name for name in self.network.named if name not in self.state]:
+            raise UsageError(
+                f"The model has the weight {unknown[0]!r}, which it did not have when it was compiled.",
+                hint="compile it again after a layer is added to it, or to a model inside",
+            )
         return self.compile(self._trace(kind, sizes, rows, every))
 
     def twin(self, *asked: Any) -> Executable:
@@ -209,7 +216,9 @@ class Trainer:
             sizes, rows = _sizes(len(x), batch_size), RowTypes((RowType(x.shape[1:], str(x.dtype)),))
             last = self._last = asked, self.executable("predict", sizes, rows, ())
         try:
-            return list(last[1].run(self.state, [x], None, _NO_SCHEDULE, None, False).values())
+            asks = last[1].program.schedule
+            schedule = self._schedule("predict", len(last[1].program.batches(len(x)))) if asks else _NO_SCHEDULE
+            return list(last[1].run(self.state, [x], None, schedule, None, False).values())
         except NotFinite:
             raise not_finite("x", x) from None
 
@@ -275,8 +284,10 @@ class Trainer:
 
     def _schedule(self, kind: str, steps: int) -> dict[str, Array]:
         """The numbers of the next steps."""
-        if kind != "train":
-            return _NO_SCHEDULE
+        if kind != "train":  # numbers that only a model with chance outside of training asks for
+            begin, self._drawn = self._drawn, self._drawn + steps
+            step = (np.arange(begin, begin + steps) % 2**32).astype(np.uint32)
+            return {"seed": np.full(steps, self.seed ^ _ASIDE, dtype=np.uint32), "step": step}
         assert self.goal is not None
         optimizer = self.goal.optimizer
         return {
