@@ -196,6 +196,7 @@ Running::Running(const int64_t* args, void* const* given) : program(args), regis
   for (int64_t n = 0; n < program.inputs; ++n) {
     const MapInput& input = program.input[n];
     data[n] = input.stored() ? operands[operand++] : nullptr;
+    row[n] = nullptr;
     if (input.access == Access::immediate) fill(registers[n], static_cast<uint32_t>(input.parameter), kLanesOfBlock);
     if (input.access == Access::scalar && program.elements)
       fill(registers[n], lane_of(data[n], input.dtype, 0), kLanesOfBlock);
@@ -231,7 +232,12 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
     if (input.access == Access::product) at[n] = product;
     if (!input.stored() || input.access == Access::scalar) continue;
     const void* from = static_cast<const char*>(data[n]) + panel * input.step * item_bytes(input.dtype);
+    // All blocks of a panel repeat the same row: it is written out once. (No instruction writes to an input.)
+    const bool repeats = input.access == Access::row && count == kLanesOfBlock &&
+                         kLanesOfBlock % input.parameter == 0 && first % input.parameter == 0;
+    if (repeats && row[n] == from) continue;
     at[n] = fetch(registers[n], input, from, first, count);
+    row[n] = repeats ? from : nullptr;
   }
   for (int64_t n = 0; n < program.instructions; ++n) {
     const MapInstruction& step = program.instruction[n];

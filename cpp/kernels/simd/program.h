@@ -87,6 +87,7 @@ struct Running {
   int8_t direct[kMaxRegisters];     // of each instruction, the output that its result is stored as at once, or -1
   const void* at[kMaxRegisters];    // where each register is now: not always in `registers`
   const void* data[kMaxRegisters];  // what each stored input reads
+  const void* row[kMaxRegisters];  // of a short row that fills a block when it is repeated, whose register holds it now
   F sums[kMaxSums][kLanesOfSum / kLanes];
 };
 
