@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nacre.data.features import Features
-from nacre.layers import Concatenate, Dense, Dropout, Embedding, Flatten, Input, Layer, Rescaling, Symbol
+from nacre.data import Features, Pictures
+from nacre.layers import Augmentation, Concatenate, Dense, Dropout, Embedding, Flatten, Input, Layer, Rescaling, Symbol
 from nacre.models import Functional, Model, Sequential
 
 _EMBEDDED = 8  # numbers that stand for a term
@@ -20,6 +20,24 @@ def array_network(
     layers += [Rescaling(1 / scale)] if scale else []
     layers += [Flatten(), *_hidden(widths, activation, dropout)]
     return Sequential([*layers, Dense(classes, activation="softmax")])
+
+
+def picture_network(
+    pictures: Pictures, widths: Sequence[int], activation: str, dropout: float, augment: Mapping[str, Any]
+) -> Sequential:
+    """Dense layers behind pictures of bytes, which come as -1 to 1, in training augmented as ``augment`` says: the arguments of
+    `layers.Augmentation`. The model keeps the rule by which files become pictures.
+
+    >>> pictures = Pictures(8, 8, "rgb", "crop", ["cat", "dog"])
+    >>> picture_network(pictures, [16], "relu", 0.0, {"flip": "horizontal"}).output_shape
+    (None, 2)
+    """
+    layers: list[Layer | Symbol] = [Input(pictures.shape), Rescaling(1 / 127.5, -1.0)]
+    layers += [Augmentation(**augment)] if augment else []
+    layers += [Flatten(), *_hidden(widths, activation, dropout)]
+    model = Sequential([*layers, Dense(len(pictures.classes), activation="softmax")])
+    model.features = pictures
+    return model
 
 
 def table_network(features: Features, widths: Sequence[int], activation: str, dropout: float) -> Model:

@@ -45,7 +45,8 @@ def curves(series: Mapping[str, Sequence[float]], label: str, mark: int | None =
         color = COLORS[number % len(COLORS)]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts.append(
-            f'<text x="{_WIDTH - _RIGHT - 4}" y="{_TOP + 14 + 16 * number}" text-anchor="end" fill="{color}">{escape(name)}</text>'
+            f'<text x="{_WIDTH - _RIGHT - 90 * (len(series) - 1 - number)}" y="10" text-anchor="end" fill="{color}">'
+            f"{escape(name)}</text>"
         )
     return _svg(parts, f"{label} by epoch")
 

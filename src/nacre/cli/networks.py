@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from nacre import optimizers
-from nacre.cli.settings import Settings
+from nacre.cli.settings import Settings, augmentation
 from nacre.cli.sources import Source
+from nacre.data import Features, Pictures
 from nacre.errors import UsageError
 from nacre.models import Model
-from nacre.recipes import array_network, table_goals, table_network
+from nacre.recipes import array_network, picture_network, table_goals, table_network
 
 
 def widths_of(text: str) -> list[int] | None:
@@ -36,14 +37,18 @@ def network(settings: Settings, source: Source) -> Model:
     widths = widths_of(settings.model)
     if widths is None:
         model = _own(settings.model, source)
+    elif isinstance(source.features, Pictures):
+        amounts = augmentation(settings.augment)
+        model = picture_network(source.features, widths, settings.activation, settings.dropout, amounts)
     elif source.features is not None:
         model = table_network(source.features, widths, settings.activation, settings.dropout)
     else:
         shape, classes = source.train.x.shape[1:], len(source.classes)
         model = array_network(shape, classes, widths, settings.activation, settings.dropout, source.scale)
     if model._settings is None:
-        goals = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
-        model.compile(_optimizer(settings), **(goals if source.features is None else table_goals(source.features)))
+        goals: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+        goals = table_goals(source.features) if isinstance(source.features, Features) else goals
+        model.compile(_optimizer(settings), **goals)
     if source.features is not None:
         model.features = source.features
     return model

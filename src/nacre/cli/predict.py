@@ -113,7 +113,8 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     """Print what MODEL says about the test part of DATA, row by row.
 
     MODEL is a model file or the folder of a run. DATA may also be an .npy or idx file, an .npz file with x alone, or, for a model
-    that was trained on a table, a table with the same columns; it needs none to predict.
+    that was trained on a table, a table with the same columns, without the one to predict if need be; for one that was trained on
+    pictures, a picture or a folder of them.
 
     The columns are the prediction, then the probability of each class. There is a row for each row.
 
@@ -158,7 +159,7 @@ def _ask(model: Model, x: Any) -> Predictions:
     given = model.predict(x, verbose=0)
     outputs = next(iter(given.values())) if isinstance(given, dict) else given
     if model.features is not None:
-        return Predictions(outputs, model.features.targets[0].classes, named=True)
+        return Predictions(outputs, model.features.classes, named=True)
     classes = getattr(model.layers[-1], "activation", None) is activations.softmax
     return Predictions(outputs, [str(k) for k in range(outputs.shape[1])] if classes else None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from nacre import __version__
 from nacre.cli.charts import bars, curves, reliability
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Part, Source
-from nacre.data import Features, Table
+from nacre.data import Features, Pictures, Table
 from nacre.files import write_whole
 from nacre.models import Model
 
@@ -30,6 +32,7 @@ _SHOWN = 12  # mistakes
 _BINS = 10
 _MOST_CLASSES = 30  # whose confusions are shown
 _MOST_COLUMNS = 8  # of a mistake
+_DRAWN, _CELLS = 12, 8  # mistakes that are drawn, and squares that are covered along each side
 
 
 def write_report(outcome: Outcome, settings: Settings) -> None:
@@ -78,18 +81,19 @@ def _verdict(model: Model, source: Source, judge: Part) -> dict[str, Any]:
         "error": "",
         "mistakes": [],
         "mistake_columns": [],
+        "pictures": [],
     }
     if isinstance(judge.y, Mapping) or judge.y is None:
         return nothing
     outputs, truth = np.asarray(model.predict(judge.x, verbose=0)), np.asarray(judge.y).reshape(len(judge), -1)
     if source.classes:
-        return nothing | _of_classes(outputs, truth[:, 0].astype(np.int64), source, judge)
+        return nothing | _of_classes(model, outputs, truth[:, 0].astype(np.int64), source, judge)
     if outputs.shape[-1] == 1 and truth.shape[-1] == 1:
         return nothing | _of_numbers(outputs[:, 0], truth[:, 0], judge)
     return nothing
 
 
-def _of_classes(outputs: Array, truth: Array, source: Source, judge: Part) -> dict[str, Any]:
+def _of_classes(model: Model, outputs: Array, truth: Array, source: Source, judge: Part) -> dict[str, Any]:
     classes = list(source.classes)
     said, sure = outputs.argmax(1), outputs.max(1)
     counts = np.zeros((len(classes), len(classes)), np.int64)
@@ -115,7 +119,18 @@ def _of_classes(outputs: Array, truth: Array, source: Source, judge: Part) -> di
         [(f"{n:,}", f"{n / most:.2f}", r == c) for c, n in enumerate(row)] for r, row in enumerate(counts.tolist())
     ]
     heads, told = _told(judge, worst)
+    drawn = _drawn(model, source, judge, worst, said) if isinstance(source.features, Pictures) else []
     return {
+        "pictures": [
+            {
+                "image": image,
+                "heat": heat,
+                "true": classes[truth[row]],
+                "said": classes[said[row]],
+                "sure": f"{sure[row]:.3f}",
+            }
+            for row, (image, heat) in zip(worst.tolist(), drawn, strict=False)
+        ],
         "confusion": {"classes": classes, "rows": list(zip(classes, cells, strict=True))} if shown else None,
         "per_class": rows,
         "calibration": reliability(points, "how often what was said came true"),
@@ -142,6 +157,8 @@ def _of_numbers(said: Array, truth: Array, judge: Part) -> dict[str, Any]:
 
 def _told(judge: Part, rows: Array) -> tuple[list[str], list[list[str]]]:
     """What is known of some rows: of a table, its first columns."""
+    if judge.files is not None:
+        return ["file"], [[str(judge.files[row])] for row in rows.tolist()]
     if judge.table is None:
         return ["row"], [[f"{row:,}"] for row in rows.tolist()]
     some = judge.table.take(rows)
@@ -150,11 +167,42 @@ def _told(judge: Part, rows: Array) -> tuple[list[str], list[list[str]]]:
     return names, [list(row) for row in zip(*texts, strict=True)]
 
 
+def _drawn(model: Model, source: Source, judge: Part, rows: Array, said: Array) -> list[tuple[str, str]]:
+    """Some pictures, and where each was looked at: how much less sure the model is of what it said when a square is covered.
+    M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", 2014"""
+    assert isinstance(source.features, Pictures)
+    height, width, _ = source.features.shape
+    found = []
+    for row in rows[:_DRAWN].tolist():
+        image = np.asarray(judge.x[row])
+        covered = np.repeat(image[None], _CELLS * _CELLS + 1, 0)
+        for cell in range(_CELLS * _CELLS):
+            down, right = divmod(cell, _CELLS)
+            top, left = down * height // _CELLS, right * width // _CELLS
+            bottom, end = -(-(down + 1) * height // _CELLS), -(-(right + 1) * width // _CELLS)
+            covered[cell, top:bottom, left:end] = image.mean((0, 1)).astype(np.uint8)
+        sure = np.asarray(model.predict(covered, verbose=0))[:, said[row]]
+        heat = (sure[-1] - sure[:-1]).reshape(_CELLS, _CELLS)
+        heat = heat / max(float(np.abs(heat).max()), 1e-9)
+        red = np.stack([255 * (heat > 0), 90 * (heat < 0), 255 * (heat < 0), 200 * np.abs(heat)], -1)
+        found.append((_png(image), _png(red.astype(np.uint8))))
+    return found
+
+
+def _png(pixels: Array) -> str:
+    """Pixels (height, width, channels) as an address that holds the picture itself."""
+    from PIL import Image  # noqa: PLC0415 - slow to import, needed only here
+
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
 def _importance(model: Model, source: Source, judge: Part) -> str:
     """By how much the loss grows when a column is shuffled. L. Breiman, "Random forests", 2001"""
-    if source.features is None or judge.table is None or len(judge) < 2:
+    features = source.features
+    if not isinstance(features, Features) or judge.table is None or len(judge) < 2:
         return ""
-    features: Features = source.features
     rng = np.random.default_rng(0)
     some = judge.take(np.sort(rng.permutation(len(judge))[:_ASKED]))
     assert some.table is not None
@@ -174,7 +222,7 @@ def _loss(model: Model, x: Any, y: Any) -> float:
 
 
 def _columns(source: Source) -> list[list[str]]:
-    if source.features is None:
+    if not isinstance(source.features, Features):
         shape = " x ".join(map(str, np.shape(source.train.x)[1:]))
         return [["x", str(source.train.x.dtype), shape]]
     rows = [[one.name, one.kind, one.told()] for one in source.features.features]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from nacre.errors import UsageError
+from nacre.errors import UsageError, find
 
 EPOCHS = {"mnist": 5, "digits": 30}  # enough for 97 % of the test set
 
@@ -34,6 +34,11 @@ class Settings:
     time: str = ""
     patience: int = 0
     balanced: bool = False
+    size: int = 0
+    color: str = ""
+    fit: str = "crop"
+    augment: str = ""
+    skip_broken: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -92,6 +97,43 @@ FOR_TABLES: Mapping[str, Any] = {
     "test_split": 0.15,
     "patience": 10,
 }
+
+
+FOR_PICTURES: Mapping[str, Any] = {
+    "model": "mlp:256",
+    "optimizer": "adam",
+    "learning_rate": 0.0001,
+    "epochs": 150,
+    "dropout": 0.3,
+    "validation_split": 0.0,
+    "test_split": 0.2,
+    "augment": "flip,shift,rotate,zoom",
+}
+_AMOUNTS: Mapping[str, Any] = {
+    "flip": "horizontal",
+    "shift": 0.1,
+    "rotate": 0.04,
+    "zoom": 0.15,
+    "noise": 0.05,
+    "cutout": 0.25,
+}
+
+
+def augmentation(text: str) -> dict[str, Any]:
+    """The arguments of `layers.Augmentation` that a text such as flip,shift:0.2 says.
+
+    >>> augmentation("flip,shift:0.2"), augmentation("none")
+    ({'flip': 'horizontal', 'shift': 0.2}, {})
+    """
+    found: dict[str, Any] = {}
+    for word in [] if text in ("", "none") else text.split(","):
+        name, _, amount = word.strip().partition(":")
+        usual = find("augmentation", name, _AMOUNTS)
+        try:
+            found[name] = usual if not amount else amount if name == "flip" else float(amount)
+        except ValueError as error:
+            raise UsageError(f"{word!r} is no augmentation.", hint="flip,shift:0.1,rotate,zoom,noise,cutout") from error
+    return found
 
 
 def batch_for(rows: int) -> int:

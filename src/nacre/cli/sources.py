@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.cli.settings import Settings
-from nacre.data import DATASETS, Dataset, Features, Table, read
-from nacre.data.features import Target, as_moments, as_numbers, as_text, form_of
+from nacre.data import DATASETS, Dataset, Features, Pictures, Table, read
+from nacre.data.features import Guess, Target, as_moments, as_numbers, as_text, form_of, guess
+from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures
 from nacre.data.splits import repeated, split_rows
 from nacre.data.tables import Moments, Numbers, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
@@ -24,7 +26,10 @@ from nacre.training.run import MODEL
 
 Array = npt.NDArray[Any]
 
-ACCEPTED = "an .npz file with x and y, a .csv or .parquet file, or a folder of idx files named as MNIST's"
+ACCEPTED = (
+    "an .npz file with x and y, a .csv or .parquet file, a folder with pictures for each class, "
+    "or idx files named as MNIST's"
+)
 
 # What arrays are called in files, the usual way first; letters may be large or small.
 _TRAIN_NAMES = (("x_train", "y_train"), ("x", "y"), ("images", "labels"))
@@ -34,11 +39,12 @@ _MOST_LABELS = 1000  # or as many as there are rows: beyond, labels are no class
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of data: inputs and targets as `Model.fit` takes them, and the rows of the table that they came from, if they did."""
+    """Rows of data: inputs and targets as `Model.fit` takes them, and the rows of the table, or the files, that they came from."""
 
     x: Any
     y: Any = None
     table: Table | None = None
+    files: Sequence[Path] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x)
@@ -51,7 +57,8 @@ class Part:
                 return {name: array[rows] for name, array in arrays.items()}
             return None if arrays is None else arrays[rows]
 
-        return Part(of(self.x), of(self.y), None if self.table is None else self.table.take(rows))
+        files = None if self.files is None else [self.files[row] for row in rows.tolist()]
+        return Part(of(self.x), of(self.y), None if self.table is None else self.table.take(rows), files)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Source:
     name: str
     parts: Mapping[str, Part]
     classes: Sequence[str] = ()
-    features: Features | None = None
+    features: Features | Pictures | None = None
     scale: int | None = None
     notes: Sequence[str] = field(default_factory=list)
 
@@ -104,6 +111,8 @@ def open_data(name: str, model: Model | None = None) -> Source:
     is not what it should be."""
     if name not in DATASETS and kind_of(name)[0] is not None:
         return _for_model(name, model)
+    if model is not None and isinstance(model.features, Pictures):
+        return _pictures_for(name, model.features)
     parts, scale = _arrays(name)
     found = {part: Part(data.x, data.y) for part, data in parts.items()}
     return Source(_place(name), found, scale=scale)
@@ -113,6 +122,8 @@ def open_training(settings: Settings) -> Source:
     """The data to train on, divided as ``settings`` say, and known to fit."""
     if settings.data not in DATASETS and kind_of(settings.data)[0] is not None:
         return _training_table(settings)
+    if holds_pictures_of_classes(settings.data):
+        return _training_pictures(settings)
     for option in ("target", "column", "group", "time"):
         if getattr(settings, option):
             raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
@@ -156,7 +167,7 @@ def scale_of(x: Array) -> int | None:
 def _for_model(name: str, model: Model | None) -> Source:
     """A table as a model takes it, with targets if they are there."""
     features = None if model is None else model.features
-    if features is None:
+    if not isinstance(features, Features):
         raise UsageError(
             f"{name} is a table, and the model was not trained on one."
             if model
@@ -190,15 +201,17 @@ def _training_table(settings: Settings) -> Source:
     if words_too := [name for name, target in targets.items() if target.classes is not None and name not in words]:
         words += words_too
     rows = _divided(whole, settings, list(targets.values()))
-    features = _fitted(whole.take(rows[0]), targets, kinds | apart)
+    # What columns are is seen in all rows, what they hold is learned from those to train on.
+    seen: dict[str, str | Guess] = {name: guess(column) for name, column in whole.columns.items()}
+    features = _fitted(whole.take(rows[0]), targets, seen | kinds | apart)
     if set(features.words) - set(words):  # read again, as it will be for predictions: 01 is no 1
         whole, _ = _with_targets(Table.read(settings.data, features.words), settings.target)
-        told = {one.name: "category" for one in features.categories if one.name not in kinds}
+        seen |= {one.name: "category" for one in features.categories}
         targets = {
             name: Target.fit(name, whole[name], "number" if t.classes is None else "category")
             for name, t in targets.items()
         }
-        features = _fitted(whole.take(rows[0]), targets, kinds | apart | told)
+        features = _fitted(whole.take(rows[0]), targets, seen | kinds | apart)
     x = features.inputs(whole)
     values = [target.values(whole[target.name]) for target in features.targets]
     y = values[0] if len(values) == 1 else dict(zip(output_names(features), values, strict=True))
@@ -212,7 +225,7 @@ def _training_table(settings: Settings) -> Source:
     return Source(_place(settings.data), parts, classes or (), features, notes=notes)
 
 
-def _fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str]) -> Features:
+def _fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str | Guess]) -> Features:
     """Features of these rows; what a number is scaled by is learned from them alone."""
     learned = [t if t.classes is not None else Target.fit(name, rows[name], "number") for name, t in targets.items()]
     return Features.fit(rows, learned, kinds)
@@ -258,6 +271,65 @@ def _kind(text: str) -> tuple[str, str]:
     if not given or not name:
         raise UsageError(f"--column {text!r} does not say what the column is.", hint="--column zip=category")
     return name, kind
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def holds_pictures_of_classes(name: str) -> bool:
+    """Whether it is a folder of folders with pictures."""
+    path = Path(name)
+    return name not in DATASETS and path.is_dir() and any(p.is_dir() and holds_pictures(p) for p in path.iterdir())
+
+
+def _training_pictures(settings: Settings) -> Source:
+    found, classes = find_pictures(Path(settings.data))
+    height, width, color = common_form(found["train"].paths)
+    size = settings.size
+    pictures = Pictures(size or height, size or width, settings.color or color, settings.fit, classes)
+    notes: list[str] = []
+    parts: dict[str, Part] = {}
+    for part, files in found.items():
+        x, rows, wrong = pictures.inputs(files.paths, settings.skip_broken, keep=True)
+        if wrong:
+            notes.append(f"{len(wrong):,} pictures of the {part} part cannot be read, and were left out: {wrong[0]}")
+        parts[part] = Part(x, files.labels[rows], files=[files.paths[row] for row in rows])
+    whole = parts["train"]
+    shares = [
+        0.0 if part in parts else share
+        for part, share in (("validation", settings.validation_split), ("test", settings.test_split))
+    ]
+    if any(shares):
+        rows_of = split_rows(len(whole), shares, settings.seed, classes=whole.y)
+        for part, mine in zip(("train", "validation", "test"), rows_of, strict=True):
+            if len(mine):
+                parts[part] = whole.take(mine)
+    seen = np.concatenate([part.x.reshape(len(part), -1) for part in parts.values()])
+    ends = np.cumsum([0, *(len(part) for part in parts.values())])
+    each = [np.arange(begin, end) for begin, end in pairwise(ends)]
+    for part, mine, count in zip(list(parts)[1:], each[1:], repeated([seen], each), strict=True):
+        if count:
+            notes.append(f"{count:,} of {len(mine):,} pictures of the {part} part are the same as pictures trained on")
+    order = [part for part in ("train", "validation", "test") if part in parts]
+    return Source(_place(settings.data), {part: parts[part] for part in order}, classes, pictures, notes=notes)
+
+
+def _pictures_for(name: str, pictures: Pictures) -> Source:
+    """Pictures as a model takes them: all in a folder, or one; with classes, if the folders below are called like them."""
+    path = Path(name)
+    if not path.exists():
+        raise UnknownName(f"There is no file or folder called {name!r}.")
+    paths = list_pictures(path) if path.is_dir() else [path]
+    if not paths:
+        raise DataError(f"{name} holds no pictures.")
+    x, _, _ = pictures.inputs(paths)
+    numbers = {label: at for at, label in enumerate(pictures.classes)}
+    found = [
+        numbers.get(p.relative_to(path).parts[-2] if p != path and len(p.relative_to(path).parts) > 1 else "", -1)
+        for p in paths
+    ]
+    y = np.array(found, np.int32) if min(found) >= 0 else None
+    return Source(_place(name), {"train": Part(x, y, files=paths)}, pictures.classes, pictures)
 
 
 # ------------------------------------------------------------------ arrays

@@ -20,9 +20,9 @@ from nacre.callbacks import EarlyStopping
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
 from nacre.cli.report import write_report
-from nacre.cli.settings import EPOCHS, FOR_TABLES, Settings, batch_for
-from nacre.cli.sources import Source, open_training
-from nacre.data import DATASETS
+from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
+from nacre.cli.sources import Source, holds_pictures_of_classes, open_training
+from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
 from nacre.errors import UsageError
 from nacre.models import Model, load_model
@@ -66,37 +66,54 @@ _OPTIONS: list[tuple[str, Any, str]] = [
     ("test_split", float, "Share of the rows to test on, where there is no test part."),
     ("group", str, "Column of a table: rows that share its value stay together when rows are divided."),
     ("time", str, "Column of a table: the last rows are tested on."),
+    (
+        "size",
+        click.IntRange(1, 4096),
+        "Height and width of pictures.  [default: their own, if they share it and it is small, else 64]",
+    ),
+    ("color", click.Choice(["rgb", "grey"]), "Colors of pictures.  [default: grey if all are, else rgb]"),
+    ("fit", click.Choice(["crop", "pad", "stretch"]), "What becomes of pictures of another shape."),
+    (
+        "augment",
+        str,
+        "How pictures vary in training: none, or some of flip,shift,rotate,zoom,noise,cutout, as in shift:0.2.",
+    ),
     ("patience", click.IntRange(0), "Epochs without a better validation loss before training ends; 0: never."),
 ]
 
 
+_KINDS = (("tables", FOR_TABLES), ("pictures", FOR_PICTURES))
+_SILENT = ("seed", "group", "time", "size", "color", "augment")  # what they are else is told in words
+
+
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    epochs = "".join(f"{n} for {data}, " for data, n in EPOCHS.items())
+    said = {
+        "epochs": f"{epochs}else {_USUAL['epochs']}",
+        "batch_size": f"{_USUAL['batch_size']}, for tables by their rows",
+    }
     for name, kind, text in reversed(_OPTIONS):
         several = isinstance(_USUAL[name], tuple)
-        said = (
-            ""
-            if name in ("seed", "epochs") or several or _USUAL[name] == ""
-            else f"  [default: {_USUAL[name]}{_table(name)}]"
+        usual = said.get(name, "" if several or name in _SILENT else _USUAL[name])
+        more = "".join(
+            f", {of[name] or 'none'} for {what}" for what, of in _KINDS if name in of and name not in _SILENT
         )
-        said = "  [default: 5 for mnist, 30 for digits, 50 for tables, else 20]" if name == "epochs" else said
+        text = text if usual == "" else f"{text}  [default: {usual}{more}]"
         command = click.option(
             f"--{name.replace('_', '-')}",
             type=kind,
             multiple=several,
             default=None,
-            help=text + said,
+            help=text,
             show_default=False,
         )(command)
     return command
 
 
-def _table(name: str) -> str:
-    return f", for tables {FOR_TABLES[name]}" if name in FOR_TABLES else ""
-
-
 @click.command()
 @click.argument("data", shell_complete=complete_data, required=False)
 @_options
+@click.option("--skip-broken", is_flag=True, default=None, help="Leave out pictures that cannot be read.")
 @click.option("--balanced", is_flag=True, default=None, help="Let each class count alike, however rare it is.")
 @click.option("--config", type=click.Path(path_type=Path), help="A run.toml: repeat that run. Other options change it.")
 @click.option(
@@ -108,9 +125,10 @@ def train(data: str | None, config: Path | None, out: Path | None, as_json: bool
     """Train a network on DATA and say how well it does.
 
     DATA is digits, mnist, a table (.csv, .tsv, .parquet, .arrow, .feather; the first two also packed), an .npz file (x and y, or
-    x_train, y_train, x_test and y_test), or a folder of idx files named as MNIST's. Bytes are scaled to 0..1, other numbers are
-    taken as they are. Of a table, name the column to predict; what the other columns are is found out, shown, and kept with the
-    model, which takes such tables as they are.
+    x_train, y_train, x_test and y_test), a folder with a folder of pictures for each class (or train and test folders with
+    these), or a folder of idx files named as MNIST's. Bytes are scaled to 0..1, other numbers are taken as they are. Of a table,
+    name the column to predict; what the other columns are is found out, shown, and kept with the model, which takes such tables as
+    they are.
 
     The model, its history, a report and all that is needed to repeat the run go to a new folder. Should the run be killed, "nacre
     resume" goes on from its last checkpoint.
@@ -121,13 +139,16 @@ def train(data: str | None, config: Path | None, out: Path | None, as_json: bool
       nacre train mnist --model mlp:256,128 --dropout 0.2
       nacre train people.csv --target income
       nacre train houses.csv --target price --column zip=category
+      nacre train pets --size 64 --augment flip,shift:0.2
       nacre train --config my-run/run.toml --out again
     """
     settings = _settings(data, config, {name: value for name, value in options.items() if value not in (None, ())})
-    slow = not quiet and settings.data not in DATASETS and kind_of(settings.data)[0] is not None
+    table_or_pictures = kind_of(settings.data)[0] is not None or holds_pictures_of_classes(settings.data)
+    slow = not quiet and settings.data not in DATASETS and table_or_pictures
     if slow and Path(settings.data).exists():
         print(f"Reading {settings.data}", file=sys.stderr, flush=True)
-    widths_of(settings.model)
+    widths_of(settings.model)  # what is mistaken is told before anything is read
+    augmentation(settings.augment)
     source = open_training(settings)
     if not settings.batch_size:
         settings = Settings.of(
@@ -154,6 +175,8 @@ def _settings(data: str | None, config: Path | None, given: dict[str, Any]) -> S
         usual["epochs"] = EPOCHS[data]
     elif data not in DATASETS and kind_of(data)[0] is not None:
         usual |= {**FOR_TABLES, "batch_size": 0}
+    elif holds_pictures_of_classes(data):
+        usual |= FOR_PICTURES
     return Settings.of({"data": data, "options": usual | given})
 
 
@@ -233,7 +256,13 @@ def described(source: Source) -> str:
     """What the data are, for people."""
     rows = ", ".join(f"{len(part):,} {name}" for name, part in source.parts.items())
     lines = [f"Rows: {rows}"]
-    if source.features is not None:
+    if isinstance(source.features, Pictures):
+        height, width, channels = source.features.shape
+        shown = ", ".join(source.features.classes[:8])
+        lines.append(
+            f"Pictures: {height} x {width} x {channels}, {source.features.fit}; {len(source.classes)} classes: {shown}"
+        )
+    elif source.features is not None:
         width = max(len(one.name) for one in source.features.features)
         lines += [f"  {one.name:<{width}}  {one.kind:<8}  {one.told()}" for one in source.features.features]
         lines += [f"  {name:<{width}}  left out  {why}" for name, why in source.features.dropped.items()]

@@ -3,6 +3,7 @@
 from nacre.data.catalog import DATASETS, Catalogued, digits, mnist
 from nacre.data.dataset import Column, Dataset, not_finite, numeric
 from nacre.data.features import Features
+from nacre.data.images import Pictures
 from nacre.data.readers import read
 from nacre.data.stream import Stream, is_stream
 from nacre.data.tables import Table, looks_like_table
@@ -13,6 +14,7 @@ __all__ = [
     "Column",
     "Dataset",
     "Features",
+    "Pictures",
     "Stream",
     "Table",
     "digits",

@@ -188,7 +188,8 @@ class CategoryFeature(Feature):
     def fit(cls, name: str, column: Values) -> Self:
         """The vocabulary of these rows, the most frequent terms first."""
         words = as_text(column)
-        fold = set(words.terms) <= {"true", "false"}
+        if fold := _is_boolean(words):
+            words = Text.of(term.lower() or None for term in words.text())
         counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.terms))
         order = sorted(range(len(words.terms)), key=lambda k: (-counts[k], words.terms[k]))
         least = max(1, _RARE * len(words))
@@ -315,7 +316,7 @@ def guess(column: Values) -> Guess:
     terms: int = len(np.unique(column.codes[column.codes >= 0]))
     if terms <= 1 and filled in (0, len(column.codes)):
         return Guess("drop", "always the same" if filled else "empty")
-    if set(column.terms) <= {"true", "false"}:
+    if _is_boolean(column):
         return Guess("boolean")
     if _numbers_in(column) is not None:
         return Guess("number")
@@ -351,25 +352,31 @@ class Features(Configured):
             )
 
     @classmethod
-    def fit(cls, table: Table, targets: Sequence[str | Target], kinds: Mapping[str, str] | None = None) -> Self:
+    def fit(cls, table: Table, targets: Sequence[str | Target], kinds: Mapping[str, str | Guess] | None = None) -> Self:
         """Features that have learned from these rows; ``kinds`` says what columns are, for those that are not what they seem. A
         target that is given by its name learns too."""
-        kinds = dict(kinds or {})
-        wanted = [t if isinstance(t, Target) else Target.fit(t, table[t], kinds.get(t)) for t in targets]
-        for name, kind in kinds.items():
+        seen = {name: one if isinstance(one, Guess) else Guess(one, "as told") for name, one in (kinds or {}).items()}
+        for name, one in seen.items():
             _ = table[name]
-            find("kind of column", kind, dict.fromkeys(KINDS))
+            find("kind of column", one.kind, dict.fromkeys(KINDS))
+        told = {name: one.kind for name, one in seen.items()}
+        wanted = [t if isinstance(t, Target) else Target.fit(t, table[t], told.get(t)) for t in targets]
         found: list[Feature] = []
         dropped: dict[str, str] = {}
         for name, column in table.columns.items():
             if any(name == target.name for target in wanted):
                 continue
-            seems = Guess(kinds[name], "as told") if name in kinds else guess(column)
+            seems = seen[name] if name in seen else guess(column)
             if seems.kind == "drop":
                 dropped[name] = seems.reason
             else:
                 found.append(_BY_KIND[seems.kind].fit(name, column))
         return cls(found, wanted, dropped)
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes of the only target, if it has some."""
+        return self.targets[0].classes if len(self.targets) == 1 else None
 
     @property
     def words(self) -> list[str]:
@@ -482,6 +489,10 @@ def _numbers_in(column: Text) -> Array | None:
     usable = counts[~np.isnan(values)].sum() if len(values) else 0
     odd = int((np.isnan(values) & (counts > 0)).sum())
     return values if usable and usable >= _NEARLY * counts.sum() and odd <= 3 else None
+
+
+def _is_boolean(column: Text) -> bool:
+    return {term.lower() for term in column.terms} <= {"true", "false"}
 
 
 def _days(moments: Array) -> Array:

@@ -9,6 +9,7 @@ import io
 import lzma
 import os
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -310,7 +311,8 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
             what = "is no text: it has zero bytes" if head.strip() else "is empty"
             raise DataError(f"{path} {what}.", hint="export it as UTF-8 text")
         separator, decimal, header = _form(head, kind)
-        with _opened(path, packed) as file:
+        with _opened(path, packed) as file, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # fields would be lost
             frame = pd.read_csv(
                 file,
                 sep=separator,
@@ -330,7 +332,14 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
         ) from error
     except NacreError:
         raise
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+        csv.Error,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise DataError(
             f"Cannot read {path}: {_plainly(error)}", hint="each line needs as many fields as the first"
         ) from error
@@ -367,6 +376,8 @@ def _is_number(field: str) -> bool:
 
 def _plainly(error: Exception) -> str:
     said = str(error).strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
+    if said.startswith("Length of header"):
+        return "its lines have more fields than the first."
     return f"{said}."
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nacre import losses, metrics, optimizers
 from nacre.configured import Configured, custom_object_scope, differing, natural, resolve, serialize, strangers
-from nacre.data import Features
+from nacre.data import Features, Pictures
 from nacre.errors import ModelFileError, NacreError, UnknownName, UsageError
 from nacre.interop import safetensors
 from nacre.ir import Memory, TensorType
@@ -155,7 +155,7 @@ def restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mappin
     for part, stream in zip(parts, streams if len(streams) == len(parts) else [], strict=False):
         part.stream = natural(stream, 2**32)
     if (features := described.get("features")) is not None:
-        model.features = resolve("features", features, {"Features": Features})
+        model.features = resolve("features", features, {"Features": Features, "Pictures": Pictures})
     expected = {name: w.type for name, w in model.named.items()}
     if training is not None:
         model.optimizer.iterations = natural(training["iterations"], 2**53)

@@ -22,7 +22,7 @@ from nacre.configured import (
     serialize,
     snake_case,
 )
-from nacre.data import Column, Dataset, Features, Stream, Table, is_stream, looks_like_table, numeric
+from nacre.data import Column, Dataset, Features, Pictures, Stream, Table, is_stream, looks_like_table, numeric
 from nacre.errors import (
     Limitation,
     ModelFileError,
@@ -117,7 +117,7 @@ class Model(Configured):
         self._matched: set[tuple[Any, ...]] = set()  # losses, outputs and targets that were found to fit
         self._like: Model | None = None  # whose programs will do
         self._part: Part | None = None
-        self.features: Features | None = None  # what tables mean to the model, if it takes any
+        self.features: Features | Pictures | None = None  # what tables or files of pictures mean to the model
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
 
     # -------------------------------------------------------------- what a kind of model says; here, one written as a class
@@ -519,7 +519,7 @@ class Model(Configured):
 
     def _columns(self, x: Any, y: Any = None, weight: Any = None, allow_empty: bool = False) -> Dataset:
         """The columns of data for training, or without y for prediction."""
-        if self.features is not None and looks_like_table(x):
+        if isinstance(self.features, Features) and looks_like_table(x):
             x = self.features.inputs(Table.of(x))
         if self._body is not None and not self.built:
             self._body.look_at(x, np.ndarray)

@@ -1,0 +1,244 @@
+"""Tables and pictures on the command line: trained on, judged, predicted, reported, repeated."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import nacre
+from nacre.cli import main
+from nacre.data import Table
+from nacre.models import load_model
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
+
+
+def invoke(*words: str) -> Result:
+    result = CliRunner().invoke(main, list(words))
+    if result.exit_code and result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def people(rows: int = 1200, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.normal(40, 12, rows)
+    city = rng.choice(["Oslo", "Lima", "Cairo", ""], rows)
+    member = rng.random(rows) < 0.5
+    frame = pd.DataFrame({"id": np.arange(rows), "age": age.round(2), "city": city, "member": member})
+    frame["joined"] = [
+        f"20{y}-0{m}-11" for y, m in zip(rng.integers(10, 24, rows), rng.integers(1, 9, rows), strict=True)
+    ]
+    frame["zip"] = [f"0{n}" for n in rng.integers(1, 9, rows)]
+    frame["paid"] = np.where((age > 40) ^ (city == "Lima"), "yes", "no")
+    frame["height"] = 100 + 2 * age + 5 * member
+    frame.loc[rng.random(rows) < 0.03, "age"] = np.nan
+    return frame
+
+
+@pytest.fixture
+def table() -> str:
+    people().to_csv("people.csv", index=False)
+    return "people.csv"
+
+
+def trained(*words: str) -> dict[str, Any]:
+    result = invoke("train", *words, "--json", "-q")
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_a_table_is_trained_on_and_the_file_predicts_what_training_saw(table: str) -> None:
+    found = trained(
+        table, "--target", "paid", "--column", "height=drop", "--epochs", "30", "--seed", "1", "--out", "run"
+    )
+    assert found["judged_on"] == "test"
+    assert found["accuracy"] > 0.9
+    assert sorted(os.listdir("run")) == ["history.jsonl", "model.safetensors", "report.html", "run.toml"]
+    rows = list(csv.reader(io.StringIO(invoke("predict", "run", table).stdout)))
+    assert rows[0] == ["prediction", "probability_no", "probability_yes"]
+    assert len(rows) == 1201
+    model = load_model("run/model.safetensors")
+    frame = people().drop(columns=["paid", "height", "id"])
+    probabilities = model.predict(model.features.inputs(Table.read(table, model.features.words)))
+    np.testing.assert_array_equal(np.array(rows[1:])[:, 1:].astype("float32"), probabilities)
+    assert [row[0] for row in rows[1:]] == [["no", "yes"][k] for k in probabilities.argmax(1)]
+    frame["member"] = frame["member"].map({True: "true", False: "FALSE"})
+    np.testing.assert_allclose(model.predict(frame), probabilities, rtol=1e-6)
+    judged = json.loads(invoke("evaluate", "run", table, "--json").stdout)
+    assert judged["rows"] == 1200
+    assert judged["accuracy"] > 0.9
+    frame.iloc[:1].assign(city="Atlantis", age=np.nan, zip="99").to_csv("new.csv", index=False)
+    assert invoke("predict", "run", "new.csv").stdout.count("\n") == 2
+
+
+def test_what_the_columns_are_is_said_and_may_be_told(table: str) -> None:
+    said = invoke("train", table, "--target", "paid", "--epochs", "1", "--column", "zip=number").stderr
+    for words in ("id", "numbers the rows", "zip", "number", "joined", "date", "2 classes: no, yes", "Rows: 840 train"):
+        assert words in said, words
+    assert "01" not in said.split("zip")[1].splitlines()[0]
+
+
+def test_config_repeats_a_run_to_the_same_bits(table: str) -> None:
+    trained(table, "--target", "paid", "--epochs", "3", "--dropout", "0.2", "--out", "first")
+    trained("--config", "first/run.toml", "--out", "second")
+    for name in ("model.safetensors", "history.jsonl"):
+        assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
+    other = trained("--config", "first/run.toml", "--epochs", "2", "--out", "third")
+    assert other["epochs"] == 2
+
+
+def test_a_number_is_predicted_in_its_own_units_and_several_targets_at_once(table: str) -> None:
+    found = trained(table, "--target", "height", "--column", "paid=drop", "--epochs", "40", "--out", "one")
+    assert found["r2_score"] > 0.9
+    values = [float(line) for line in invoke("predict", "one", table).stdout.splitlines()[1:]]
+    heights = people()["height"].to_numpy()
+    assert np.corrcoef(values, heights)[0, 1] > 0.9
+    assert abs(np.mean(values) - heights.mean()) < 5
+    both = trained(table, "--target", "height", "--target", "paid", "--epochs", "5", "--out", "both")
+    assert {"height_mae", "paid_accuracy", "loss"} <= set(both)
+    assert "several" in invoke("predict", "both", table).stderr
+
+
+def test_rows_stay_together_by_group_and_in_order_by_time(table: str) -> None:
+    frame = people()
+    frame["who"] = np.repeat(np.arange(300), 4)
+    frame["day"] = pd.date_range("2020-01-01", periods=1200).strftime("%Y-%m-%d")
+    frame.to_csv(table, index=False)
+    for words in (["--group", "who"], ["--time", "day"]):
+        found = trained(table, "--target", "paid", "--epochs", "1", *words)
+        assert found["judged_on"] == "test"
+        assert "left out  as told" in invoke("train", table, "--target", "paid", "--epochs", "1", *words).stderr
+
+
+def test_identical_rows_and_rows_without_target_are_told(table: str) -> None:
+    frame = pd.concat([people(300), people(300)])
+    frame.loc[frame.index[:5], "paid"] = np.nan
+    frame.to_csv(table, index=False)
+    notes = trained(table, "--target", "paid", "--column", "id=drop", "--epochs", "1", "--balanced")["notes"]
+    assert any("are the same as rows trained on" in note for note in notes)
+    assert any("have no target" in note for note in notes)
+
+
+def test_a_network_of_ones_own_takes_the_table(table: str) -> None:
+    Path("own.py").write_text(
+        "import nacre\n"
+        "from nacre import layers\n"
+        "def build(source):\n"
+        "    x = nacre.Input((source.features.width,), name='numbers')\n"
+        "    c = nacre.Input((len(source.features.categories),), name='categories', dtype='int32')\n"
+        "    e = layers.Flatten()(layers.Embedding(source.features.terms, 3)(c))\n"
+        "    y = layers.Dense(2, 'softmax')(layers.Dense(9, 'relu')(layers.Concatenate()([x, e])))\n"
+        "    return nacre.Model([x, c], y)\n"
+    )
+    trained(table, "--target", "paid", "--model", "own.py:build", "--epochs", "2", "--out", "own")
+    assert invoke("predict", "own", table).exit_code == 0
+    for wrong in ("own.py:none", "none.py:build", "own.txt:build", "cnn:3"):
+        assert invoke("train", table, "--target", "paid", "--model", wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "What is to be predicted"),
+        (["--target", "paidd"], "did you mean 'paid'"),
+        (["--target", "paid", "--column", "age"], "does not say what"),
+        (["--target", "paid", "--column", "age=word"], "kind of column"),
+        (
+            [
+                "--target",
+                "paid",
+                "--group",
+                "id",
+                "--time",
+                "joined",
+                "--test-split",
+                "0.9",
+                "--validation-split",
+                "0.5",
+            ],
+            "shares",
+        ),
+    ],
+)
+def test_mistakes_with_tables_exit_with_2_and_leave_nothing(words: list[str], said: str, table: str) -> None:
+    result = invoke("train", table, *words, "--epochs", "1")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_the_report_holds_all_that_it_promises_and_escapes_what_it_quotes() -> None:
+    frame = people(400)
+    frame["city"] = frame["city"].replace({"Oslo": "<script>alert(1)</script>"})
+    frame.to_csv("people.csv", index=False)
+    trained("people.csv", "--target", "paid", "--epochs", "3", "--out", "run")
+    page = Path("run/report.html").read_text()
+    for words in (
+        "How it learned", "What is taken for what", "Class by class", "Can its probabilities be believed",
+        "The mistakes it was most sure of", "Which columns matter", "The data", "The network", "To repeat it", "MB at most",
+        "nacre train --config",
+    ):  # fmt: skip
+        assert words in page, words
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def pets(root: str, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for label, shade in (("dark", 60), ("light", 190)):
+        Path(root, label).mkdir(parents=True)
+        for n in range(count):
+            pixels = np.clip(rng.normal(shade, 40, (20, 16, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(Path(root, label, f"{n}.jpg"))
+
+
+def test_folders_of_pictures_are_trained_on_and_predicted() -> None:
+    pets("pets/train", 20, 0)
+    pets("pets/test", 5, 1)
+    words = ["pets", "--epochs", "20", "--model", "mlp:16", "--learning-rate", "0.001", "--augment", "flip,shift:0.1"]
+    found = trained(*words, "--seed", "3", "--out", "run")
+    assert (found["judged_on"], found["accuracy"]) == ("test", 1.0)
+    trained("--config", "run/run.toml", "--out", "again")
+    assert Path("run/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
+    model = load_model("run/model.safetensors")
+    assert any(isinstance(layer, nacre.layers.Augmentation) for layer in model.layers)
+    assert (
+        invoke("predict", "run", "pets/test").stdout.splitlines()[0] == "prediction,probability_dark,probability_light"
+    )
+    said = invoke("predict", "run", "pets/test/light/0.jpg").stdout.splitlines()
+    assert [line.split(",")[0] for line in said] == ["prediction", "light"]
+    assert json.loads(invoke("evaluate", "run", "pets/test", "--json").stdout)["accuracy"] == 1.0
+    assert (
+        "data:image/png" in Path("run/report.html").read_text() or "mistakes" not in Path("run/report.html").read_text()
+    )
+
+
+def test_broken_pictures_stop_the_run_unless_they_are_left_out() -> None:
+    pets("pets", 12, 0)
+    Path("pets/dark/3.jpg").write_bytes(b"no picture")
+    result = invoke("train", "pets", "--epochs", "1")
+    assert result.exit_code == 2
+    assert "pets/dark/3.jpg" in result.stderr
+    assert "--skip-broken" in result.stderr
+    found = trained("pets", "--epochs", "1", "--skip-broken", "--size", "8", "--color", "grey", "--fit", "pad")
+    assert "1 pictures of the train part" in found["notes"][0]
+    assert invoke("train", "pets", "--augment", "flop").exit_code == 2
