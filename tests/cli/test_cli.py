@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 import nacre
 from nacre.cli import COMMANDS, main
@@ -93,6 +94,10 @@ def examples() -> list[str]:
 def test_the_examples_in_the_help_work() -> None:
     rows = [f"{20 + n % 40},{'ab'[n % 2]},{'yes' if n % 40 > 15 else 'no'}" for n in range(200)]
     Path("people.csv").write_text("\n".join(["age,zip,income", *rows]))
+    for label in "ab":
+        Path("pets", label).mkdir(parents=True)
+        for n in range(8):
+            Image.new("RGB", (9, 9), (n, 9 * n, 0)).save(Path("pets", label, f"{n}.png"))
     rows = [f"{n % 17},{'ab'[n % 2]}{n % 5},{n % 17 * 3.5 + n % 5}" for n in range(200)]
     Path("houses.csv").write_text("\n".join(["rooms,zip,price", *rows]))
     for line in dict.fromkeys(examples()):

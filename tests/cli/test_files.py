@@ -242,3 +242,36 @@ def test_broken_pictures_stop_the_run_unless_they_are_left_out() -> None:
     found = trained("pets", "--epochs", "1", "--skip-broken", "--size", "8", "--color", "grey", "--fit", "pad")
     assert "1 pictures of the train part" in found["notes"][0]
     assert invoke("train", "pets", "--augment", "flop").exit_code == 2
+
+
+def test_inspect_tells_what_is_in_tables_pictures_arrays_and_runs(table: str) -> None:
+    said = invoke("inspect", table).stdout
+    for words in ("1,200 rows", "numbers the rows", "joined", "date", "boolean", "zip"):
+        assert words in said, words
+    found = json.loads(invoke("inspect", table, "--json").stdout)["columns"]
+    assert found["age"]["kind"] == "number"
+    assert found["age"]["missing"] == int(people()["age"].isna().sum())
+    assert found["city"]["different"] == 3
+    pets("pets", 4, 0)
+    assert json.loads(invoke("inspect", "pets", "--json").stdout)["pictures"] == {"train": [4, 4]}
+    assert "8 x 8" in invoke("inspect", "digits").stdout
+    trained(table, "--target", "paid", "--epochs", "1", "--out", "run")
+    assert "embedding" in invoke("inspect", "run").stdout
+    assert invoke("inspect", "run").stdout == invoke("inspect", "run/model.safetensors").stdout
+    assert "digits" in invoke("datasets").stdout
+    assert invoke("inspect", "nothing").exit_code == 2
+
+
+def test_compare_shows_what_differs_and_the_best_epochs(table: str) -> None:
+    trained(table, "--target", "paid", "--epochs", "2", "--seed", "1", "--out", "one")
+    trained(table, "--target", "paid", "--epochs", "3", "--seed", "1", "--dropout", "0.3", "--out", "two")
+    found = json.loads(invoke("compare", "one", "two", "--json").stdout)
+    assert set(found["differing"]) == {"epochs", "dropout"}
+    history = [json.loads(line) for line in Path("two/history.jsonl").read_text().splitlines()]
+    best = min(history, key=lambda line: line["val_loss"])
+    assert found["runs"]["two"]["epoch"] == best["epoch"] + 1
+    assert found["runs"]["two"]["figures"]["val_accuracy"] == best["val_accuracy"]
+    said = invoke("compare", "one", "two").stdout
+    assert all(words in said for words in ("dropout", "best epoch", "val_loss"))
+    assert invoke("compare", "one").exit_code == 2
+    assert invoke("compare", "one", "none").exit_code == 2

@@ -3,9 +3,12 @@
 import click
 
 from nacre import __version__
+from nacre.cli.compare import compare
 from nacre.cli.completion import completion
+from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
+from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
@@ -13,7 +16,19 @@ from nacre.cli.shell import Shell
 from nacre.cli.summary import summary
 from nacre.cli.train import train
 
-COMMANDS: tuple[click.Command, ...] = (demo, train, resume, evaluate, predict, summary, plan, completion)
+COMMANDS: tuple[click.Command, ...] = (
+    demo,
+    datasets,
+    inspect,
+    train,
+    resume,
+    evaluate,
+    predict,
+    compare,
+    summary,
+    plan,
+    completion,
+)
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}

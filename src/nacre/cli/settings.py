@@ -61,7 +61,7 @@ class Settings:
                 words += [word for one in value for word in (option, one)]
             elif value is True:
                 words.append(option)
-            elif value is not False and value != "":
+            elif value is not False and value != "" and (value or name != "size"):
                 words += [option, str(value)]
         return shlex.join(words)
 

@@ -218,7 +218,7 @@ class CategoryFeature(Feature):
 
 
 FEATURES = names(NumberFeature, DateFeature, CategoryFeature)
-_BY_KIND: Mapping[str, type[Feature]] = {
+KIND_FEATURES: Mapping[str, type[Feature]] = {
     "number": NumberFeature,
     "date": DateFeature,
     "category": CategoryFeature,
@@ -370,7 +370,7 @@ class Features(Configured):
             if seems.kind == "drop":
                 dropped[name] = seems.reason
             else:
-                found.append(_BY_KIND[seems.kind].fit(name, column))
+                found.append(KIND_FEATURES[seems.kind].fit(name, column))
         return cls(found, wanted, dropped)
 
     @property

@@ -1,0 +1,59 @@
+"""nacre compare: in what runs differ, and how each of them did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nacre.cli.options import JSON, plain, show
+from nacre.cli.settings import Settings
+from nacre.errors import UsageError
+from nacre.training.run import Run
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(file_okay=False))
+@JSON
+def compare(runs: tuple[str, ...], as_json: bool) -> None:
+    """Print in what settings the folders RUNS differ, and the figures of each: at its best epoch by the validation loss, or by the
+    loss where there was no validation.
+
+    \b
+    Examples:
+      nacre train digits --out my-run
+      nacre train digits --dropout 0.2 --out other-run
+      nacre compare my-run other-run
+    """
+    if len(runs) < 2:
+        raise UsageError("Runs are compared with each other: name at least two.")
+    found = {name: _told(Run.open(name)) for name in runs}
+    settings = [one["settings"] for one in found.values()]
+    differing = [key for key in settings[0] if len({str(one[key]) for one in settings}) > 1]
+    figures = list(dict.fromkeys(name for one in found.values() for name in one["figures"]))
+    rows = [["", *found]]
+    rows += [[key, *(str(one["settings"][key]) for one in found.values())] for key in differing]
+    rows += [["best epoch", *(str(one["epoch"]) for one in found.values())]]
+    rows += [[name, *(_short(one["figures"].get(name)) for one in found.values())] for name in figures]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    plainly = {
+        name: {**one, "figures": {key: plain(value) for key, value in one["figures"].items()}}
+        for name, one in found.items()
+    }
+    show(as_json, {"differing": differing, "runs": plainly}, "\n".join(lines))
+
+
+def _told(run: Run) -> dict[str, Any]:
+    settings = Settings.of(run.settings())
+    history = run.figures
+    watched = history.get("val_loss") or history.get("loss") or []
+    if not watched:
+        raise UsageError(f"The run in {run.folder} has no epoch yet.", hint=f"nacre resume {run.folder}")
+    best = min(range(len(watched)), key=lambda epoch: (watched[epoch] != watched[epoch], watched[epoch]))
+    figures = {name: values[best] for name, values in history.items()}
+    return {"settings": {"data": settings.data, **settings.options}, "epoch": best + 1, "figures": figures}
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
