@@ -160,7 +160,13 @@ class Table:
             )
         if kind in (".csv", ".tsv"):
             return cls.of(_read_text(path, str(kind), packed, set(text)), str(path))
-        return cls.of(_read_arrow(path, str(kind)), str(path))
+        table = _read_arrow(path, str(kind))
+        try:
+            return cls.of(table, str(path))
+        except NacreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what of a valid file is no column has many names
+            raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -356,7 +362,9 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
 def _form(head: bytes, kind: str) -> tuple[str, str, bool]:
     """How columns are separated, what stands in fractions, and whether the first line names the columns."""
     sample = head.decode("utf-8-sig", errors="replace")
-    lines = [line for line in sample.splitlines() if line.strip()][:50]
+    lines = [line for line in re.split(r"[\r\n]+", sample) if line.strip()][:50]
+    if not lines:
+        raise ValueError("there is nothing but blanks")
     lines = lines[:-1] if len(lines) > 2 and len(head) == _SAMPLE else lines
     separator = _SEPARATORS.get(kind) or max(
         ",;\t|", key=lambda s: min(line.count(s) for line in lines) * 8 + (s == ",")
@@ -393,15 +401,18 @@ def _read_arrow(path: Path, kind: str) -> Any:
             with parquet.ParquetFile(path) as file:
                 rows, columns = file.metadata.num_rows, file.metadata.num_columns
                 _check_room(path, rows, columns)
-                return file.read()
-        if kind == ".feather":
-            return feather.read_table(path)
-        with pyarrow.OSFile(str(path)) as source:
-            head = source.read(6)
-            source.seek(0)
-            return (ipc.open_file if head == b"ARROW1" else ipc.open_stream)(source).read_all()
+                table = file.read()
+        elif kind == ".feather":
+            table = feather.read_table(path)
+        else:
+            with pyarrow.OSFile(str(path)) as source:
+                head = source.read(6)
+                source.seek(0)
+                table = (ipc.open_file if head == b"ARROW1" else ipc.open_stream)(source).read_all()
+        table.validate(full=True)  # Arrow believes what a file says of lengths, and reads elsewhere if it lies
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise DataError(f"Cannot read {path}: {str(error).splitlines()[0]}.") from error
+        raise DataError(f"Cannot read {path}: {(str(error).splitlines() or ['damaged'])[0]}.") from error
+    return table
 
 
 def _check_room(path: Path, rows: int, columns: int) -> None:
