@@ -165,7 +165,7 @@ class Table:
             return cls.of(table, str(path))
         except NacreError:
             raise
-        except Exception as error:  # noqa: BLE001 - what of a valid file is no column has many names
+        except Exception as error:
             raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
 
     def __len__(self) -> int:
