@@ -174,7 +174,7 @@ def test_a_network_of_ones_own_takes_the_table(table: str) -> None:
                 "--validation-split",
                 "0.5",
             ],
-            "shares",
+            "not by both",
         ),
     ],
 )
@@ -275,3 +275,41 @@ def test_compare_shows_what_differs_and_the_best_epochs(table: str) -> None:
     assert all(words in said for words in ("dropout", "best epoch", "val_loss"))
     assert invoke("compare", "one").exit_code == 2
     assert invoke("compare", "one", "none").exit_code == 2
+
+
+def test_the_same_file_is_read_alike_for_training_and_judging() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=300)
+    for yes, no in (("True", "False"), ("01", "02"), ("1.0", "0.0")):
+        pd.DataFrame({"a": a, "y": np.where(a > 0, yes, no)}).to_csv("t.csv", index=False)
+        run = f"run-{yes}"
+        trained("t.csv", "--target", "y", "--epochs", "3", "--out", run)
+        assert invoke("evaluate", run, "t.csv").exit_code == 0, yes
+    pd.DataFrame({"a": a[:3], "y": ["", "new", "01"]}).to_csv("new.csv", index=False)
+    assert invoke("predict", "run-01", "new.csv").stdout.count("\n") == 4
+    assert invoke("evaluate", "run-01", "new.csv").exit_code == 2
+
+
+def test_words_that_stand_for_nothing_are_known_in_other_files() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=200).round(3).astype(str)
+    a[::40] = "missing"
+    pd.DataFrame({"a": a, "b": rng.normal(size=200), "y": rng.choice(["u", "v"], 200)}).to_csv("odd.csv", index=False)
+    trained("odd.csv", "--target", "y", "--epochs", "1", "--out", "run")
+    pd.read_csv("odd.csv", dtype=str).iloc[[0, 1, 40]].to_csv("three.csv", index=False)
+    assert invoke("predict", "run", "three.csv").stdout.count("\n") == 4
+    pd.DataFrame({"a": ["soon"], "b": [1.0]}).to_csv("one.csv", index=False)
+    assert "'soon', expected a number" in invoke("predict", "run", "one.csv").stderr
+
+
+def test_pictures_are_judged_by_the_test_part_and_their_outermost_folder() -> None:
+    for part, swap in (("train", 0), ("test", 1)):
+        for label in range(2):
+            Path("pets", part, "ab"[label], "train").mkdir(parents=True)
+            for n in range(6):
+                shade = 40 + 150 * (label ^ swap)
+                Image.new("RGB", (6, 6), (shade, shade, n)).save(Path("pets", part, "ab"[label], "train", f"{n}.png"))
+    words = ["--epochs", "30", "--learning-rate", "0.01", "--model", "mlp:8", "--augment", "none", "--out", "run"]
+    assert trained("pets", *words)["accuracy"] == 0.0
+    found = json.loads(invoke("evaluate", "run", "pets", "--json").stdout)
+    assert (found["rows"], found["accuracy"]) == (12, 0.0)

@@ -294,3 +294,50 @@ def test_shares_that_cannot_be(shares: list[float], words: str) -> None:
         split_rows(10, shares, seed=0)
     with pytest.raises(UsageError, match="not by both"):
         split_rows(10, [0.2], seed=0, groups=np.zeros(10), times=np.zeros(10))
+
+
+def test_holes_in_dictionaries_times_in_zones_and_odd_columns(tmp_path: Path) -> None:
+    words = pd.Categorical(["x", None, "y", None])
+    times = pd.to_datetime(["2024-01-01T23:30:00+00:00", None] * 2, format="ISO8601", utc=True)
+    frame = pd.DataFrame({"c": words, "t": times, "b": pd.Series([True, None] * 2, dtype="boolean")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    tokyo = frame.assign(t=frame["t"].dt.tz_convert("Asia/Tokyo"))
+    expected = {"c": ["x", "", "y", ""], "t": ["2024-01-01T23:30:00.000000", ""] * 2, "b": ["true", ""] * 2}
+    for table in (Table.read(tmp_path / "t.parquet"), Table.of(frame), Table.of(tokyo)):
+        assert texts(table) == expected
+    odd = Table.of(pa.table({"a": [1.0, 2.0], "l": [[1], [2, 3]]}))
+    assert list(odd.columns) == ["a"]
+    assert "l" in odd.left_out
+
+
+def test_headers_and_fractions(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("date;price\n01.03.2024;99,5\n02.03.2024;7,25\n")
+    assert texts(Table.read(path))["price"] == ["99.5", "7.25"]
+    path.write_text("a, a\n1,2\n")
+    with pytest.raises(DataError, match="two columns called 'a'"):
+        Table.read(path)
+    path.write_text("zip ,b\n01,2\n007,3\n")
+    assert texts(Table.read(path, ["zip"]))["zip"] == ["01", "007"]
+    path.write_text("0,1\n5,6\n")
+    assert texts(Table.read(path)) == {"column_1": ["0", "5"], "column_2": ["1", "6"]}
+    assert texts(Table.read(path, names=["0", "1", "y"])) == {"0": ["5"], "1": ["6"]}
+
+
+def test_whole_numbers_written_as_fractions_are_the_same_terms() -> None:
+    feature = CategoryFeature.fit("c", Text.of(["10", "20", "20"]))
+    assert feature.codes(Text.of(["10.0", "20", "10.5"])).tolist() == [3, 2, 0]
+    assert Target("y", ["0", "1"]).values(Text.of(["1.0", "0"])).tolist() == [1, 0]
+
+
+def test_targets_that_float32_cannot_tell_apart_are_refused() -> None:
+    for values in (1e9 + np.arange(5.0), 1e21 * np.arange(5.0), 1e-25 * np.arange(5.0)):
+        with pytest.raises(DataError, match="told apart"):
+            Target.fit("y", Numbers(values + 0.0), "number")
+
+
+def test_rare_classes_are_in_all_parts_together() -> None:
+    classes = np.repeat(np.arange(66), 3)
+    parts = split_rows(198, [0.15, 0.15], seed=0, classes=classes)
+    assert [len(part) for part in parts] == [139, 30, 29]
+    assert all(np.bincount(classes[part]).max() <= (3, 1, 1)[n] for n, part in enumerate(parts))

@@ -344,3 +344,10 @@ X = GraphInput("x", TensorType((3, 4)))
 def test_a_mistake_is_named(wrong: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         wrong()
+
+
+def test_pictures_far_back_in_a_large_batch_are_moved_like_the_first() -> None:
+    rows, side = 300, 257
+    x = np.broadcast_to(np.arange(side, dtype="float32")[None, None, :, None], (rows, side, side, 1))
+    moved = nacre.layers.Augmentation(shift=1e-7)(x, training=True).numpy()
+    np.testing.assert_allclose(moved, x, atol=0.02)

@@ -127,7 +127,7 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     """
     written = None if out is None else _format(out)
     trained = open_model(model)
-    predictions = _ask(trained, open_data(data, trained).last.x)
+    predictions = _ask(trained, open_data(data, trained, judged=False).last.x)
     summary = {"model": model, "data": data, "rows": len(predictions.outputs)}
     if out is None or written is None:
         text = "" if as_json else as_csv(predictions).decode()

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from nacre.cli.settings import Settings
 from nacre.data import DATASETS, Dataset, Features, Pictures, Table, read
-from nacre.data.features import Guess, Target, as_moments, as_numbers, as_text, form_of, guess
-from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures
+from nacre.data.features import Guess, Target, as_moments, as_numbers, as_text, form_of, guess, has_target
+from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures, part_folders
 from nacre.data.splits import repeated, split_rows
 from nacre.data.tables import Moments, Numbers, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
@@ -106,11 +106,11 @@ class Source:
         )
 
 
-def open_data(name: str, model: Model | None = None) -> Source:
+def open_data(name: str, model: Model | None = None, judged: bool = True) -> Source:
     """The data called ``name``, as it is; a table as ``model`` takes it. Raises `UnknownName` if there is none, `DataError` if it
     is not what it should be."""
     if name not in DATASETS and kind_of(name)[0] is not None:
-        return _for_model(name, model)
+        return _for_model(name, model, judged)
     if model is not None and isinstance(model.features, Pictures):
         return _pictures_for(name, model.features)
     parts, scale = _arrays(name)
@@ -164,8 +164,8 @@ def scale_of(x: Array) -> int | None:
 # ------------------------------------------------------------------ tables
 
 
-def _for_model(name: str, model: Model | None) -> Source:
-    """A table as a model takes it, with targets if they are there."""
+def _for_model(name: str, model: Model | None, judged: bool) -> Source:
+    """A table as a model takes it, with targets if the model is to be ``judged`` and they are there."""
     features = None if model is None else model.features
     if not isinstance(features, Features):
         raise UsageError(
@@ -174,9 +174,10 @@ def _for_model(name: str, model: Model | None) -> Source:
             else f"{name} is a table: a model says what is in it."
         )
     assert model is not None
-    table = Table.read(name, features.words)
+    names = [one.name for one in features.features] + [target.name for target in features.targets]
+    table = Table.read(name, features.words, names)
     y = None
-    if all(target.name in table for target in features.targets):
+    if judged and all(target.name in table for target in features.targets):
         values = [target.values(table[target.name]) for target in features.targets]
         y = values[0] if len(values) == 1 else dict(zip(model.output_names, values, strict=True))
     return Source(_place(name), {"train": Part(features.inputs(table), y, table)}, features=features)
@@ -192,6 +193,7 @@ def _training_table(settings: Settings) -> Source:
         )
     kinds = dict(_kind(text) for text in settings.column)
     words = [name for name, kind in kinds.items() if kind in ("category", "boolean")]
+    read_as_words = set(words)
     table = Table.read(settings.data, words)
     for name in settings.target:
         _ = table[name]
@@ -204,7 +206,7 @@ def _training_table(settings: Settings) -> Source:
     # What columns are is seen in all rows, what they hold is learned from those to train on.
     seen: dict[str, str | Guess] = {name: guess(column) for name, column in whole.columns.items()}
     features = _fitted(whole.take(rows[0]), targets, seen | kinds | apart)
-    if set(features.words) - set(words):  # read again, as it will be for predictions: 01 is no 1
+    if set(features.words) - read_as_words:  # read again, as it will be for predictions: 01 is no 1
         whole, _ = _with_targets(Table.read(settings.data, features.words), settings.target)
         seen |= {one.name: "category" for one in features.categories}
         targets = {
@@ -235,14 +237,7 @@ def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str
     """The rows that have all targets."""
     there = np.ones(len(table), bool)
     for name in targets:
-        column = table[name]
-        there &= (
-            ~np.isnan(column.values)
-            if isinstance(column, Numbers)
-            else ~np.isnat(column.values)
-            if isinstance(column, Moments)
-            else column.codes >= 0
-        )
+        there &= has_target(name, table[name])
     missing = int((~there).sum())
     if not there.any():
         raise DataError(f"No row of {table.name} has a value for {', '.join(targets)}.")
@@ -252,6 +247,8 @@ def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str
 
 def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> list[Array]:
     shares = [settings.validation_split, settings.test_split]
+    if settings.time and settings.group:
+        raise UsageError("Rows are divided by groups or by time, not by both.", hint="leave out --group or --time")
     if settings.time:
         column = table[settings.time]
         form = None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
@@ -319,15 +316,14 @@ def _pictures_for(name: str, pictures: Pictures) -> Source:
     path = Path(name)
     if not path.exists():
         raise UnknownName(f"There is no file or folder called {name!r}.")
-    paths = list_pictures(path) if path.is_dir() else [path]
+    place = part_folders(path).get("test", path) if path.is_dir() else path.parent
+    paths = list_pictures(place) if path.is_dir() else [path]
     if not paths:
         raise DataError(f"{name} holds no pictures.")
     x, _, _ = pictures.inputs(paths)
     numbers = {label: at for at, label in enumerate(pictures.classes)}
-    found = [
-        numbers.get(p.relative_to(path).parts[-2] if p != path and len(p.relative_to(path).parts) > 1 else "", -1)
-        for p in paths
-    ]
+    below = [p.relative_to(place).parts for p in paths]
+    found = [numbers.get(parts[0], -1) if len(parts) > 1 else -1 for parts in below]
     y = np.array(found, np.int32) if min(found) >= 0 else None
     return Source(_place(name), {"train": Part(x, y, files=paths)}, pictures.classes, pictures)
 

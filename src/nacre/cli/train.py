@@ -171,6 +171,8 @@ def _settings(data: str | None, config: Path | None, given: dict[str, Any]) -> S
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
     usual: dict[str, Any] = {"seed": secrets.randbits(32)}
+    if ".py:" in given.get("model", ""):  # a run may go on from elsewhere
+        given["model"] = str(Path(given["model"]).absolute())
     if data in EPOCHS:
         usual["epochs"] = EPOCHS[data]
     elif data not in DATASETS and kind_of(data)[0] is not None:

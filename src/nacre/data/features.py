@@ -77,8 +77,19 @@ class NumberFeature(Feature):
 
     kind = "number"
 
-    def __init__(self, name: str, mean: float, scale: float, log: bool, holes: bool, least: float, most: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        mean: float,
+        scale: float,
+        log: bool,
+        holes: bool,
+        least: float,
+        most: float,
+        nothing: Sequence[str] = (),
+    ) -> None:
         super().__init__(name)
+        self.nothing = list(nothing)
         self.mean, self.scale, self.log, self.holes, self.least, self.most = mean, scale, log, holes, least, most
 
     @classmethod
@@ -95,7 +106,8 @@ class NumberFeature(Feature):
         log = bool(least >= 0 and skew > _SKEWED)
         used = np.log1p(there) if log else there
         scale = float(np.std(used / half) * half)
-        return cls(name, float(np.mean(used / half) * half), scale or 1.0, log, len(there) < len(values), least, most)
+        mean, holes = float(np.mean(used / half) * half), len(there) < len(values)
+        return cls(name, mean, scale or 1.0, log, holes, least, most, _odd_words(column))
 
     @property
     def width(self) -> int:
@@ -104,7 +116,7 @@ class NumberFeature(Feature):
 
     def numbers(self, column: Values) -> Array:
         """Scaled numbers."""
-        values = as_numbers(self.name, column)
+        values = as_numbers(self.name, column, self.nothing)
         missing = np.isnan(values)
         used = np.log1p(np.maximum(values, 0)) if self.log else values
         with np.errstate(over="ignore"):
@@ -204,7 +216,7 @@ class CategoryFeature(Feature):
         """The number of each term.   (n,) -> (n,) int32"""
         words = as_text(column)
         numbers = {term: at for at, term in enumerate(self.terms, 2)}
-        found = [numbers.get(term.lower() if self.fold else term, 0) for term in words.terms]
+        found = [_number_of(term.lower() if self.fold else term, numbers) or 0 for term in words.terms]
         return np.array([*found, 1], np.int32)[words.codes]
 
     def numbers(self, column: Values) -> Array:
@@ -259,7 +271,13 @@ class Target(Configured):
             raise UsageError(f"A target is number or category, got {name}={kind}.")
         values = as_numbers(name, column)
         there = values[~np.isnan(values)]
-        return cls(name, None, float(there.mean()), float(there.std()) or 1.0)
+        mean, scale = float(there.mean()), float(there.std()) or 1.0
+        if not 1e-15 < scale < 1e15 or scale < 1e-5 * abs(mean):
+            raise DataError(
+                f"The target {name!r} cannot be told apart in float32: {mean:g} on average, {scale:g} of deviation.",
+                hint="predict the difference from something near, or another unit",
+            )
+        return cls(name, None, mean, scale)
 
     def values(self, column: Values) -> Array:
         """Numbers of classes, int32 (n,), or numbers, float32 (n, 1). Raises `DataError` for a row without, or with a new class."""
@@ -270,7 +288,8 @@ class Target(Configured):
             return values.astype(np.float32)[:, None]
         words = as_text(column)
         numbers = {name: at for at, name in enumerate(self.classes)}
-        found = np.array([*(numbers.get(term, -2) for term in words.terms), -1], np.int32)[words.codes]
+        each = [_number_of(term, numbers) for term in words.terms]
+        found = np.array([*(-2 if at is None else at for at in each), -1], np.int32)[words.codes]
         if (found < 0).any():
             row = int(np.flatnonzero(found < 0)[0])
             if found[row] == -1:
@@ -369,9 +388,11 @@ class Features(Configured):
             seems = seen[name] if name in seen else guess(column)
             if seems.kind == "drop":
                 dropped[name] = seems.reason
+            elif seems.reason == "" and not _filled(column).any():
+                dropped[name] = "empty in the rows to train on"
             else:
                 found.append(KIND_FEATURES[seems.kind].fit(name, column))
-        return cls(found, wanted, dropped)
+        return cls(found, wanted, dropped | table.left_out)
 
     @property
     def classes(self) -> list[str] | None:
@@ -434,6 +455,19 @@ class Features(Configured):
 # ------------------------------------------------------------------ columns as what they are
 
 
+def _filled(column: Values) -> Array:
+    """Whether each row has something."""
+    if isinstance(column, Text):
+        return np.asarray(column.codes >= 0)
+    return ~(np.isnan(column.values) if isinstance(column, Numbers) else np.isnat(column.values))
+
+
+def has_target(name: str, column: Values) -> Array:
+    """Whether each row has a target: something, and among numbers, a number."""
+    words = isinstance(column, Text) and _numbers_in(column) is not None
+    return ~np.isnan(as_numbers(name, column)) if words else _filled(column)
+
+
 def as_text(column: Values) -> Text:
     """The column as words."""
     if isinstance(column, Text):
@@ -441,16 +475,22 @@ def as_text(column: Values) -> Text:
     return Text.of(word or None for word in column.text())
 
 
-def as_numbers(name: str, column: Values) -> Array:
-    """The column as float64, NaN where there is none. Raises `DataError` for a word that is no number."""
+def as_numbers(name: str, column: Values, nothing: Sequence[str] = ()) -> Array:
+    """The column as float64, NaN where there is none, or a word that stands for ``nothing``. Raises `DataError` for other words."""
     if isinstance(column, Numbers):
+        if np.isinf(column.values).any():
+            raise DataError(
+                f"Row {int(np.flatnonzero(np.isinf(column.values))[0]):,} of the column {name!r} is infinite."
+            )
         return column.values.copy()
     if isinstance(column, Moments):
         raise DataError(f"The column {name!r} holds dates, expected numbers.")
     values = parsed_numbers(column.terms)
     found = np.array([*values, np.nan])[column.codes]
-    if (np.isnan(found) & (column.codes >= 0)).any() and _numbers_in(column) is None:
-        row = int(np.flatnonzero(np.isnan(found) & (column.codes >= 0))[0])
+    known = np.array([*(term in nothing for term in column.terms), True])[column.codes]
+    wrong = np.isnan(found) & ~known
+    if wrong.any() and _numbers_in(column) is None:
+        row = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"Row {row:,} of the column {name!r} is {column.terms[column.codes[row]]!r}, expected a number."
         )
@@ -489,6 +529,21 @@ def _numbers_in(column: Text) -> Array | None:
     usable = counts[~np.isnan(values)].sum() if len(values) else 0
     odd = int((np.isnan(values) & (counts > 0)).sum())
     return values if usable and usable >= _NEARLY * counts.sum() and odd <= 3 else None
+
+
+def _odd_words(column: Values) -> list[str]:
+    """Words among numbers, which stand for nothing."""
+    if not isinstance(column, Text):
+        return []
+    used = np.bincount(column.codes[column.codes >= 0], minlength=len(column.terms)) > 0
+    return [t for t, v, u in zip(column.terms, parsed_numbers(column.terms), used, strict=True) if u and np.isnan(v)]
+
+
+def _number_of(term: str, known: Mapping[str, int]) -> int | None:
+    """The number of a term, also where a whole number is written as a fraction: 10.0 for 10."""
+    if term in known:
+        return known[term]
+    return known.get(re.sub(r"(?<=\d)\.0+$", "", term)) if re.fullmatch(r"-?\d+\.0+", term) else None
 
 
 def _is_boolean(column: Text) -> bool:

@@ -131,8 +131,9 @@ class Pictures(Configured):
             pixels.flush()  # type: ignore[attr-defined]
             os.replace(temporary, cache)
             note = cache.with_suffix(".json")
-            note.with_suffix(".note").write_text(json.dumps({"rows": rows, "wrong": wrong}), encoding="utf-8")
-            os.replace(note.with_suffix(".note"), note)
+            own = note.with_name(f"{note.stem}.{os.getpid()}.note")
+            own.write_text(json.dumps({"rows": rows, "wrong": wrong}), encoding="utf-8")
+            os.replace(own, note)
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
@@ -157,8 +158,12 @@ class Pictures(Configured):
 
         digest = hashlib.sha256(json.dumps([_VERSION, self.shape, self.color, self.fit]).encode())
         for path in paths:
-            stat = path.stat()
-            digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            try:
+                stat = path.stat()
+                told = f"{stat.st_size} {stat.st_mtime_ns}"
+            except OSError:  # which is told when it is read
+                told = "none"
+            digest.update(os.fsencode(path.absolute()) + f" {told}\n".encode())
         return (
             Path(os.environ.get("NACRE_HOME") or user_cache_dir("nacre"))
             / "pictures"
@@ -210,9 +215,8 @@ def find_pictures(folder: Path) -> tuple[dict[str, Found], list[str]]:
 
     Raises `DataError` for a folder that is laid out otherwise, or a class that only a later part has.
     """
-    below = _folders(folder)
-    parts = {part: folder / name for part, names in _PARTS.items() for name in below if name.lower() in names}
-    if not parts or "train" not in parts:
+    parts = part_folders(folder)
+    if "train" not in parts:
         parts = {"train": folder}
     classes = [name for name in _folders(parts["train"]) if holds_pictures(parts["train"] / name)]
     if len(classes) < 2:
@@ -230,6 +234,16 @@ def find_pictures(folder: Path) -> tuple[dict[str, Found], list[str]]:
             raise DataError(f"{place} holds no pictures.")
         found[part] = Found([path for path, _ in paths], np.array([label for _, label in paths], np.int32))
     return found, classes
+
+
+def part_folders(folder: Path) -> dict[str, Path]:
+    """The folders train, validation and test in a folder, under these or other usual names, that have folders with pictures."""
+    return {
+        part: folder / name
+        for part, names in _PARTS.items()
+        for name in _folders(folder)
+        if name.lower() in names and any(holds_pictures(folder / name / inner) for inner in _folders(folder / name))
+    }
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,10 +44,10 @@ def split_rows(
     elif groups is not None:
         part = _by_group(groups, shares, rng)
     elif classes is not None:
-        part = np.zeros(rows, np.int64)
-        for one in np.unique(classes):
-            mine = np.flatnonzero(classes == one)
-            part[mine] = _dealt(len(mine), shares, rng)
+        order = rng.permutation(rows)
+        order = order[np.argsort(classes[order], kind="stable")]  # class by class, each in random order
+        part = np.empty(rows, np.int64)
+        part[order] = _dealt(rows, shares, None)
     else:
         part = _dealt(rows, shares, rng)
     found = [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
@@ -60,13 +59,16 @@ def split_rows(
     return found
 
 
-def _dealt(count: int, shares: Sequence[float], rng: np.random.Generator) -> Array:
-    """A part for each of so many rows, as near to the shares as whole numbers are, in random order."""
+def _dealt(count: int, shares: Sequence[float], rng: np.random.Generator | None) -> Array:
+    """A part for each of so many rows, as near to the shares as whole numbers are: in random order, or without ``rng``, evenly
+    spread, so that any stretch of rows is divided alike."""
     ends = np.floor(np.cumsum([0.0, *shares]) * count + 0.5).astype(np.int64)
-    part = np.zeros(count, np.int64)
-    for number, (begin, end) in enumerate(pairwise(ends), 1):
-        part[begin:end] = number
-    return rng.permutation(part)
+    sizes = np.array([count - ends[-1], *np.diff(ends)])
+    part = np.repeat(np.arange(len(sizes)), sizes)
+    if rng is not None:
+        return rng.permutation(part)
+    places = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
+    return part[np.argsort(places, kind="stable")]
 
 
 def _by_group(groups: Array, shares: Sequence[float], rng: np.random.Generator) -> Array:

@@ -111,6 +111,7 @@ class Table:
 
     def __init__(self, columns: Mapping[str, Values], name: str = "the table") -> None:
         self.columns, self.name = dict(columns), name
+        self.left_out: dict[str, str] = {}  # columns of kinds that no table has, and what they are
         lengths = {column: len(values) for column, values in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"The columns of {name} differ in length.", {k: f"{v:,}" for k, v in lengths.items()})
@@ -137,15 +138,29 @@ class Table:
                 f"{name} is no table.", {"found": type(frame).__name__}, "a data frame, or a dictionary of lists"
             ) from error
         known = known.collect() if isinstance(known, nw.LazyFrame) else known
-        return cls(
-            {str(series.name): _column(f"{series.name!r} of {name}", series) for series in known.iter_columns()}, name
-        )
+        return cls._of_columns(known.iter_columns(), name)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], text: Iterable[str] = ()) -> Table:
+    def _of_columns(cls, columns: Iterable[Any], name: str) -> Table:
+        found: dict[str, Values] = {}
+        left_out: dict[str, str] = {}
+        for series in columns:
+            try:
+                found[str(series.name)] = _column(f"{series.name!r} of {name}", series)
+            except DTypeError as error:
+                left_out[str(series.name)] = str(error).splitlines()[0]
+        if not found and left_out:
+            raise DTypeError(next(iter(left_out.values())))
+        table = cls(found, name)
+        table.left_out = left_out
+        return table
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], text: Iterable[str] = (), names: Iterable[str] = ()) -> Table:
         """The table in a file: .csv, .tsv, .parquet, .arrow or .feather, the first two also as .gz, .bz2, .xz or .zip.
 
-        Columns named in ``text`` are read as words, whatever is in them. Raises `DataError` with file and line for what is no
+        Columns named in ``text`` are read as words, whatever is in them. A first line of ``names``, or one that is not all numbers,
+        names the columns. Raises `DataError` with file and line for what is no
         table, `UsageError` for a file of another kind or without the library that reads it.
         """
         path = Path(path)
@@ -159,7 +174,7 @@ class Table:
                 else FileNotFoundError(2, "There is no such file", str(path))
             )
         if kind in (".csv", ".tsv"):
-            return cls.of(_read_text(path, str(kind), packed, set(text)), str(path))
+            return cls.of(_read_text(path, str(kind), packed, set(text), set(names)), str(path))
         table = _read_arrow(path, str(kind))
         try:
             return cls.of(table, str(path))
@@ -220,15 +235,15 @@ def _column(what: str, series: Any) -> Values:
             return _words(series.to_list())
         return Text(values.astype(np.int32), ("false", "true"))
     if dtype.is_numeric():
-        values = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
-        if np.isinf(values).any():
-            raise DataError(f"Row {int(np.flatnonzero(np.isinf(values))[0])} of column {what} is infinite.")
-        return Numbers(values)
+        return Numbers(np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype in (nw.Datetime, nw.Date):
-        series = series.dt.replace_time_zone(None) if getattr(dtype, "time_zone", None) else series
+        zone = getattr(dtype, "time_zone", None)
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else series
         return Moments(np.asarray(series.cast(nw.Datetime("us")).to_numpy()).astype(_UNITS))
     if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown):
-        return _words(series.to_native() if dtype != nw.Object else series.to_list(), what)
+        if dtype in (nw.Categorical, nw.Enum):
+            series = series.cast(nw.String)
+        return _words(series.to_native() if dtype not in (nw.Object, nw.Unknown) else series.to_list(), what)
     raise DTypeError(
         f"Values {what} is of a kind that no table of nacre has.", {"found": str(dtype)}, "numbers, text, dates"
     )
@@ -239,7 +254,8 @@ def _words(values: Any, what: str = "") -> Text:
     import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
 
     if isinstance(values, list):
-        values = [None if v is None or v != v else str(v).lower() if isinstance(v, bool) else v for v in values]
+        scalars = [None if np.ndim(v) == 0 and pd.isna(v) else v for v in values]
+        values = [str(v).lower() if isinstance(v, bool | np.bool_) else v for v in scalars]
         odd = next((v for v in values if not isinstance(v, str | int | float | None)), None)
         if odd is not None:
             raise DTypeError(f"Values {what} holds {type(odd).__name__}, which is neither number nor word.")
@@ -306,7 +322,7 @@ def _opened(path: Path, packed: str | None) -> BinaryIO:
     return io.BufferedReader(_Bounded(_OPENERS[packed](path, "rb"), path, size))
 
 
-def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any:
+def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names: set[str]) -> Any:
     import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
 
     damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -316,7 +332,11 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
         if not head.strip() or b"\0" in head:
             what = "is no text: it has zero bytes" if head.strip() else "is empty"
             raise DataError(f"{path} {what}.", hint="export it as UTF-8 text")
-        separator, decimal, header = _form(head, kind)
+        separator, decimal, first = _form(head, kind)
+        header = not all(map(_is_number, first)) or (bool(first) and {field.strip() for field in first} <= names)
+        columns = [field.strip() if header else f"column_{number}" for number, field in enumerate(first, 1)]
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            raise DataError(f"{path} has two columns called {twice!r}.", hint="give one of them another name")
         with _opened(path, packed) as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # fields would be lost
             frame = pd.read_csv(
@@ -325,7 +345,7 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
                 decimal=decimal,
                 header=0 if header else None,
                 encoding="utf-8-sig",
-                dtype=dict.fromkeys(text, "str") if header else None,
+                dtype={at: "str" for at, name in enumerate(columns) if name in text},
                 low_memory=False,
                 skipinitialspace=True,
                 na_values=list(_MISSING),
@@ -353,14 +373,12 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str]) -> Any
         raise
     except damage as error:
         raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
-    frame.columns = [
-        str(name).strip() if header else f"column_{number}" for number, name in enumerate(frame.columns, 1)
-    ]
+    frame.columns = columns
     return frame
 
 
-def _form(head: bytes, kind: str) -> tuple[str, str, bool]:
-    """How columns are separated, what stands in fractions, and whether the first line names the columns."""
+def _form(head: bytes, kind: str) -> tuple[str, str, list[str]]:
+    """How columns are separated, what stands in fractions, and what is in the first line."""
     sample = head.decode("utf-8-sig", errors="replace")
     lines = [line for line in re.split(r"[\r\n]+", sample) if line.strip()][:50]
     if not lines:
@@ -370,8 +388,9 @@ def _form(head: bytes, kind: str) -> tuple[str, str, bool]:
         ",;\t|", key=lambda s: min(line.count(s) for line in lines) * 8 + (s == ",")
     )
     first = next(csv.reader([lines[0]], delimiter=separator))
-    fractions = separator == ";" and bool(re.search(r"\d,\d", sample)) and not re.search(r"\d\.\d", sample)
-    return separator, "," if fractions else ".", not all(_is_number(field) for field in first)
+    fields = [field.strip() for line in lines[1:] for field in line.split(separator)]
+    commas, points = (sum(bool(re.fullmatch(rf"-?\d+{mark}\d+", f)) for f in fields) for mark in (",", r"\."))
+    return separator, "," if separator != "," and commas > points else ".", first
 
 
 def _is_number(field: str) -> bool:

@@ -102,8 +102,7 @@ class Augmentation(_Noise):
         along = ops.clip(along + (height - 1) / 2, 0.0, height - 1.0)
         left, top = ops.floor(across), ops.floor(along)
         share_x, share_y = across - left, along - top
-        begin = np.arange(rows, dtype=np.float32).reshape(-1, 1) * (height * width)
-        begins = ops.cast(ops.constant(begin.astype(np.int32)), dtype="int32")
+        begins = ops.constant((np.arange(rows, dtype=np.int64).reshape(-1, 1) * (height * width)).astype(np.int32))
         left, top = ops.cast(left, dtype="int32"), ops.cast(top, dtype="int32")
         farther, lower = ops.minimum(left + 1, width - 1), ops.minimum(top + 1, height - 1)
         pixels = ops.reshape(x, [rows * height * width, channels])
