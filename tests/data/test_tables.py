@@ -307,7 +307,8 @@ def test_holes_in_dictionaries_times_in_zones_and_odd_columns(tmp_path: Path) ->
         assert texts(table) == expected
     odd = Table.of(pa.table({"a": [1.0, 2.0], "l": [[1], [2, 3]]}))
     assert list(odd.columns) == ["a"]
-    assert "l" in odd.left_out
+    assert "l" in odd.take(np.array([0])).left_out
+    assert "l" in Features.fit(odd, [], {"a": "number", "l": "drop"}).dropped
 
 
 def test_headers_and_fractions(tmp_path: Path) -> None:

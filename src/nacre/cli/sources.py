@@ -200,8 +200,6 @@ def _training_table(settings: Settings) -> Source:
     whole, notes = _with_targets(table, settings.target)
     apart = {name: "drop" for name in (settings.group, settings.time) if name and name not in kinds}
     targets = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
-    if words_too := [name for name, target in targets.items() if target.classes is not None and name not in words]:
-        words += words_too
     rows = _divided(whole, settings, list(targets.values()))
     # What columns are is seen in all rows, what they hold is learned from those to train on.
     seen: dict[str, str | Guess] = {name: guess(column) for name, column in whole.columns.items()}

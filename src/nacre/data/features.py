@@ -376,7 +376,8 @@ class Features(Configured):
         target that is given by its name learns too."""
         seen = {name: one if isinstance(one, Guess) else Guess(one, "as told") for name, one in (kinds or {}).items()}
         for name, one in seen.items():
-            _ = table[name]
+            if name not in table.left_out:
+                _ = table[name]
             find("kind of column", one.kind, dict.fromkeys(KINDS))
         told = {name: one.kind for name, one in seen.items()}
         wanted = [t if isinstance(t, Target) else Target.fit(t, table[t], told.get(t)) for t in targets]

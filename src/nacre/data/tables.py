@@ -194,7 +194,9 @@ class Table:
 
     def take(self, rows: Array) -> Table:
         """Some rows, by number."""
-        return Table({name: column.take(rows) for name, column in self.columns.items()}, self.name)
+        table = Table({name: column.take(rows) for name, column in self.columns.items()}, self.name)
+        table.left_out = self.left_out
+        return table
 
     def __repr__(self) -> str:
         return f"Table({len(self):,} rows: {', '.join(self.columns)})"
