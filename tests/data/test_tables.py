@@ -318,6 +318,8 @@ def test_headers_and_fractions(tmp_path: Path) -> None:
     path.write_text("a, a\n1,2\n")
     with pytest.raises(DataError, match="two columns called 'a'"):
         Table.read(path)
+    path.write_text(",b\n1,2\n3,4\n")
+    assert list(Table.read(path).columns) == ["column_1", "b"]
     path.write_text("zip ,b\n01,2\n007,3\n")
     assert texts(Table.read(path, ["zip"]))["zip"] == ["01", "007"]
     path.write_text("0,1\n5,6\n")

@@ -336,8 +336,8 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names:
             raise DataError(f"{path} {what}.", hint="export it as UTF-8 text")
         separator, decimal, first = _form(head, kind)
         header = not all(map(_is_number, first)) or (bool(first) and {field.strip() for field in first} <= names)
-        columns = [field.strip() if header else f"column_{number}" for number, field in enumerate(first, 1)]
-        if twice := next((name for name in columns if columns.count(name) > 1), None):
+        columns = [(header and field.strip()) or f"column_{number}" for number, field in enumerate(first, 1)]
+        if (twice := next((name for name in columns if columns.count(name) > 1), None)) is not None:
             raise DataError(f"{path} has two columns called {twice!r}.", hint="give one of them another name")
         with _opened(path, packed) as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # fields would be lost
@@ -375,6 +375,8 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names:
         raise
     except damage as error:
         raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
+    if len(frame.columns) != len(columns):
+        raise DataError(f"{path} has {len(frame.columns)} columns, but its first line names {len(columns)}.")
     frame.columns = columns
     return frame
 
