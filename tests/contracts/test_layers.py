@@ -36,6 +36,7 @@ MAKERS = {
     "Flatten": ({}, (3, 4, 2)),
     "GaussianDropout": ({"rate": 0.5}, (3, 4)),
     "Augmentation": ({"flip": "horizontal", "shift": 0.2, "rotate": 0.1, "zoom": 0.2, "cutout": 0.3}, (3, 5, 4, 2)),
+    "Lambda": ({"function": "exp"}, (3, 4)),
     "GaussianNoise": ({"stddev": 0.5}, (3, 4)),
     "Identity": ({}, (3, 4)),
     "InputLayer": ({"shape": (4,)}, (3, 4)),

@@ -42,6 +42,7 @@ NOT_COMPARED = {
     },
     "layers.Operation": "in Keras a class that users do not meet; test_functional.py",
     "layers.Augmentation": "nacre's own",
+    "layers.Lambda": "gives what its function gives",
     "layers.Residual": "nacre's own",
     "layers.StringLookup": "Keras's needs TensorFlow",
 }

@@ -363,3 +363,20 @@ def test_what_is_not_there_says_what_to_do_instead() -> None:
             getattr(room, name)
     with pytest.raises(UsageError, match="show_trainable"):
         Sequential([Input((2,)), layers.Dense(1)]).summary(show_trainable=True)
+
+
+def doubled(x: Any) -> Any:
+    return ops.concatenate([x, 2 * x], axis=-1)
+
+
+def test_a_function_is_a_layer_and_comes_back_from_a_file(tmp_path: Path) -> None:
+    x = Input((8,))
+    both = layers.Lambda(lambda parts: parts[0] - parts[1])([layers.Lambda(doubled)(x), layers.Lambda(doubled)(x)])
+    assert np.abs(Model(x, both).predict(X)).max() == 0
+    model = Sequential([x, layers.Lambda(doubled), layers.Dense(2)])
+    model.save(tmp_path / "model")
+    again = load_model(tmp_path / "model", {"doubled": doubled})
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    told = layers.Lambda(lambda x, training: x * 0 if training else x)
+    np.testing.assert_array_equal(told(X), X)
+    assert np.abs(told(X, training=True).numpy()).max() == 0

@@ -30,7 +30,7 @@ from nacre.layers.merge import (
     subtract,
 )
 from nacre.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from nacre.layers.operation import Operation
+from nacre.layers.operation import Lambda, Operation
 from nacre.layers.preprocessing import CategoryEncoding, Discretization, Normalization
 from nacre.layers.residual import Residual
 from nacre.layers.shape import Flatten, Identity, Permute, RepeatVector, Rescaling, Reshape
@@ -58,6 +58,7 @@ LAYERS = (
     Identity,
     InputLayer,
     IntegerLookup,
+    Lambda,
     LayerNormalization,
     LeakyReLU,
     Maximum,
@@ -103,6 +104,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "IntegerLookup",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -231,7 +231,39 @@ _NOT_CALLED = _Call()
 _GOING_ON: ContextVar[_Call] = ContextVar("going on", default=_NOT_CALLED)
 
 
-class Layer(Configured):
+class Weighted:
+    """What layers and models have in common: weights, by their names."""
+
+    @property
+    def named(self) -> dict[str, Parameter]:
+        """The weights by their names, in order."""
+        raise NotImplementedError
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All weights: of a layer its own, then those of the layers inside; of a model layer by layer."""
+        return list(self.named.values())
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The weights that training changes."""
+        return [w for w in self.weights if w.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The weights that training does not change, or not by their gradients."""
+        return [w for w in self.weights if not w.trainable]
+
+    @property
+    def variables(self) -> list[Parameter]:
+        """All weights, as Keras also calls them."""
+        return self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+
+class Layer(Weighted, Configured):
     """Base of all layers.
 
     A subclass stores its arguments in ``__init__``, creates its weights in ``build(input_shape)`` with `add_weight`, and composes
@@ -372,35 +404,12 @@ class Layer(Configured):
         return self.outer + self.name
 
     @property
-    def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers inside."""
-        return list(self.named.values())
-
-    @property
     def named(self) -> dict[str, Parameter]:
         """The weights by their names, which begin with that of the layer: layer/weight, or layer/inner/weight."""
         found = {weight.name: weight for weight in self.own_weights}
         for part in self.inside:
             found |= part.named if part.outer else {f"{self.path}/{name}": w for name, w in part.named.items()}
         return once(found)
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        return [w for w in self.weights if w.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        """The weights that training does not change, or not by their gradients."""
-        return [w for w in self.weights if not w.trainable]
-
-    @property
-    def variables(self) -> list[Parameter]:
-        """All weights, as Keras also calls them."""
-        return self.weights
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
 
     def all(self) -> list[Layer]:
         """The layer, and all layers inside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from nacre import ops
-from nacre.configured import natural
+from nacre.configured import natural, resolve
 from nacre.errors import Limitation, UsageError, find
 from nacre.ir import Value
-from nacre.layers.layer import Layer
+from nacre.layers.layer import Layer, refuse
 from nacre.layers.symbol import Symbol
 
 
@@ -84,6 +85,39 @@ class Operation(Layer):
                 f"ops.{self.function} mixes the rows of a batch: what comes of a row would depend on those beside it.",
                 hint="name the axes of a sample: axis=-1, or axis=1",
             )
+
+
+class Lambda(Layer):
+    """A function of one's own, written with `nacre.ops`, as a layer.   x (batch, ...), or a list of several -> what it gives
+
+    It may ask for ``training``. Files hold its name; `load_model` is given the function.
+
+    >>> from nacre import Input, ops
+    >>> Lambda(lambda x: ops.concatenate([x, x * x], axis=-1))(Input((3,))).shape
+    (None, 6)
+    """
+
+    def __init__(self, function: Any, **kwargs: Any) -> None:
+        refuse(
+            "Lambda",
+            kwargs,
+            output_shape="leave it out: it follows",
+            mask="leave it out",
+            arguments="a closure holds them",
+        )
+        super().__init__(**kwargs)
+        self.function = resolve("function", function, _TABLE)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """function(x)."""
+        try:
+            asks = "training" in inspect.signature(self.function).parameters
+        except ValueError:  # it is in C, and does not say
+            asks = False
+        return self.function(x, training=training) if asks else self.function(x)
+
+    def _take_several(self, count: int) -> None:  # noqa: ARG002 - the function knows
+        self.several = True
 
 
 def _filled(given: Any, inputs: Sequence[Value]) -> Any:

@@ -36,7 +36,7 @@ from nacre.interop import safetensors
 from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
-from nacre.layers.layer import Record, Shape, apart, layers_in, numbers, once, shape_text, traced
+from nacre.layers.layer import Record, Shape, Weighted, apart, layers_in, numbers, once, shape_text, traced
 from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
 from nacre.models.goals import Judged, by_output, judged
 from nacre.models.goals import described as described_outputs
@@ -57,7 +57,7 @@ _LENDING = RLock()  # held where models that train side by side make trainers
 _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
 
-class Model(Configured):
+class Model(Weighted, Configured):
     """What all models can do. `Sequential` and `Functional` say how the layers are put together; ``Model(inputs, outputs)`` makes
     a `Functional` model.
 
@@ -281,16 +281,6 @@ class Model(Configured):
         return find("layer", str(name), {layer.name: layer for layer in self.layers})
 
     @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The weights that training changes."""
-        return [w for w in self.weights if w.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        """The weights that training does not change, or not by their gradients."""
-        return [w for w in self.weights if not w.trainable]
-
-    @property
     def trainable(self) -> bool:
         """Whether training changes the weights of any layer; when set, it is set for all layers, and the next step obeys."""
         return any(layer.trainable for layer in self._stack if not isinstance(layer, InputLayer))
@@ -299,19 +289,6 @@ class Model(Configured):
     def trainable(self, value: bool) -> None:
         for layer in self._stack:
             layer.trainable = value
-
-    @property
-    def weights(self) -> list[Parameter]:
-        """All weights, layer by layer."""
-        return list(self.named.values())
-
-    @property
-    def variables(self) -> list[Parameter]:
-        """All weights, as Keras also calls them."""
-        return self.weights
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
 
     @property
     def named(self) -> dict[str, Parameter]:

@@ -94,6 +94,11 @@ class Primitive:
     __doc__: str | None = None
 
     @property
+    def __name__(self) -> str:
+        """Its name, as functions have it."""
+        return self.name
+
+    @property
     def elementwise(self) -> bool:
         """Whether each element of the result depends on the same element of the operands alone."""
         return self.prepare is not None
