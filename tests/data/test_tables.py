@@ -22,7 +22,7 @@ from pyarrow import feather, parquet
 
 from nacre.data import Features, Table
 from nacre.data.features import CategoryFeature, DateFeature, NumberFeature, Target, as_numbers, guess
-from nacre.data.splits import repeated, split_rows
+from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers, Text
 from nacre.errors import DataError, NacreError, UnknownName, UsageError
 
@@ -279,11 +279,14 @@ def test_rows_that_are_the_same_are_found() -> None:
     codes = np.arange(1000, dtype=np.int32)[:, None]
     x[900:910], codes[900:910] = x[:10], codes[:10]
     x[910:915] = x[:5]  # the codes differ
-    assert repeated([x, codes], [np.arange(900), np.arange(900, 1000)]) == [10]
+    keys = row_keys([x, codes])
+    assert repeated([keys[:900], keys[900:]]) == [10]
     pictures = np.zeros((4, 5, 5, 3), np.uint8)
     pictures[1] += 1
     pictures[2] += 2
-    assert repeated([pictures], [np.array([0, 1]), np.array([2, 3])]) == [1]
+    assert repeated([row_keys([pictures[:2]]), row_keys([pictures[2:]])]) == [1]
+    long = np.repeat(np.arange(6.0)[[0, 1, 0], None], 5000, 1)
+    assert repeated([row_keys([long[:2]]), row_keys([long[2:]])]) == [1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from nacre.cli.settings import Settings
 from nacre.data import DATASETS, Dataset, Features, Pictures, Table, read
 from nacre.data.features import Guess, Target, as_moments, as_numbers, as_text, form_of, guess, has_target
 from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures, part_folders
-from nacre.data.splits import repeated, split_rows
+from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
 from nacre.models import Model, load_model
@@ -218,7 +217,8 @@ def _training_table(settings: Settings) -> Source:
     part = Part(x, y, whole)
     names = ["train", "validation", "test"]
     parts = {name: part.take(r) for name, r in zip(names, rows, strict=True) if len(r)}
-    for name, mine, count in zip(names[1:], rows[1:], repeated(list(x.values()), rows), strict=True):
+    keys = row_keys(list(x.values()))
+    for name, mine, count in zip(names[1:], rows[1:], repeated([keys[r] for r in rows]), strict=True):
         if count:
             notes.append(f"{count:,} of {len(mine):,} rows of the {name} part are the same as rows trained on")
     classes = features.targets[0].classes if len(features.targets) == 1 else None
@@ -299,12 +299,12 @@ def _training_pictures(settings: Settings) -> Source:
         for part, mine in zip(("train", "validation", "test"), rows_of, strict=True):
             if len(mine):
                 parts[part] = whole.take(mine)
-    seen = np.concatenate([part.x.reshape(len(part), -1) for part in parts.values()])
-    ends = np.cumsum([0, *(len(part) for part in parts.values())])
-    each = [np.arange(begin, end) for begin, end in pairwise(ends)]
-    for part, mine, count in zip(list(parts)[1:], each[1:], repeated([seen], each), strict=True):
+    counts = repeated([row_keys([part.x]) for part in parts.values()])
+    for part, count in zip(list(parts)[1:], counts, strict=True):
         if count:
-            notes.append(f"{count:,} of {len(mine):,} pictures of the {part} part are the same as pictures trained on")
+            notes.append(
+                f"{count:,} of {len(parts[part]):,} pictures of the {part} part are the same as pictures trained on"
+            )
     order = [part for part in ("train", "validation", "test") if part in parts]
     return Source(_place(settings.data), {part: parts[part] for part in order}, classes, pictures, notes=notes)
 

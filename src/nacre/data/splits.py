@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ import numpy.typing as npt
 from nacre.errors import DataError, UsageError
 
 Array = npt.NDArray[Any]
+
+_LONG = 1024  # bytes of a row that are read at once
 
 
 def split_rows(
@@ -104,25 +108,38 @@ def _by_time(times: Array, shares: Sequence[float]) -> Array:
     return part
 
 
-def repeated(arrays: Sequence[Array], parts: Sequence[Array]) -> list[int]:
-    """How many rows of each part but the first are, in all arrays (n, ...), the same as a row of a part before it.
+def row_keys(arrays: Sequence[Array]) -> Array:
+    """A number for each row of all arrays (n, ...) together, the same for rows that are the same, and for no others.
 
-    >>> x = np.array([[1, 2], [3, 4], [1, 2], [5, 6]])
-    >>> repeated([x], [np.array([0, 1]), np.array([2, 3])])
-    [1]
+    Of 64 bits: that two rows share one by chance, nobody lives to see. Long rows are read one by one, where they lie.
     """
     keys = np.zeros(len(arrays[0]), np.uint64)
+    if sum(math.prod(a.shape[1:]) * a.dtype.itemsize for a in arrays) > _LONG:
+        for row in range(len(keys)):
+            digest = hashlib.blake2b(digest_size=8)
+            for array in arrays:
+                digest.update(np.ascontiguousarray(array[row]).tobytes())
+            keys[row] = int.from_bytes(digest.digest(), "little")
+        return keys
     rng = np.random.default_rng(0)
-    for array in arrays:  # a random linear code of 64 bits: that two rows share it by chance, nobody lives to see
-        flat = np.ascontiguousarray(array.reshape(len(array), -1)).view(
-            np.uint32 if array.dtype.itemsize % 4 == 0 else np.uint8
-        )
-        for column in flat.reshape(len(array), -1).T:
+    for array in arrays:
+        flat = np.ascontiguousarray(array.reshape(len(array), -1))
+        words = flat.view(np.uint32 if array.dtype.itemsize % 4 == 0 else np.uint8)
+        for column in words.reshape(len(array), -1).T:
             keys += (column.astype(np.uint64) + np.uint64(0x9E3779B9)) * rng.integers(1, 2**64, dtype=np.uint64)
             keys ^= keys >> np.uint64(29)
-    seen = keys[parts[0]]
-    found: list[int] = []
-    for rows in parts[1:]:
-        found.append(int(np.isin(keys[rows], seen).sum()))
-        seen = np.concatenate([seen, keys[rows]])
+    return keys
+
+
+def repeated(parts: Sequence[Array]) -> list[int]:
+    """How many rows of each part but the first are the same as a row of a part before it; parts are given by `row_keys`.
+
+    >>> keys = row_keys([np.array([[1, 2], [3, 4], [1, 2], [5, 6]])])
+    >>> repeated([keys[:2], keys[2:]])
+    [1]
+    """
+    seen, found = parts[0], []
+    for keys in parts[1:]:
+        found.append(int(np.isin(keys, seen).sum()))
+        seen = np.concatenate([seen, keys])
     return found
