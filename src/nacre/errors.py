@@ -19,8 +19,9 @@ A message has three parts: what was being done to what, what was found against w
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -93,6 +94,20 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     choices = list(choices)
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else f"one of {', '.join(sorted(choices))}"
+
+
+def guest(module: str, what: str, extra: str) -> Any:
+    """A module that is not installed with nacre but with one of its extras; ``what`` is what needs it. Raises `UsageError`.
+
+    >>> guest("no_such_library", "Reading x.abc", "abc")
+    Traceback (most recent call last):
+    nacre.errors.UsageError: Reading x.abc needs no_such_library.
+      try:  pip install nacre[abc]
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"{what} needs {module.partition('.')[0]}.", hint=f"pip install nacre[{extra}]") from error
 
 
 def find(kind: str, name: str, table: Mapping[str, T]) -> T:

@@ -15,12 +15,14 @@ from nacre.cli.resume import resume
 from nacre.cli.shell import Shell
 from nacre.cli.summary import summary
 from nacre.cli.train import train
+from nacre.cli.tune import tune
 
 COMMANDS: tuple[click.Command, ...] = (
     demo,
     datasets,
     inspect,
     train,
+    tune,
     resume,
     evaluate,
     predict,

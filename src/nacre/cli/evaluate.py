@@ -26,7 +26,7 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
     """
     trained = open_model(model)
     rows = open_data(data, trained).last
-    if rows.y is None:
+    if not rows.judged:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)
     document = {"model": model, "data": data, "rows": len(rows), **{k: plain(v) for k, v in figures.items()}}

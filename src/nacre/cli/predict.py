@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nacre import activations
 from nacre.cli.options import DATA, JSON, MODEL, plain, show
 from nacre.cli.sources import open_data, open_model
-from nacre.errors import Limitation, UsageError, did_you_mean
+from nacre.errors import Limitation, UsageError, did_you_mean, guest
 from nacre.files import write_whole
 from nacre.models import Model
 
@@ -82,11 +82,8 @@ def as_npy(predictions: Predictions) -> bytes:
 
 def as_parquet(predictions: Predictions) -> bytes:
     """The table, for what reads Parquet."""
-    try:
-        import pyarrow  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise UsageError("Writing Parquet needs pyarrow.", hint="pip install nacre[parquet]") from error
+    pyarrow = guest("pyarrow", "Writing Parquet", "parquet")
+    parquet = guest("pyarrow.parquet", "Writing Parquet", "parquet")
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(predictions.columns()), file)
     return file.getvalue()

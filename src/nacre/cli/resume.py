@@ -8,6 +8,7 @@ from nacre.cli.options import JSON, QUIET, show
 from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
 from nacre.cli.train import carry_out, describe, document
+from nacre.cli.tune import Search, search
 from nacre.training.run import Run
 
 
@@ -19,7 +20,7 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
     """Go on with the run in the folder RUN, which was killed or stopped, from its last checkpoint.
 
     What comes out is what would have come out without the break, to the last bit: model, history and figures. A run that is over
-    is not trained any further.
+    is not trained any further. A "nacre tune" goes on with the trials that are left.
 
     \b
     Examples:
@@ -27,6 +28,10 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
       nacre resume my-run
     """
     opened = Run.open(run)
-    settings = Settings.of(opened.settings())
+    noted = opened.settings()
+    settings = Settings.of(noted)
+    if "tune" in noted:
+        search(opened, settings, Search.of(noted["tune"]), as_json, quiet)
+        return
     outcome = carry_out(settings, open_training(settings), lambda: opened, quiet)
     show(as_json, document(settings, outcome), describe(outcome))

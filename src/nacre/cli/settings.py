@@ -65,6 +65,10 @@ class Settings:
                 words += [option, str(value)]
         return shlex.join(words)
 
+    def with_(self, **options: Any) -> Settings:
+        """The same with other options. Raises `UsageError` for what is none."""
+        return Settings.of({"data": self.data, "options": self.options | options})
+
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Settings:
         """Settings out of run.toml. Raises `UsageError` for what is none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,24 @@ import numpy.typing as npt
 
 from nacre.cli.settings import Settings
 from nacre.data import DATASETS, Dataset, Features, Pictures, Table, read
-from nacre.data.features import Guess, Target, as_moments, as_numbers, as_text, form_of, guess, has_target
+from nacre.data.features import (
+    NUMBERED,
+    Guess,
+    Target,
+    as_moments,
+    as_numbers,
+    as_text,
+    counted,
+    form_of,
+    guess,
+    has_targets,
+)
+from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
 from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures, part_folders
+from nacre.data.readers import holds_zarr, read_zarr
 from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers, kind_of
-from nacre.errors import DataError, UnknownName, UsageError, did_you_mean
+from nacre.errors import DataError, UnknownName, UsageError, did_you_mean, find
 from nacre.models import Model, load_model
 from nacre.recipes import output_names
 from nacre.training.run import MODEL
@@ -26,7 +40,7 @@ from nacre.training.run import MODEL
 Array = npt.NDArray[Any]
 
 ACCEPTED = (
-    "an .npz file with x and y, a .csv or .parquet file, a folder with pictures for each class, "
+    "an .npz or .h5 file with x and y, a .csv or .parquet file, a folder with pictures for each class, "
     "or idx files named as MNIST's"
 )
 
@@ -48,6 +62,11 @@ class Part:
     def __len__(self) -> int:
         return len(next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x)
 
+    @property
+    def judged(self) -> bool:
+        """Whether there are targets."""
+        return self.y is not None or getattr(self.x, "judged", False)
+
     def take(self, rows: Array) -> Part:
         """Some rows."""
 
@@ -65,7 +84,7 @@ class Source:
     """Data under the ``name`` it is found by again: a part to train on, others to watch by and to test on.
 
     ``classes`` are the names of classes, none if a number is to be predicted. Arrays of bytes are divided by ``scale``.
-    ``notes`` are what people should know of the data.
+    ``notes`` are what people should know of the data, ``counts`` the rows of each class, where those to train on are not in memory.
     """
 
     name: str
@@ -74,6 +93,7 @@ class Source:
     features: Features | Pictures | None = None
     scale: int | None = None
     notes: Sequence[str] = field(default_factory=list)
+    counts: Array | None = None
 
     @property
     def train(self) -> Part:
@@ -87,7 +107,9 @@ class Source:
         """Weights with which each class counts alike. Raises `UsageError` where there are no classes."""
         if not self.classes:
             raise UsageError("Classes are balanced where there are some, and one target.", hint="leave out --balanced")
-        counts = np.bincount(np.asarray(self.train.y).reshape(-1), minlength=len(self.classes))
+        counts = self.counts
+        if counts is None:
+            counts = np.bincount(np.asarray(self.train.y).reshape(-1), minlength=len(self.classes))
         return {k: len(self.train) / (len(counts) * max(1, int(n))) for k, n in enumerate(counts)}
 
     @property
@@ -108,7 +130,7 @@ class Source:
 def open_data(name: str, model: Model | None = None, judged: bool = True) -> Source:
     """The data called ``name``, as it is; a table as ``model`` takes it. Raises `UnknownName` if there is none, `DataError` if it
     is not what it should be."""
-    if name not in DATASETS and kind_of(name)[0] is not None:
+    if name not in DATASETS and (kind_of(name)[0] is not None or holds_shards(name)):
         return _for_model(name, model, judged)
     if model is not None and isinstance(model.features, Pictures):
         return _pictures_for(name, model.features)
@@ -123,6 +145,8 @@ def open_training(settings: Settings) -> Source:
         return _training_table(settings)
     if holds_pictures_of_classes(settings.data):
         return _training_pictures(settings)
+    if holds_shards(settings.data):
+        return _training_folder(settings)
     for option in ("target", "column", "group", "time"):
         if getattr(settings, option):
             raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
@@ -174,6 +198,10 @@ def _for_model(name: str, model: Model | None, judged: bool) -> Source:
         )
     assert model is not None
     names = [one.name for one in features.features] + [target.name for target in features.targets]
+    if holds_shards(name):
+        folder = ParquetFolder(name)
+        judged = judged and all(target.name in folder.names for target in features.targets)
+        return Source(_place(name), {"train": Part(TablePieces(folder, features, judged))}, features=features)
     table = Table.read(name, features.words, names)
     y = None
     if judged and all(target.name in table for target in features.targets):
@@ -184,12 +212,7 @@ def _for_model(name: str, model: Model | None, judged: bool) -> Source:
 
 def _training_table(settings: Settings) -> Source:
     if not settings.target:
-        header = list(Table.read(settings.data).columns)
-        raise UsageError(
-            f"What is to be predicted from {settings.data}?",
-            {"columns": ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")},
-            f"--target {shlex.quote(header[-1])}",
-        )
+        raise _no_target(settings.data, list(Table.read(settings.data).columns))
     kinds = dict(_kind(text) for text in settings.column)
     words = [name for name, kind in kinds.items() if kind in ("category", "boolean")]
     read_as_words = set(words)
@@ -197,7 +220,7 @@ def _training_table(settings: Settings) -> Source:
     for name in settings.target:
         _ = table[name]
     whole, notes = _with_targets(table, settings.target)
-    apart = {name: "drop" for name in (settings.group, settings.time) if name and name not in kinds}
+    apart = _apart(settings, kinds)
     targets = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
     rows = _divided(whole, settings, list(targets.values()))
     # What columns are is seen in all rows, what they hold is learned from those to train on.
@@ -211,18 +234,21 @@ def _training_table(settings: Settings) -> Source:
             for name, t in targets.items()
         }
         features = _fitted(whole.take(rows[0]), targets, seen | kinds | apart)
-    x = features.inputs(whole)
-    values = [target.values(whole[target.name]) for target in features.targets]
-    y = values[0] if len(values) == 1 else dict(zip(output_names(features), values, strict=True))
-    part = Part(x, y, whole)
+    part = _part_of(features, whole)
     names = ["train", "validation", "test"]
     parts = {name: part.take(r) for name, r in zip(names, rows, strict=True) if len(r)}
-    keys = row_keys(list(x.values()))
+    keys = row_keys(list(part.x.values()))
     for name, mine, count in zip(names[1:], rows[1:], repeated([keys[r] for r in rows]), strict=True):
         if count:
             notes.append(f"{count:,} of {len(mine):,} rows of the {name} part are the same as rows trained on")
     classes = features.targets[0].classes if len(features.targets) == 1 else None
     return Source(_place(settings.data), parts, classes or (), features, notes=notes)
+
+
+def _part_of(features: Features, table: Table) -> Part:
+    """A table as the network takes it; several targets by the names of outputs."""
+    x, y = features.pair(table)
+    return Part(x, dict(zip(output_names(features), y, strict=True)) if isinstance(y, list) else y, table)
 
 
 def _fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str | Guess]) -> Features:
@@ -233,9 +259,7 @@ def _fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str 
 
 def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str]]:
     """The rows that have all targets."""
-    there = np.ones(len(table), bool)
-    for name in targets:
-        there &= has_target(name, table[name])
+    there = has_targets(table, targets)
     missing = int((~there).sum())
     if not there.any():
         raise DataError(f"No row of {table.name} has a value for {', '.join(targets)}.")
@@ -245,13 +269,8 @@ def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str
 
 def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> list[Array]:
     shares = [settings.validation_split, settings.test_split]
-    if settings.time and settings.group:
-        raise UsageError("Rows are divided by groups or by time, not by both.", hint="leave out --group or --time")
     if settings.time:
-        column = table[settings.time]
-        form = None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
-        times = as_numbers(settings.time, column) if form is None else as_moments(settings.time, column, form)
-        return split_rows(len(table), shares, settings.seed, times=times)
+        return split_rows(len(table), shares, settings.seed, times=_times(table, settings.time))
     if settings.group:
         words = as_text(table[settings.group])
         return split_rows(len(table), shares, settings.seed, groups=words.codes)
@@ -261,11 +280,115 @@ def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> lis
     return split_rows(len(table), shares, settings.seed, classes=classes)
 
 
+def _times(table: Table, name: str) -> Array:
+    column = table[name]
+    form = None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
+    return as_numbers(name, column) if form is None else as_moments(name, column, form)
+
+
+def _apart(settings: Settings, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Columns that say how rows are divided, which the network does not see unless it is told to."""
+    if settings.time and settings.group:
+        raise UsageError("Rows are divided by groups or by time, not by both.", hint="leave out --group or --time")
+    return {name: "drop" for name in (settings.group, settings.time) if name and name not in kinds}
+
+
+def _no_target(name: str, columns: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"What is to be predicted from {name}?",
+        {"columns": ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")},
+        f"--target {shlex.quote(columns[-1])}",
+    )
+
+
 def _kind(text: str) -> tuple[str, str]:
     name, given, kind = text.rpartition("=")
     if not given or not name:
         raise UsageError(f"--column {text!r} does not say what the column is.", hint="--column zip=category")
     return name, kind
+
+
+# ------------------------------------------------------------------ tables that do not fit into memory
+
+
+def holds_shards(name: str) -> bool:
+    """Whether it is a folder of Parquet files."""
+    return name not in DATASETS and Path(name).is_dir() and bool(parquet_files(Path(name)))
+
+
+def _training_folder(settings: Settings) -> Source:
+    """A folder of Parquet files: what is learned of the columns, and the rows to watch by and to test on, come from a sample of
+    the row groups; all other rows are read as they are trained on."""
+    folder = ParquetFolder(settings.data)
+    if not settings.target:
+        raise _no_target(settings.data, folder.names)
+    kinds = dict(_kind(text) for text in settings.column)
+    apart = _apart(settings, kinds)
+    keys = [*settings.target, *(name for name in (settings.group, settings.time) if name)]
+    for name in keys:
+        find(f"column of {settings.data}", name, dict.fromkeys(folder.names))
+    heads = folder.sample(settings.seed)
+    sample = folder.read(heads)
+    there = has_targets(sample, settings.target)
+    whole = sample.take(np.flatnonzero(there))
+    learned = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
+    rows = _divided(whole, settings, list(learned.values()))
+    held = np.concatenate(rows[1:])
+    outside = _outside(whole, held, settings)
+
+    # All rows are trained on but those held out, and those like them, and those without a target.
+    place = np.zeros(len(sample), bool)
+    place[np.flatnonzero(there)[held]] = True
+    counts: dict[str, Counter[str]] = {name: Counter() for name, one in learned.items() if one.classes is not None}
+    kept, missing, at = [], 0, 0
+    for number, group in enumerate(folder.groups):
+        masks = []
+        for table in folder.tables(group, keys):
+            mask = has_targets(table, settings.target)
+            missing += int((~mask).sum())
+            for name, found in counts.items():
+                found.update(counted(table[name], mask))
+            masks.append(mask & outside(table))
+        mask = np.concatenate(masks) if masks else np.zeros(0, bool)
+        if number in heads:
+            mask[: heads[number]] &= ~place[at : at + heads[number]]
+            at += heads[number]
+        kept.append(packed(mask))
+
+    seen: dict[str, str | Guess] = {name: guess(column) for name, column in sample.columns.items()}
+    few = sample.take(
+        np.arange(min(len(sample), next(iter(heads.values()))))
+    )  # those of one place: they may be numbered
+    seen |= {name: one for name, column in few.columns.items() if (one := guess(column)).reason == NUMBERED}
+    learned |= {name: Target.of_classes(name, found) for name, found in counts.items()}
+    features = _fitted(whole.take(rows[0]), learned, seen | kinds | apart)
+    parts = {"train": Part(TablePieces(folder, features, kept=kept))}
+    for name, chosen in zip(("validation", "test"), rows[1:], strict=True):
+        if len(chosen):
+            parts[name] = _part_of(features, whole.take(chosen))
+    notes = [f"{missing:,} of {len(folder):,} rows have no target, and were left out"] if missing else []
+    if len(sample) < len(folder):
+        notes.append(f"what columns hold was learned from {len(sample):,} rows, taken from {len(heads)} places")
+    classes = features.classes or []
+    frequent = np.array([counts[settings.target[0]][name] for name in classes]) if classes else None
+    return Source(_place(settings.data), parts, classes, features, notes=notes, counts=frequent)
+
+
+def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table], Array]:
+    """Which rows are of no group that is held out, and earlier than all that are held out."""
+    if settings.time and len(held):
+        begin = _times(table, settings.time)[held].min()
+        return lambda other: np.asarray(_times(other, settings.time) < begin)
+    if settings.group and len(held):
+        words = as_text(table[settings.group])
+        groups = {words.terms[code] for code in np.unique(words.codes[held]).tolist()}
+
+        def outside(other: Table) -> Array:
+            found = as_text(other[settings.group])
+            return ~np.array([*(term in groups for term in found.terms), False])[found.codes]
+
+        return outside
+    return lambda other: np.ones(len(other), bool)
 
 
 # ------------------------------------------------------------------ pictures
@@ -343,7 +466,7 @@ def _arrays(name: str) -> tuple[dict[str, Dataset], int | None]:
         hint = did_you_mean(name, DATASETS)  # ends with a question mark if a name is near
         more = "" if hint.endswith("?") else f", {ACCEPTED}"
         raise UnknownName(f"There is no data set, file or folder called {name!r}.", hint=hint + more)
-    arrays = _folder(path) if path.is_dir() else read(path)
+    arrays = read_zarr(path) if holds_zarr(path) else _folder(path) if path.is_dir() else read(path)
     parts = _parts(name, arrays if isinstance(arrays, dict) else {"x": arrays})
     return parts, scale_of(next(iter(parts.values())).x)
 

@@ -21,7 +21,7 @@ from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
-from nacre.cli.sources import Source, holds_pictures_of_classes, open_training
+from nacre.cli.sources import Source, holds_pictures_of_classes, holds_shards, open_training
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
 from nacre.errors import UsageError
@@ -49,6 +49,7 @@ class Outcome:
         return self.rows / max(self.seconds, 1e-9)
 
 
+_TOLD = 40  # columns of a table that are told of
 _USUAL = {field.name: field.default for field in fields(Settings)}
 _OPTIONS: list[tuple[str, Any, str]] = [
     ("target", str, "Column of a table to predict. May be given several times."),
@@ -86,7 +87,8 @@ _KINDS = (("tables", FOR_TABLES), ("pictures", FOR_PICTURES))
 _SILENT = ("seed", "group", "time", "size", "color", "augment")  # what they are else is told in words
 
 
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that decide what comes out of a training, added to a command."""
     epochs = "".join(f"{n} for {data}, " for data, n in EPOCHS.items())
     said = {
         "epochs": f"{epochs}else {_USUAL['epochs']}",
@@ -112,7 +114,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("data", shell_complete=complete_data, required=False)
-@_options
+@training_options
 @click.option("--skip-broken", is_flag=True, default=None, help="Leave out pictures that cannot be read.")
 @click.option("--balanced", is_flag=True, default=None, help="Let each class count alike, however rare it is.")
 @click.option("--config", type=click.Path(path_type=Path), help="A run.toml: repeat that run. Other options change it.")
@@ -142,25 +144,43 @@ def train(data: str | None, config: Path | None, out: Path | None, as_json: bool
       nacre train pets --size 64 --augment flip,shift:0.2
       nacre train --config my-run/run.toml --out again
     """
-    settings = _settings(data, config, {name: value for name, value in options.items() if value not in (None, ())})
-    table_or_pictures = kind_of(settings.data)[0] is not None or holds_pictures_of_classes(settings.data)
-    slow = not quiet and settings.data not in DATASETS and table_or_pictures
-    if slow and Path(settings.data).exists():
-        print(f"Reading {settings.data}", file=sys.stderr, flush=True)
-    widths_of(settings.model)  # what is mistaken is told before anything is read
-    augmentation(settings.augment)
-    source = open_training(settings)
-    if not settings.batch_size:
-        settings = Settings.of(
-            {"data": settings.data, "options": settings.options | {"batch_size": batch_for(len(source.train))}}
-        )
-    if slow:
-        print(described(source), file=sys.stderr, flush=True)
+    settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
+    settings, source = opened(settings, quiet)
     outcome = carry_out(settings, source, lambda: begin(settings, out), quiet)
     show(as_json, document(settings, outcome), describe(outcome))
 
 
-def _settings(data: str | None, config: Path | None, given: dict[str, Any]) -> Settings:
+def opened(settings: Settings, quiet: bool) -> tuple[Settings, Source]:
+    """The data, which people are told of, and the settings with what follows from the data."""
+    widths_of(settings.model)  # what is mistaken is told before anything is read
+    augmentation(settings.augment)
+    table_or_pictures = (
+        kind_of(settings.data)[0] is not None or holds_pictures_of_classes(settings.data) or holds_shards(settings.data)
+    )
+    slow = not quiet and settings.data not in DATASETS and table_or_pictures
+    if slow and Path(settings.data).exists():
+        print(f"Reading {settings.data}", file=sys.stderr, flush=True)
+    source = open_training(settings)
+    if slow:
+        print(described(source), file=sys.stderr, flush=True)
+    return (settings if settings.batch_size else settings.with_(batch_size=batch_for(len(source.train)))), source
+
+
+def terms(settings: Settings, source: Source) -> dict[str, Any]:
+    """What `Model.fit` is told by the settings."""
+    validation = source.parts.get("validation")
+    return {
+        "x": source.train.x,
+        "y": source.train.y,
+        "batch_size": settings.batch_size,
+        "epochs": settings.epochs,
+        "validation_data": None if validation is None else (validation.x, validation.y),
+        "class_weight": source.class_weight if settings.balanced else None,
+    }
+
+
+def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -> Settings:
+    """The settings of a run: of a run.toml if there is one, what was given, and else what is usual for such data."""
     if config is not None:
         try:
             found = tomllib.loads(config.read_text(encoding="utf-8"))
@@ -175,14 +195,14 @@ def _settings(data: str | None, config: Path | None, given: dict[str, Any]) -> S
         given["model"] = str(Path(given["model"]).absolute())
     if data in EPOCHS:
         usual["epochs"] = EPOCHS[data]
-    elif data not in DATASETS and kind_of(data)[0] is not None:
+    elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}
     elif holds_pictures_of_classes(data):
         usual |= FOR_PICTURES
     return Settings.of({"data": data, "options": usual | given})
 
 
-def begin(settings: Settings, out: Path | None, kind: str = "train") -> Run:
+def begin(settings: Settings, out: Path | None, kind: str = "train", **more: Any) -> Run:
     """A run in a folder of its own, with what is needed to repeat it or to go on with it."""
     run = Run.create(out, kind)
     run.note(
@@ -192,6 +212,7 @@ def begin(settings: Settings, out: Path | None, kind: str = "train") -> Run:
             "begun": datetime.now(UTC).replace(microsecond=0),
             "data": str(Path(settings.data).resolve()) if settings.data not in DATASETS else settings.data,
             "options": settings.options,
+            **more,
         }
     )
     return run
@@ -223,22 +244,12 @@ def _fit(
     model: Model, source: Source, settings: Settings, run: Run, checkpoints: PacedCheckpoints, quiet: bool
 ) -> tuple[int, float]:
     """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
-    train, validation = source.train, source.parts.get("validation")
     callbacks: list[Any] = [checkpoints]
-    if settings.patience and validation is not None:
+    if settings.patience and "validation" in source.parts:
         callbacks.append(EarlyStopping(patience=settings.patience))
     verbose, begun = 0 if quiet else 1, time.perf_counter()
     try:
-        model.fit(
-            train.x,
-            train.y,
-            settings.batch_size,
-            settings.epochs,
-            verbose,
-            callbacks,
-            validation_data=None if validation is None else (validation.x, validation.y),
-            class_weight=source.class_weight if settings.balanced else None,
-        )
+        model.fit(**terms(settings, source), verbose=verbose, callbacks=callbacks)
         seconds = time.perf_counter() - begun
     except KeyboardInterrupt:
         steps, folder = f"{model.optimizer.iterations:,} steps", shlex.quote(str(run.folder))
@@ -250,8 +261,9 @@ def _fit(
             model.save(run.model)
             run.record(model.history)
     assert model.history is not None
-    done = (checkpoints.begun_at or 0) // -(-len(train) // settings.batch_size)
-    return max(0, len(model.history.epoch) - done) * len(train), seconds
+    rows = len(source.train)
+    done = (checkpoints.begun_at or 0) // -(-rows // settings.batch_size)
+    return max(0, len(model.history.epoch) - done) * rows, seconds
 
 
 def described(source: Source) -> str:
@@ -266,8 +278,9 @@ def described(source: Source) -> str:
         )
     elif source.features is not None:
         width = max(len(one.name) for one in source.features.features)
-        lines += [f"  {one.name:<{width}}  {one.kind:<8}  {one.told()}" for one in source.features.features]
-        lines += [f"  {name:<{width}}  left out  {why}" for name, why in source.features.dropped.items()]
+        told = [f"  {one.name:<{width}}  {one.kind:<8}  {one.told()}" for one in source.features.features]
+        told += [f"  {name:<{width}}  left out  {why}" for name, why in source.features.dropped.items()]
+        lines += told if len(told) <= _TOLD else [*told[:_TOLD], f"  and {len(told) - _TOLD:,} more columns"]
         for target in source.features.targets:
             what = (
                 f"{target.mean:.4g} on average"

@@ -4,17 +4,24 @@ from nacre.data.catalog import DATASETS, Catalogued, digits, mnist
 from nacre.data.dataset import Column, Dataset, not_finite, numeric
 from nacre.data.features import Features
 from nacre.data.images import Pictures
+from nacre.data.lazy import pieces_of
 from nacre.data.readers import read
+from nacre.data.shards import Pieces, Shards
 from nacre.data.stream import Stream, is_stream
 from nacre.data.tables import Table, looks_like_table
+
+Data = Dataset | Shards | Stream  # rows in memory, in pieces elsewhere, and batches as they come
 
 __all__ = [
     "DATASETS",
     "Catalogued",
     "Column",
+    "Data",
     "Dataset",
     "Features",
     "Pictures",
+    "Pieces",
+    "Shards",
     "Stream",
     "Table",
     "digits",
@@ -23,5 +30,6 @@ __all__ = [
     "mnist",
     "not_finite",
     "numeric",
+    "pieces_of",
     "read",
 ]

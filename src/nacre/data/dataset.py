@@ -145,7 +145,7 @@ class Dataset:
             weights[labels == label] = weight
         if self.weight is not None:
             weights *= self.weight
-        return self._with(self.inputs, self.targets, (Column("class_weight", weights),))
+        return Dataset.of(self.inputs, self.targets, (Column("class_weight", weights),))
 
     @property
     def weight(self) -> Array | None:
@@ -161,6 +161,11 @@ class Dataset:
     def y(self) -> Array | None:
         """The targets (n, ...), the first where there are several, or None."""
         return self.targets[0].array if self.targets else None
+
+    @property
+    def first(self) -> Dataset:
+        """Rows that tell what all are like."""
+        return self
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -195,7 +200,7 @@ class Dataset:
         if not 0 <= start <= stop <= len(self):
             raise UsageError(f"Rows {start} to {stop} were asked for, but there are {len(self):,}.")
         parts = (self.inputs, self.targets, self.weights)
-        return self._with(*(tuple([replace(c, array=c.array[start:stop]) for c in part]) for part in parts))
+        return Dataset.of(*(tuple([replace(c, array=c.array[start:stop]) for c in part]) for part in parts))
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Training part and validation part: the LAST ``fraction`` of the rows, before any shuffling, as Keras does.
@@ -242,7 +247,7 @@ class Dataset:
         _check_range(y.reshape(-1), classes, ignored)
         labels = replace(column, array=y.astype(np.int32) if y.dtype.kind == "f" else y)
         targets = (*self.targets[:target], labels, *self.targets[target + 1 :])
-        return self._with(self.inputs, targets, self.weights)
+        return Dataset.of(self.inputs, targets, self.weights)
 
     def check_probabilities(self, target: int = 0) -> None:
         """Demand that all of a target lies in 0..1, as a crossentropy needs it. Raises `DataError` naming the first that does not.
@@ -285,7 +290,7 @@ class Dataset:
         )
 
     @classmethod
-    def _with(cls, inputs: _Columns, targets: _Columns = (), weights: _Columns = ()) -> Dataset:
+    def of(cls, inputs: _Columns, targets: _Columns = (), weights: _Columns = ()) -> Dataset:
         """A dataset over columns that were checked before."""
         dataset = cls.__new__(cls)
         dataset.inputs, dataset.targets, dataset.weights = inputs, targets, weights

@@ -6,8 +6,10 @@ column of its kind into numbers, or into the numbers of terms. `Features` are th
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,18 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.configured import Configured, names, resolve, serialize
-from nacre.data.tables import Moments, Numbers, Table, Text, Values, parsed_moments, parsed_numbers
+from nacre.data.tables import Moments, Numbers, Table, Text, Values, factorized, parsed_moments, parsed_numbers
 from nacre.errors import DataError, UsageError, find
 
 Array = npt.NDArray[Any]
 
 KINDS = ("number", "category", "boolean", "date", "drop")
+NUMBERED = "numbers the rows"  # why a column is dropped
 _MOST_TERMS = 1000  # of a vocabulary; the others count as one
 _RARE = 2e-4  # of the rows: a term that is seldomer is as one that was never seen
 _DISTINCT = 0.5  # of the rows: text with more terms than that names rows, and does not describe them
 _FEW = 20  # whole numbers that take so many values at most, as a target, are classes
 _NEARLY = 0.9  # of the words are numbers: then the others stand for nothing
 _SKEWED = 3.0  # skewness beyond which the logarithm is taken
+_BLOCK = 1 << 13  # rows that are made ready at a time
 _FAR = 8.0  # standard deviations, beyond which a number is cut
 _FORMATS = (
     "%Y/%m/%d",
@@ -60,8 +64,12 @@ class Feature(Configured):
         """How many numbers it gives for a row."""
         return 0
 
-    def numbers(self, column: Values) -> Array:
-        """The column as numbers, each about 0 and as far from it as 1.   (n,) -> (n, width) float32"""
+    def values(self, column: Values) -> Array:
+        """The column as what it is to be: numbers float64 (n,), NaN where there is none, or points in time. Raises `DataError`."""
+        raise NotImplementedError
+
+    def numbers(self, values: Array) -> Array:
+        """Some of these values as numbers for a network, about 0 and as far from it as 1.   (n,) -> (n, width)"""
         raise NotImplementedError
 
     def told(self) -> str:
@@ -114,15 +122,21 @@ class NumberFeature(Feature):
         """One, or two if it says where there is none."""
         return 1 + self.holes
 
-    def numbers(self, column: Values) -> Array:
+    def values(self, column: Values) -> Array:
+        """Numbers, NaN where there is none."""
+        return as_numbers(self.name, column, self.nothing)
+
+    def numbers(self, values: Array) -> Array:
         """Scaled numbers."""
-        values = as_numbers(self.name, column, self.nothing)
-        missing = np.isnan(values)
-        used = np.log1p(np.maximum(values, 0)) if self.log else values
         with np.errstate(over="ignore"):
-            scaled = np.clip((used - self.mean) / self.scale, -_FAR, _FAR)
+            scaled = np.log1p(np.maximum(values, 0)) - self.mean if self.log else values - self.mean
+            scaled /= self.scale
+        np.clip(scaled, -_FAR, _FAR, out=scaled)
+        if not self.holes and math.isfinite(scaled.sum()):
+            return scaled[:, None]
+        missing = np.isnan(values)
         scaled[missing] = 0
-        return np.stack([scaled, missing], 1).astype(np.float32)[:, : self.width]
+        return np.stack([scaled, missing], 1)[:, : self.width]
 
     def told(self) -> str:
         """Its range."""
@@ -165,9 +179,13 @@ class DateFeature(Feature):
         """Seven, two more with hours, one more if it says where there is none."""
         return 7 + 2 * self.hours + self.holes
 
-    def numbers(self, column: Values) -> Array:
+    def values(self, column: Values) -> Array:
+        """Points in time, NaT where there is none."""
+        return as_moments(self.name, column, self.form)
+
+    def numbers(self, values: Array) -> Array:
         """How late, and turns of year, month, week and day."""
-        moments = as_moments(self.name, column, self.form)
+        moments = values
         missing = np.isnat(moments)
         moments = np.where(missing, np.datetime64(0, "us"), moments)
         days = _days(moments)
@@ -176,8 +194,7 @@ class DateFeature(Feature):
         turns = [year, month, (np.floor(days) + 3) % 7 / 7, *([days % 1] if self.hours else [])]
         late = np.clip((days - self.mean) / self.scale, -_FAR, _FAR)
         parts = [late, *(wave(2 * np.pi * turn) for turn in turns for wave in (np.sin, np.cos))]
-        found = np.stack([*(np.where(missing, 0, part) for part in parts), *([missing] if self.holes else [])], 1)
-        return found.astype(np.float32)
+        return np.stack([*(np.where(missing, 0, part) for part in parts), *([missing] if self.holes else [])], 1)
 
     def told(self) -> str:
         """First and last."""
@@ -212,16 +229,11 @@ class CategoryFeature(Feature):
         """How many numbers there are."""
         return 2 + len(self.terms)
 
-    def codes(self, column: Values) -> Array:
-        """The number of each term.   (n,) -> (n,) int32"""
-        words = as_text(column)
+    def known(self, words: Text) -> Array:
+        """The numbers of all terms of these words, and the last, -1, of none."""
         numbers = {term: at for at, term in enumerate(self.terms, 2)}
         found = [_number_of(term.lower() if self.fold else term, numbers) or 0 for term in words.terms]
-        return np.array([*found, 1], np.int32)[words.codes]
-
-    def numbers(self, column: Values) -> Array:
-        """None: it is told by `codes`."""
-        return np.zeros((len(column), 0), np.float32)
+        return np.array([*found, 1], np.int32)
 
     def told(self) -> str:
         """Its first terms."""
@@ -258,7 +270,7 @@ class Target(Configured):
         if kind in ("category", "boolean"):
             classes = as_text(column)
             used = np.bincount(classes.codes[classes.codes >= 0], minlength=len(classes.terms)) > 0
-            found = sorted((t for t, u in zip(classes.terms, used, strict=True) if u), key=_natural)
+            found = [t for t, u in zip(classes.terms, used, strict=True) if u]
             if len(found) < 2 or len(found) > max(_FEW, len(classes) / 2):
                 is_what = (
                     f"is always {found[0]!r}"
@@ -266,7 +278,7 @@ class Target(Configured):
                     else f"has {len(found):,} classes for {len(classes):,} rows"
                 )
                 raise DataError(f"The target {name!r} {is_what}.", hint=f"another target; or --column {name}=number")
-            return cls(name, found)
+            return cls.of_classes(name, found)
         if kind != "number":
             raise UsageError(f"A target is number or category, got {name}={kind}.")
         values = as_numbers(name, column)
@@ -278,6 +290,11 @@ class Target(Configured):
                 hint="predict the difference from something near, or another unit",
             )
         return cls(name, None, mean, scale)
+
+    @classmethod
+    def of_classes(cls, name: str, classes: Iterable[str]) -> Self:
+        """One of these, in the order in which people would put them."""
+        return cls(name, sorted(classes, key=_natural))
 
     def values(self, column: Values) -> Array:
         """Numbers of classes, int32 (n,), or numbers, float32 (n, 1). Raises `DataError` for a row without, or with a new class."""
@@ -329,7 +346,7 @@ def guess(column: Values) -> Guess:
             return Guess("drop", "always the same" if len(there) else "empty")
         steps = np.diff(there)
         if len(there) == len(column.values) > 20 and (steps == 1).all():
-            return Guess("drop", "numbers the rows")
+            return Guess("drop", NUMBERED)
         return Guess("number")
     filled = len(column.codes) - int((column.codes < 0).sum())
     terms: int = len(np.unique(column.codes[column.codes >= 0]))
@@ -433,16 +450,34 @@ class Features(Configured):
         found: dict[str, Array] = {}
         if self.width:
             matrix = np.empty((len(table), self.width), np.float32)
-            at = 0
-            for one in self.features:
-                matrix[:, at : at + one.width] = one.numbers(table[one.name])
-                at += one.width
+            wide = [one for one in self.features if one.width]
+            ends = np.cumsum([0, *(one.width for one in wide)]).tolist()
+            columns = [one.values(table[one.name]) for one in wide]
+            for start in range(0, len(matrix), _BLOCK):  # of columns and rows, what was just read stays in the cache
+                rows = slice(start, start + _BLOCK)
+                for one, column, begin, end in zip(wide, columns, ends, ends[1:], strict=False):
+                    matrix[rows, begin:end] = one.numbers(column[rows])
             found["numbers"] = matrix
         if self.categories:
             begins = np.cumsum([0, *(one.size for one in self.categories)])[:-1]
-            columns = [one.codes(table[one.name]) + int(at) for one, at in zip(self.categories, begins, strict=True)]
-            found["categories"] = np.stack(columns, 1).astype(np.int32)
+            texts = [as_text(table[one.name]) for one in self.categories]
+            known = [
+                c.known(text) + np.int32(begin) for c, text, begin in zip(self.categories, texts, begins, strict=True)
+            ]
+            codes = np.empty((len(table), len(begins)), np.int32)
+            for start in range(0, len(codes), _BLOCK):
+                rows = slice(start, start + _BLOCK)
+                for number, (text, numbers) in enumerate(zip(texts, known, strict=True)):
+                    codes[rows, number] = numbers.take(text.codes[rows])
+            found["categories"] = codes
         return found
+
+    def pair(self, table: Table, judged: bool = True) -> tuple[Any, ...]:
+        """`inputs` and, if the table is to be ``judged`` by them, targets, an array or a list of several: (x,) or (x, y)."""
+        if not judged:
+            return (self.inputs(table),)
+        values = [target.values(table[target.name]) for target in self.targets]
+        return self.inputs(table), values[0] if len(values) == 1 else values
 
     def get_config(self) -> dict[str, Any]:
         """Features, targets, and what was left out."""
@@ -463,27 +498,36 @@ def _filled(column: Values) -> Array:
     return ~(np.isnan(column.values) if isinstance(column, Numbers) else np.isnat(column.values))
 
 
-def has_target(name: str, column: Values) -> Array:
-    """Whether each row has a target: something, and among numbers, a number."""
-    words = isinstance(column, Text) and _numbers_in(column) is not None
-    return ~np.isnan(as_numbers(name, column)) if words else _filled(column)
+def has_targets(table: Table, names: Iterable[str]) -> Array:
+    """Whether each row has all these targets: something, and among numbers, a number."""
+    there = np.ones(len(table), bool)
+    for name in names:
+        column = table[name]
+        words = isinstance(column, Text) and _numbers_in(column) is not None
+        there &= ~np.isnan(as_numbers(name, column)) if words else _filled(column)
+    return there
+
+
+def counted(column: Values, rows: Array) -> Counter[str]:
+    """How often each word is in some of the rows."""
+    words = as_text(column)
+    counts = np.bincount(words.codes[rows & (words.codes >= 0)], minlength=len(words.terms))
+    return Counter({term: int(n) for term, n in zip(words.terms, counts, strict=True) if n})
 
 
 def as_text(column: Values) -> Text:
     """The column as words."""
-    if isinstance(column, Text):
-        return column
-    return Text.of(word or None for word in column.text())
+    return column if isinstance(column, Text) else factorized(column)
 
 
 def as_numbers(name: str, column: Values, nothing: Sequence[str] = ()) -> Array:
     """The column as float64, NaN where there is none, or a word that stands for ``nothing``. Raises `DataError` for other words."""
     if isinstance(column, Numbers):
-        if np.isinf(column.values).any():
+        if not math.isfinite(column.values.sum()) and np.isinf(column.values).any():
             raise DataError(
                 f"Row {int(np.flatnonzero(np.isinf(column.values))[0]):,} of the column {name!r} is infinite."
             )
-        return column.values.copy()
+        return column.values
     if isinstance(column, Moments):
         raise DataError(f"The column {name!r} holds dates, expected numbers.")
     values = parsed_numbers(column.terms)

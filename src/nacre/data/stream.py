@@ -6,11 +6,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
+import numpy as np
+
 from nacre.data.dataset import Column, Dataset, described
 from nacre.errors import DataError, DTypeError, NacreError, ShapeError
 
 # Iterables that are one array or one mistake, but no batches.
 _NO_STREAMS = (Sequence, Mapping, Set)
+_TARGETS = ("label", "labels", "y", "target", "targets")  # what the column to predict is called
 _ARRAYS = ("__array__", "__array_interface__", "to_numpy")
 
 
@@ -38,7 +41,8 @@ def _is_array(x: object) -> bool:
 class Stream:
     """Batches from an iterable, each made by ``make`` and checked by ``check`` as it comes; all must look like the first.
 
-    With ``targets``, a batch is (x, y) or (x, y, sample_weight); else it is x, or a tuple that begins with x. A pass takes
+    With ``targets``, a batch is (x, y) or (x, y, sample_weight), or a dictionary of columns of which one is called label; else it
+    is x, or a tuple that begins with x. A pass takes
     ``steps`` batches and the next one goes on from there, beginning anew where the iterable can; without ``steps`` a pass takes all
     there are. An iterator can be gone through once, which ``once`` tells. Raises `DataError` when there is no batch at all.
 
@@ -59,14 +63,20 @@ class Stream:
         self.once = isinstance(batches, Iterator)
         self._goes_on = self.once or steps is not None  # from pass to pass
         self._promised = steps
-        self.steps = len(batches) if steps is None and isinstance(batches, Sized) else steps
+        self.steps = _length(batches) if steps is None else steps
         self.drawn = 0  # batches handed out since the iterable began; one more may be ready
         self._iterator: Iterator[Any] | None = None
         self._used = False  # for a pass; otherwise the iterator stands where the next pass begins
         self._ready: Dataset | None = None
-        self.first: Dataset | None = None
+        self._first: Dataset | None = None
         if not self.begin():
             raise DataError("x has no batches.", {"found": type(batches).__name__}, "yield at least one pair (x, y)")
+
+    @property
+    def first(self) -> Dataset:
+        """The first batch, which all others are like."""
+        assert self._first is not None
+        return self._first
 
     def begin(self) -> bool:
         """Get ready for a pass. Whether there is a batch for it."""
@@ -103,7 +113,6 @@ class Stream:
 
     def fingerprint(self) -> str:
         """What is known of the data in advance: the types of its rows."""
-        assert self.first is not None
         return ", ".join(described(column.array[:0]) for column in self.first.columns)
 
     def _items(self) -> Iterator[Any]:
@@ -135,14 +144,17 @@ class Stream:
 
     def _checked(self, item: Any) -> Dataset:
         try:
-            batch = self._alike(self._parted(item))
-            return self._check(batch)
+            batch = self._parted(item)
+            self._first = self._first or batch
+            return self._check(alike(batch, self._first))
         except NacreError as error:
             raise type(error)(f"Batch {self.drawn} of the data, counted from 0: {error}") from None
 
     def _parted(self, item: Any) -> Dataset:
         if not self._targets:
             return self._make(item[0] if isinstance(item, tuple) and item else item)
+        if isinstance(item, Mapping):
+            item = paired(item)
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             many = f" of {len(item)}" if isinstance(item, tuple | list) else ""
             raise DataError(
@@ -155,19 +167,63 @@ class Stream:
             )
         return self._make(*item)
 
-    def _alike(self, batch: Dataset) -> Dataset:
-        """The batch, if its rows are of the types of those of the first."""
-        self.first = self.first or batch
-        if len(batch.columns) != len(self.first.columns):
-            raise DataError("Some batches come with weights of their rows, and some without.")
-        for column, first in zip(batch.columns, self.first.columns, strict=True):
-            if column.array.shape[1:] != first.array.shape[1:]:
-                raise ShapeError(
-                    f"Its rows of {column.name} have another shape than those of the first.", _both(column, first)
-                )
-            if column.dtype != first.dtype:
-                raise DTypeError(f"Its {column.name} has another dtype than that of the first.", _both(column, first))
-        return batch
+
+def _length(batches: Iterable[Any]) -> int | None:
+    """How many batches there are, where they know."""
+    try:
+        return len(batches) if isinstance(batches, Sized) else None
+    except TypeError:  # a loader of PyTorch over data without a length has one that refuses
+        return None
+
+
+def paired(columns: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Columns as (x, y), or (x,) where none is called like a target; several inputs by their names.
+
+    >>> paired({"pixels": [[1, 2], [3, 4]], "label": [0, 1]})
+    (array([[1, 2],
+           [3, 4]]), array([0, 1]))
+    """
+    targets = [name for name in columns if name.lower() in _TARGETS]
+    inputs = {name: stacked(rows) for name, rows in columns.items() if name not in targets}
+    if len(targets) > 1 or not inputs:
+        raise DataError(
+            "It has columns of which none, or several, could be the target." if targets else "It has no columns.",
+            {"columns": ", ".join(columns)},
+            "call the one to predict label, and no other",
+        )
+    x = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+    return (x, stacked(columns[targets[0]])) if targets else (x,)
+
+
+def stacked(parts: Any) -> Any:
+    """Rows one upon the other; of dictionaries, those of each name."""
+    if not isinstance(parts, Sequence) and np.ndim(parts) == 0:
+        return parts  # a mistake that is told where arrays are checked
+    first = parts[0] if len(parts) else None
+    if isinstance(first, Mapping):
+        return {name: stacked([part[name] for part in parts]) for name in first}
+    try:
+        return (
+            parts
+            if isinstance(parts, np.ndarray) and parts.dtype != object
+            else np.stack([np.asarray(p) for p in parts])
+        )
+    except ValueError as error:
+        raise DataError(f"Its rows differ in shape: {error}.") from error
+
+
+def alike(batch: Dataset, first: Dataset) -> Dataset:
+    """The batch, if its rows are of the types of those of the first."""
+    if len(batch.columns) != len(first.columns):
+        raise DataError("Some batches come with weights of their rows, and some without.")
+    for column, one in zip(batch.columns, first.columns, strict=True):
+        if column.array.shape[1:] != one.array.shape[1:]:
+            raise ShapeError(
+                f"Its rows of {column.name} have another shape than those of the first.", _both(column, one)
+            )
+        if column.dtype != one.dtype:
+            raise DTypeError(f"Its {column.name} has another dtype than that of the first.", _both(column, one))
+    return batch
 
 
 def _both(column: Column, first: Column) -> dict[str, str]:

@@ -12,15 +12,17 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import DataError, DTypeError, NacreError, UsageError, find
+from nacre.data.limits import FREE, GROWTH, check_room
+from nacre.errors import DataError, DTypeError, NacreError, find, guest
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +30,6 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 _OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _SEPARATORS = {".tsv": "\t"}
 _SAMPLE = 1 << 16  # bytes that tell how the columns are separated
-_GROWTH, _FREE = 300, 1 << 28  # a compressed file becomes at most so many times as large, unless that is little anyway
 _MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 _UNITS = "datetime64[us]"
 
@@ -183,6 +184,13 @@ class Table:
         except Exception as error:
             raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
 
+    @classmethod
+    def joined(cls, tables: Sequence[Table], name: str) -> Table:
+        """The rows of tables with the same columns, one after the other."""
+        table = cls({column: _joined([t[column] for t in tables]) for column in tables[0].columns}, name)
+        table.left_out = tables[0].left_out
+        return table
+
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
@@ -242,9 +250,9 @@ def _column(what: str, series: Any) -> Values:
         zone = getattr(dtype, "time_zone", None)
         series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else series
         return Moments(np.asarray(series.cast(nw.Datetime("us")).to_numpy()).astype(_UNITS))
-    if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown):
-        if dtype in (nw.Categorical, nw.Enum):
-            series = series.cast(nw.String)
+    if dtype in (nw.Categorical, nw.Enum):
+        return _coded(*_terms(series))
+    if dtype in (nw.String, nw.Object, nw.Unknown):
         return _words(series.to_native() if dtype not in (nw.Object, nw.Unknown) else series.to_list(), what)
     raise DTypeError(
         f"Values {what} is of a kind that no table of nacre has.", {"found": str(dtype)}, "numbers, text, dates"
@@ -262,12 +270,46 @@ def _words(values: Any, what: str = "") -> Text:
         if odd is not None:
             raise DTypeError(f"Values {what} holds {type(odd).__name__}, which is neither number nor word.")
         values = pd.Series([v if v is None or isinstance(v, str) else repr(v) for v in values], dtype="str")
-    codes, terms = pd.factorize(np.asarray(values, object) if not hasattr(values, "array") else values)
-    words = [str(term).strip() for term in list(terms)]
+    return _coded(*pd.factorize(np.asarray(values, object) if not hasattr(values, "array") else values))
+
+
+def _terms(series: Any) -> tuple[Array, Iterable[Any]]:
+    """The numbers of the terms of categories, -1 for none, and the terms."""
+    native = series.to_native()
+    if hasattr(native, "cat") and hasattr(native.cat, "codes"):  # pandas, which needs no Arrow for it
+        return native.cat.codes.to_numpy(), native.cat.categories
+    arrow = series.to_arrow()
+    arrow = arrow.unify_dictionaries().combine_chunks() if hasattr(arrow, "chunks") else arrow
+    arrow = arrow.chunk(0) if hasattr(arrow, "chunks") else arrow
+    codes = arrow.indices.fill_null(-1) if arrow.null_count else arrow.indices
+    return codes.to_numpy(), arrow.dictionary.to_pylist()
+
+
+def _coded(codes: Array, terms: Iterable[Any]) -> Text:
+    """Words out of the numbers of their terms."""
+    words = ["" if term is None else str(term).strip() for term in terms]
     # What differs only by blanks is one term, and some words mean that there is none.
     numbers: dict[str, int] = {}
-    table = np.array([-1 if w in _MISSING else numbers.setdefault(w, len(numbers)) for w in words] + [-1], np.int32)
-    return Text(table[codes], tuple(numbers))
+    known = [-1 if w in _MISSING else numbers.setdefault(w, len(numbers)) for w in words]
+    same = len(numbers) == len(words)
+    return Text(codes.astype(np.int32) if same else np.array([*known, -1], np.int32).take(codes), tuple(numbers))
+
+
+def _joined(columns: Sequence[Values]) -> Values:
+    """Columns of one kind, one after the other."""
+    if all(isinstance(one, Text) for one in columns):
+        numbers: dict[str, int] = {}
+        maps = [np.array([*(numbers.setdefault(w, len(numbers)) for w in c.terms), -1], np.int32) for c in columns]  # type: ignore[union-attr]
+        return Text(np.concatenate([m[c.codes] for m, c in zip(maps, columns, strict=True)]), tuple(numbers))  # type: ignore[union-attr]
+    return type(columns[0])(np.concatenate([c.values for c in columns]))  # type: ignore
+
+
+def factorized(column: Numbers | Moments) -> Text:
+    """Values as words: each that differs is a term."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
+
+    codes, values = pd.factorize(column.values)
+    return Text(codes.astype(np.int32), tuple(replace(column, values=np.asarray(values)).text()))
 
 
 def parsed_numbers(words: Iterable[str]) -> Array:
@@ -293,7 +335,7 @@ class _Bounded(io.RawIOBase):
     """What is in a compressed file, as long as it does not grow out of proportion."""
 
     def __init__(self, file: BinaryIO, path: Path, packed: int) -> None:
-        self._file, self._path, self._left = file, path, max(_FREE, packed * _GROWTH)
+        self._file, self._path, self._left = file, path, max(FREE, packed * GROWTH)
 
     def readable(self) -> bool:
         """It is."""
@@ -305,7 +347,7 @@ class _Bounded(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise DataError(
-                f"{self._path} grows to more than {_GROWTH} times its size: it is refused.", hint="unpack it first"
+                f"{self._path} grows to more than {GROWTH} times its size: it is refused.", hint="unpack it first"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -413,39 +455,32 @@ def _plainly(error: Exception) -> str:
 
 
 def _read_arrow(path: Path, kind: str) -> Any:
-    try:
-        import pyarrow  # noqa: PLC0415 - an extra
-        from pyarrow import feather, ipc, parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise UsageError(f"Reading {path} needs pyarrow.", hint="pip install nacre[parquet]") from error
-
-    try:
+    with arrow_for(path) as pyarrow:
         if kind == ".parquet":
-            with parquet.ParquetFile(path) as file:
+            with pyarrow.parquet.ParquetFile(path) as file:
                 rows, columns = file.metadata.num_rows, file.metadata.num_columns
-                _check_room(path, rows, columns)
+                check_room(f"{path}, {rows:,} rows of {columns:,} columns,", rows * columns * 8)
                 table = file.read()
         elif kind == ".feather":
-            table = feather.read_table(path)
+            table = pyarrow.feather.read_table(path)
         else:
             with pyarrow.OSFile(str(path)) as source:
                 head = source.read(6)
                 source.seek(0)
-                table = (ipc.open_file if head == b"ARROW1" else ipc.open_stream)(source).read_all()
+                table = (pyarrow.ipc.open_file if head == b"ARROW1" else pyarrow.ipc.open_stream)(source).read_all()
         table.validate(full=True)  # Arrow believes what a file says of lengths, and reads elsewhere if it lies
-    except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise DataError(f"Cannot read {path}: {(str(error).splitlines() or ['damaged'])[0]}.") from error
     return table
 
 
-def _check_room(path: Path, rows: int, columns: int) -> None:
-    """Refuse what says that it is larger than the memory."""
+@contextmanager
+def arrow_for(path: Path) -> Iterator[Any]:
+    """The library for the files of Arrow; what it finds wrong with the file becomes a `DataError`."""
+    pyarrow = guest("pyarrow", f"Reading {path}", "parquet")
+    for part in ("feather", "ipc", "parquet"):
+        guest(f"pyarrow.{part}", f"Reading {path}", "parquet")
     try:
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if rows < 0 or rows * columns * 8 > free:
-        raise DataError(
-            f"{path} says that it has {rows:,} rows of {columns:,} columns, which do not fit into memory.",
-            {"needs": f"{rows * columns * 8 / 1e9:,.1f} GB", "there is": f"{free / 1e9:,.1f} GB"},
-        )
+        yield pyarrow
+    except (NacreError, FileNotFoundError):
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, IndexError, MemoryError, OverflowError) as error:
+        raise DataError(f"Cannot read {path}: {(str(error).splitlines() or ['damaged'])[0]}.") from error

@@ -22,7 +22,20 @@ from nacre.configured import (
     serialize,
     snake_case,
 )
-from nacre.data import Column, Dataset, Features, Pictures, Stream, Table, is_stream, looks_like_table, numeric
+from nacre.data import (
+    Column,
+    Data,
+    Dataset,
+    Features,
+    Pictures,
+    Shards,
+    Stream,
+    Table,
+    is_stream,
+    looks_like_table,
+    numeric,
+    pieces_of,
+)
 from nacre.errors import (
     Limitation,
     ModelFileError,
@@ -414,7 +427,7 @@ class Model(Weighted, Configured):
         outputs = self._compiled["outputs"]
         return [(n, name, one) for n, (name, one) in enumerate(zip(self.output_names, outputs, strict=True)) if one]
 
-    def _training(self, data: Dataset | Stream) -> Trainer:
+    def _training(self, data: Data) -> Trainer:
         """The trainer for targets like these."""
         if self._trainer is not None and self._trainer.goal is not None:
             return self._trainer
@@ -427,13 +440,13 @@ class Model(Weighted, Configured):
                 self._trainer.like = self._trainer if self._like is self else self._like._training(data)
             return self._trainer
 
-    def _new_trainer(self, data: Dataset | Stream) -> Trainer:
+    def _new_trainer(self, data: Data) -> Trainer:
         state = State(self._memory() | self._restored)
         return Trainer(self, state, self._compiled["backend"], self._goal_for(data), self._seed)
 
-    def _goal_for(self, data: Dataset | Stream | None) -> Goal:
+    def _goal_for(self, data: Data | None) -> Goal:
         """What training is after, with targets like these; without data, as far as it is known."""
-        batch = data.first if isinstance(data, Stream) else data
+        batch = None if data is None else data.first
         judged = self._judged()
         if batch is None and self._trainer is not None and self._trainer.goal is not None:
             return self._trainer.goal
@@ -534,16 +547,19 @@ class Model(Weighted, Configured):
         targets: bool = True,
         weight: Any = None,
         by_class: Mapping[Any, float] | None = None,
-    ) -> Dataset | Stream:
+    ) -> Data:
         """Checked arrays, or batches that are checked as they come; ``steps`` of them make a pass."""
         if by_class is not None and not isinstance(by_class, Mapping):
             _refuse("class_weight", by_class)
+        check = partial(self._fitting, by_class=by_class) if targets else self._build_for
+        pieces = pieces_of(x, y, weight) if steps is None else None
+        if pieces is not None:
+            return Shards(pieces, check, targets, self._columns)
         if y is None and is_stream(x):
             if weight is not None:
                 raise UsageError(
                     "sample_weight is for arrays, but x is an iterable.", hint="yield (x, y, sample_weight)"
                 )
-            check = partial(self._fitting, by_class=by_class) if targets else self._build_for
             return Stream(x, check, steps, targets, self._columns)
         if steps is not None:
             raise Limitation(
@@ -676,14 +692,14 @@ class Model(Weighted, Configured):
         passes = epochs - initial_epoch
         _check_weights(sample_weight, class_weight)
         data = self._source(x, y, steps, weight=sample_weight, by_class=class_weight)
-        validation: Dataset | Stream | None = None
+        validation: Data | None = None
         if isinstance(data, Stream):
             _check_passes(
                 data, "x", passes, "give steps_per_epoch; or pass a list, or an object that can be iterated anew"
             )
             if batch_size is not None or validation_split:
                 raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
-        if is_stream(validation_data):
+        if pieces_of(validation_data) is not None or is_stream(validation_data):
             validation = self._source(validation_data, None, None, by_class=class_weight)
             _check_passes(validation, "validation_data", passes, "pass a list, or an object that can be iterated anew")
         elif validation_data is not None:
@@ -691,11 +707,11 @@ class Model(Weighted, Configured):
                 found = {"found": type(validation_data).__name__}
                 raise UsageError("validation_data is a pair (x, y), or (x, y, sample_weight).", found)
             rows, targets, *weight = validation_data
-            validation = self._dataset(rows, targets, weight[0] if weight else None, class_weight)
+            validation = self._source(rows, targets, None, weight=weight[0] if weight else None, by_class=class_weight)
         elif not isinstance(validation_split, int | float):
             _refuse("validation_split", validation_split)
         elif validation_split:
-            assert isinstance(data, Dataset)
+            assert not isinstance(data, Stream)
             data, validation = data.split(validation_split)
         trainer = self._training(data)
         given = _listed(callbacks)
@@ -704,8 +720,8 @@ class Model(Weighted, Configured):
             [*given, *([] if history in given else [history]), *reporter(verbose)],  # what is told has been noted
             self,
             epochs=epochs,
-            steps=-(-len(data) // size) if isinstance(data, Dataset) else data.steps,
-            batch_size=size if isinstance(data, Dataset) else None,
+            steps=data.steps if isinstance(data, Stream) else -(-len(data) // size),
+            batch_size=None if isinstance(data, Stream) else size,
             samples=_rows(data),
             verbose=verbose,
         )
@@ -745,7 +761,7 @@ class Model(Weighted, Configured):
         trainer = self._training(data)
         logs = trainer.evaluate(data, size, Callbacks(_listed(callbacks), self, samples=_rows(data)))
         if verbose:
-            what = f"{len(data):,} samples" if isinstance(data, Dataset) else f"{data.drawn:,} batches"
+            what = f"{data.drawn:,} batches" if isinstance(data, Stream) else f"{len(data):,} samples"
             print(f"{what}  {describe(logs)}", file=sys.stderr)
         return logs if return_dict else list(logs.values()) if len(logs) > 1 else logs["loss"]
 
@@ -1124,7 +1140,7 @@ def _check_weights(of_rows: Any, of_classes: Any) -> None:
         raise UsageError("Both sample_weight and class_weight were given.", hint="multiply them, as sample_weight")
 
 
-def _check_passes(data: Dataset | Stream, name: str, passes: int, hint: str) -> None:
+def _check_passes(data: Data, name: str, passes: int, hint: str) -> None:
     """Demand of an iterator, which can be gone through once, that it is known where one pass ends and the next begins."""
     if isinstance(data, Stream) and data.once and data.steps is None and passes > 1:
         raise UsageError(f"{name} can be gone through only once, but there are {passes} epochs.", hint=hint)
@@ -1143,9 +1159,9 @@ def _is_list_of_arrays(x: Any) -> bool:
     return isinstance(x, list | tuple) and all(one is None or np.ndim(one) for one in x)
 
 
-def _rows(data: Dataset | Stream) -> int | None:
+def _rows(data: Data) -> int | None:
     """How many rows there are, if it is known in advance."""
-    return len(data) if isinstance(data, Dataset) else None
+    return None if isinstance(data, Stream) else len(data)
 
 
 def _listed(callbacks: Any) -> list[Callback]:

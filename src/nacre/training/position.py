@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.backends.base import Feed
-from nacre.data import Dataset, Stream
+from nacre.data import Data, Stream
 from nacre.training.program import Goal
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Position:
     epoch: int
     tally: Tally
     callbacks: Callbacks
-    data: Dataset | Stream
-    validation: Dataset | Stream | None
+    data: Data
+    validation: Data | None
     batch_size: int | None
     shuffle: bool
 

@@ -12,7 +12,7 @@ import numpy as np
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.base import Program
-from nacre.data import Dataset
+from nacre.data import Data
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value, order
 from nacre.layers import Layer, Parameter
@@ -52,8 +52,9 @@ class RowTypes:
     weights: tuple[RowType, ...] = ()
 
     @classmethod
-    def of(cls, data: Dataset) -> RowTypes:
-        """Those of a dataset."""
+    def of(cls, data: Data) -> RowTypes:
+        """Those of some data."""
+        data = data.first
         parts = (data.inputs, data.targets, data.weights)
         return cls(*(tuple([RowType(c.array.shape[1:], c.dtype) for c in part]) for part in parts))
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nacre.backends import native, reference
 from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep, Program, State
-from nacre.data import Column, Dataset, Stream, not_finite
+from nacre.data import Column, Data, Dataset, Shards, Stream, not_finite
 from nacre.errors import Limitation, NonFiniteLossError, UsageError, find
 from nacre.ir import Value
 from nacre.layers import Parameter
@@ -119,8 +119,8 @@ class Trainer:
 
     def fit(
         self,
-        data: Dataset | Stream,
-        validation: Dataset | Stream | None,
+        data: Data,
+        validation: Data | None,
         *,
         epochs: range,
         batch_size: int,
@@ -129,7 +129,7 @@ class Trainer:
         callbacks: Callbacks,
     ) -> None:
         """Train for the epochs of ``epochs``."""
-        size, shuffled = (batch_size, shuffle) if isinstance(data, Dataset) else (None, False)
+        size, shuffled = (None, False) if isinstance(data, Stream) else (batch_size, shuffle)
         position = Position(epochs.start, self._tally("train", data), callbacks, data, validation, size, shuffled)
         with callbacks.following(position):
             self._epochs(position, epochs.stop, batch_size, validation_size, callbacks)
@@ -172,7 +172,7 @@ class Trainer:
 
     def epoch(
         self,
-        data: Dataset | Stream,
+        data: Data,
         batch_size: int,
         shuffle: bool,
         callbacks: Callbacks,
@@ -191,7 +191,7 @@ class Trainer:
             )
         return logs
 
-    def evaluate(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> Logs:
+    def evaluate(self, data: Data, batch_size: int, callbacks: Callbacks) -> Logs:
         """Loss and metrics over all rows."""
         tally = self._tally("test", data)
         callbacks.call("on_test_begin", {})
@@ -199,7 +199,7 @@ class Trainer:
         callbacks.call("on_test_end", logs)
         return logs
 
-    def predict(self, data: Dataset | Stream, batch_size: int, callbacks: Callbacks) -> list[Array]:
+    def predict(self, data: Data, batch_size: int, callbacks: Callbacks) -> list[Array]:
         """Each output for all rows. A row's output does not depend on its batch."""
         tally = self._tally("predict", data)
         callbacks.call("on_predict_begin", {})
@@ -296,11 +296,11 @@ class Trainer:
             "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
         }
 
-    def _tally(self, kind: str, data: Dataset | Stream) -> Tally:
-        return Tally(self.goal, kind, len(data) if isinstance(data, Dataset) else None)
+    def _tally(self, kind: str, data: Data) -> Tally:
+        return Tally(self.goal, kind, None if isinstance(data, Stream) else len(data))
 
     def _blocks(
-        self, data: Dataset | Stream, batch_size: int, tally: Tally, shuffle: bool = False, every: int = 0
+        self, data: Data, batch_size: int, tally: Tally, shuffle: bool = False, every: int = 0
     ) -> Iterator[_Block]:
         """The rows of a pass that are not in ``tally`` yet, and what runs over them: all at once, or batches as they come."""
         if isinstance(data, Stream):
@@ -309,15 +309,23 @@ class Trainer:
                 executable = self._executable_for(tally.kind, batch, len(batch), every)
                 yield executable, Block([c.array for c in _columns(tally.kind, batch)]), np.arange(len(batch))
             return
-        executable, columns = self._executable_for(tally.kind, data, batch_size, every), _columns(tally.kind, data)
-        order = self._order(len(data), shuffle, tally.steps)[tally.steps * batch_size :]
+        executable = self._executable_for(tally.kind, data, batch_size, every)
+        done = tally.steps
+        if isinstance(data, Shards):
+            permutation = partial(self._permutation, self._steps_before(done)) if shuffle else None
+            for window, order in data.windows(batch_size, done * batch_size, permutation):
+                yield executable, Block([column.array for column in _columns(tally.kind, window)]), order
+            return
+        columns = _columns(tally.kind, data)
+        order = self._permutation(self._steps_before(done), len(data)) if shuffle else np.arange(len(data))
+        order = order[done * batch_size :]
         if not all(column.ready for column in columns):
             for rows in _gathered(order, columns, batch_size):
                 yield executable, Block([column.take(rows) for column in columns]), np.arange(len(rows))
-        elif len(order) or not tally.steps:
+        elif len(order) or not done:
             yield executable, Block([column.array for column in columns]), order
 
-    def _executable_for(self, kind: str, data: Dataset, batch_size: int, every: int = 0) -> Executable:
+    def _executable_for(self, kind: str, data: Dataset | Shards, batch_size: int, every: int = 0) -> Executable:
         rows = RowTypes.of(data)
         rows = RowTypes(rows.inputs) if kind == "predict" else rows
         frozen = tuple([w.frozen for w in self.network.named.values()]) if kind != "predict" else ()
@@ -374,13 +382,16 @@ class Trainer:
         tally.add(feed, int(feed.done[0]) if whole else int(feed.done[0]) + 1)
         return emits, whole
 
-    def _order(self, rows: int, shuffle: bool, done: int) -> npt.NDArray[np.int64]:
-        """The order of an epoch, a function of the seed and the steps taken before it; ``done`` were taken in it."""
-        if not shuffle:
-            return np.arange(rows)
+    def _steps_before(self, done: int) -> int:
+        """How many steps were taken before an epoch of which ``done`` are."""
         assert self.goal is not None
-        key = [self.seed, self.goal.optimizer.iterations - done]
-        return np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64))).permutation(rows)
+        return self.goal.optimizer.iterations - done
+
+    def _permutation(self, steps: int, count: int, number: int = 0) -> npt.NDArray[np.int64]:
+        """An order of so many things for an epoch: a function of the seed, the steps taken before it, and a ``number``."""
+        key = np.array([self.seed, steps], dtype=np.uint64)
+        counter = np.array([0, 0, 0, number], dtype=np.int64).view(np.uint64)
+        return np.random.Generator(np.random.Philox(counter=counter, key=key)).permutation(count)
 
 
 def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]:

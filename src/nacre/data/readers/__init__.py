@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nacre.data.limits import check_growth
 from nacre.data.readers.idx import GZIP, is_idx, read_idx
-from nacre.errors import DataError, UnknownName, did_you_mean
+from nacre.errors import DataError, NacreError, UnknownName, did_you_mean, guest
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +38,43 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
+def read_hdf5(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The arrays in an HDF5 file, by name. Raises `DataError` if it is damaged, or what is in it lies elsewhere, and `UsageError`
+    without h5py."""
+    h5py = guest("h5py", f"Reading {path}", "hdf5")
+    with _refusing(path), h5py.File(path, "r") as file:
+        found: dict[str, Array] = {}
+        for name in file:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                raise DataError(f"{path} has a link {name!r}, which is not followed.")
+            one = file[name]
+            if isinstance(one, h5py.Dataset) and one.shape is not None and one.dtype.kind in "biuf":
+                if one.external or one.is_virtual:
+                    raise DataError(f"{path} has an array {name!r} that lies in other files, which are not opened.")
+                check_growth(f"{name!r} in {path}", one.nbytes, one.id.get_storage_size())
+                found[name] = one[...]
+        return found
+
+
+def read_zarr(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The arrays in the folder of a Zarr group, by name; as "x" where it is a single array. Raises as `read_hdf5` does."""
+    zarr = guest("zarr", f"Reading {path}", "zarr")
+    with _refusing(path):
+        opened = zarr.open(str(path), mode="r")
+        arrays = {"x": opened} if isinstance(opened, zarr.Array) else dict(opened.arrays())
+        found: dict[str, Array] = {}
+        for name, one in arrays.items():
+            if one.dtype.kind in "biuf":  # objects are made by code that the file names
+                check_growth(f"{name!r} in {path}", one.nbytes, one.nbytes_stored())
+                found[name] = np.asarray(one[...])
+        return found
+
+
+def holds_zarr(folder: Path) -> bool:
+    """Whether a folder is one of Zarr."""
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
 def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
     """The arrays in a ``.npz`` file, by name. Raises `DataError` if it is damaged or holds Python objects."""
     # NumPy forgets to close a file that it opened and then refuses, so the file is ours.
@@ -48,6 +86,7 @@ READERS = (
     Reader("idx", (".idx", ".idx.gz", "-ubyte", "-ubyte.gz"), is_idx, read_idx),
     Reader("npz", (".npz",), lambda head: head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), read_npz),
     Reader("npy", (".npy",), lambda head: head.startswith(b"\x93NUMPY"), read_npy),
+    Reader("HDF5", (".h5", ".hdf5"), lambda head: head.startswith(b"\x89HDF\r\n"), read_hdf5),
 )
 
 
@@ -94,10 +133,12 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what NumPy and zipfile raise on a damaged file into a `DataError` that names it."""
     from zipfile import BadZipFile  # noqa: PLC0415 - slow to import, needed only here
 
-    damage = (ValueError, EOFError, BadZipFile, zlib.error)
+    damage = (ValueError, EOFError, BadZipFile, zlib.error, OSError)
     header = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)  # text that is no dtype and shape
     unusual = (NotImplementedError, RuntimeError, KeyError)  # unknown compression, a password, a directory that lies
     try:
         yield
+    except (NacreError, FileNotFoundError, PermissionError):
+        raise
     except (*damage, *header, *unusual) as fault:
         raise DataError(f"Cannot read {path}: {fault}.", hint="save it again with numpy.save or numpy.savez") from fault
