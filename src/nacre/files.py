@@ -42,6 +42,10 @@ def _replace(target: Path, pieces: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, target)
         _sync_folder(target.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a disk that is full does not say for what
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

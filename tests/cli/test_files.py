@@ -313,3 +313,59 @@ def test_pictures_are_judged_by_the_test_part_and_their_outermost_folder() -> No
     assert trained("pets", *words)["accuracy"] == 0.0
     found = json.loads(invoke("evaluate", "run", "pets", "--json").stdout)
     assert (found["rows"], found["accuracy"]) == (12, 0.0)
+
+
+def test_a_table_may_name_pictures_and_their_classes() -> None:
+    rng = np.random.default_rng(0)
+    Path("album/pictures").mkdir(parents=True)
+    rows = []
+    for n in range(60):
+        label = "ab"[n % 2]
+        pixels = rng.integers(0, 90, (12, 12, 3)) + 120 * (n % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(f"album/pictures/{n}.png")
+        rows.append({"file": f"pictures/{n}.png", "kind": label, "session": n // 6, "note": f"note {n}"})
+    pd.DataFrame(rows).to_csv("album/list.csv", index=False)
+    result = invoke("train", "album/list.csv", "--out", "run")
+    assert result.exit_code == 2
+    assert "What is to be predicted from album/list.csv" in result.stderr
+    words = ("album/list.csv", "--target", "kind", "--epochs", "5", "--seed", "1")
+    found = trained(*words, "--group", "session", "--validation-split", "0.2", "--out", "run")
+    assert found["accuracy"] == 1
+    assert json.loads(invoke("evaluate", "run", "album/list.csv", "--json").stdout)["rows"] == 60
+    said = [row[0] for row in csv.reader(io.StringIO(invoke("predict", "run", "album/list.csv").stdout))]
+    assert said[1:] == ["ab"[n % 2] for n in range(60)]
+    Path("album/pictures/7.png").write_bytes(b"no picture")
+    result = invoke("train", *words, "--out", "again")
+    assert result.exit_code == 2
+    assert "7.png" in result.stderr
+    assert any("1 pictures" in note for note in trained(*words, "--skip-broken", "--out", "again")["notes"])
+    pd.DataFrame([*rows, {"file": None, "kind": "a"}]).to_csv("album/list.csv", index=False)
+    result = invoke("train", *words, "--out", "third")
+    assert result.exit_code == 2
+    assert "Row 60 of album/list.csv names no picture" in result.stderr
+
+
+def test_how_far_reading_is_can_be_seen(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nacre.cli.waiting as waiting
+
+    monkeypatch.setattr(waiting, "_SELDOM", 0.0)
+    result = invoke("train", table, "--target", "paid", "--epochs", "1", "--out", "run")
+    size = Path(table).stat().st_size
+    assert result.stderr.startswith(f"Reading {table}\n")
+    assert f"  Reading {table}: {size:,} of {size:,} bytes\n" in result.stderr
+    assert "  Learning what columns hold: 8 of 8 columns\n" in result.stderr
+    assert "bytes" not in invoke("train", table, "--target", "paid", "--epochs", "1", "--out", "quiet", "-q").stderr
+
+
+@pytest.mark.parametrize("packing", ["gzip", "bz2", "xz", "zip"])
+def test_packed_tables_tell_how_far_they_are_read(packing: str) -> None:
+    from nacre.progress import shown_by
+
+    name = f"people.csv.{ {'gzip': 'gz'}.get(packing, packing) }".replace(" ", "")
+    people().to_csv(name, index=False, compression=packing)
+    seen: list[tuple[str, int, int, str]] = []
+    with shown_by(lambda *told: seen.append(told)):
+        assert len(Table.read(name)) == 1200
+    size = Path(name).stat().st_size
+    assert {(what, total, unit) for what, _, total, unit in seen} == {(f"Reading {name}", size, "bytes")}
+    assert 0.9 * size < max(done for _, done, _, _ in seen) <= size

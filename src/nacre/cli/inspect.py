@@ -9,10 +9,11 @@ import click
 import numpy as np
 
 from nacre.cli.options import JSON, complete_data, show, table
-from nacre.cli.sources import holds_pictures_of_classes, open_data
+from nacre.cli.sources import holds_shards, is_of_pictures, open_data
 from nacre.cli.summary import summary
 from nacre.data import DATASETS, Table
 from nacre.data.features import KIND_FEATURES, as_text, guess
+from nacre.data.folders import ParquetFolder
 from nacre.data.images import common_form, find_pictures
 from nacre.data.tables import Numbers, kind_of
 from nacre.training.run import SETTINGS
@@ -38,8 +39,10 @@ def inspect(context: click.Context, what: str, as_json: bool) -> None:
     if what not in DATASETS and (path.suffix == ".safetensors" or (path / SETTINGS).is_file()):
         context.invoke(summary, model=what, as_json=as_json)
         return
-    if what not in DATASETS and kind_of(what)[0] is not None:
-        document = _table(Table.read(what))
+    if what not in DATASETS and (kind_of(what)[0] is not None or holds_shards(what)):
+        shards = ParquetFolder(what) if holds_shards(what) else None
+        document = _table(Table.read(what) if shards is None else shards.read(shards.sample(0)))
+        document |= {} if shards is None else {"rows": len(shards)}
         rows = [
             [name, *(str(one[key]) for key in ("kind", "missing", "different", "holds"))]
             for name, one in document["columns"].items()
@@ -50,7 +53,7 @@ def inspect(context: click.Context, what: str, as_json: bool) -> None:
             _lines([["column", "is", "missing", "different", "holds"], *rows], document["rows"]),
         )
         return
-    if holds_pictures_of_classes(what):
+    if is_of_pictures(what):
         found, classes = find_pictures(path)
         height, width, color = common_form(found["train"].paths)
         counts = {part: np.bincount(files.labels, minlength=len(classes)).tolist() for part, files in found.items()}

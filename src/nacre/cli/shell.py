@@ -45,6 +45,12 @@ class Shell(click.Group):
         except (NacreError, *_FILES) as error:
             _say(f"error: {_words(error)}", error)
             ctx.exit(MISTAKE)
+        except OSError as error:  # the disk is full, or gone
+            _say(
+                f"error: {_words(error)}\n  try:  free some space; nacre resume goes on with a run that was stopped",
+                error,
+            )
+            ctx.exit(FAILURE)
         except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
             hint = "" if _debugging() else "\n  try:  set NACRE_DEBUG=1 to see where it happened"
             _say(f"error: {type(error).__name__}: {_words(error)}{hint}", error)

@@ -28,12 +28,22 @@ from nacre.data.features import (
     has_targets,
 )
 from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
-from nacre.data.images import common_form, find_pictures, holds_pictures, list_pictures, part_folders
+from nacre.data.images import (
+    Found,
+    common_form,
+    find_pictures,
+    holds_pictures,
+    list_pictures,
+    named_pictures,
+    part_folders,
+    picture_column,
+)
 from nacre.data.readers import holds_zarr, read_zarr
 from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean, find
 from nacre.models import Model, load_model
+from nacre.progress import tell
 from nacre.recipes import output_names
 from nacre.training.run import MODEL
 
@@ -130,10 +140,10 @@ class Source:
 def open_data(name: str, model: Model | None = None, judged: bool = True) -> Source:
     """The data called ``name``, as it is; a table as ``model`` takes it. Raises `UnknownName` if there is none, `DataError` if it
     is not what it should be."""
-    if name not in DATASETS and (kind_of(name)[0] is not None or holds_shards(name)):
-        return _for_model(name, model, judged)
     if model is not None and isinstance(model.features, Pictures):
         return _pictures_for(name, model.features)
+    if name not in DATASETS and (kind_of(name)[0] is not None or holds_shards(name)):
+        return _for_model(name, model, judged)
     parts, scale = _arrays(name)
     found = {part: Part(data.x, data.y) for part, data in parts.items()}
     return Source(_place(name), found, scale=scale)
@@ -141,10 +151,10 @@ def open_data(name: str, model: Model | None = None, judged: bool = True) -> Sou
 
 def open_training(settings: Settings) -> Source:
     """The data to train on, divided as ``settings`` say, and known to fit."""
+    if is_of_pictures(settings.data):
+        return _training_pictures(settings)
     if settings.data not in DATASETS and kind_of(settings.data)[0] is not None:
         return _training_table(settings)
-    if holds_pictures_of_classes(settings.data):
-        return _training_pictures(settings)
     if holds_shards(settings.data):
         return _training_folder(settings)
     for option in ("target", "column", "group", "time"):
@@ -268,16 +278,20 @@ def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str
 
 
 def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> list[Array]:
-    shares = [settings.validation_split, settings.test_split]
-    if settings.time:
-        return split_rows(len(table), shares, settings.seed, times=_times(table, settings.time))
-    if settings.group:
-        words = as_text(table[settings.group])
-        return split_rows(len(table), shares, settings.seed, groups=words.codes)
     classes = (
         targets[0].values(table[targets[0].name]) if len(targets) == 1 and targets[0].classes is not None else None
     )
-    return split_rows(len(table), shares, settings.seed, classes=classes)
+    shares = [settings.validation_split, settings.test_split]
+    return split_rows(len(table), shares, settings.seed, **_by(table, settings, classes))
+
+
+def _by(table: Table | None, settings: Settings, classes: Array | None) -> dict[str, Array | None]:
+    """What rows are divided by: time, groups, or classes."""
+    if table is not None and settings.time:
+        return {"times": _times(table, settings.time)}
+    if table is not None and settings.group:
+        return {"groups": as_text(table[settings.group]).codes}
+    return {"classes": classes}
 
 
 def _times(table: Table, name: str) -> Array:
@@ -354,6 +368,7 @@ def _training_folder(settings: Settings) -> Source:
             mask[: heads[number]] &= ~place[at : at + heads[number]]
             at += heads[number]
         kept.append(packed(mask))
+        tell("Reading targets", number + 1, len(folder.groups), "row groups")
 
     seen: dict[str, str | Guess] = {name: guess(column) for name, column in sample.columns.items()}
     few = sample.take(
@@ -394,14 +409,23 @@ def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table],
 # ------------------------------------------------------------------ pictures
 
 
-def holds_pictures_of_classes(name: str) -> bool:
-    """Whether it is a folder of folders with pictures."""
+def is_of_pictures(name: str) -> bool:
+    """Whether it is a folder of folders with pictures, or a table that names pictures."""
     path = Path(name)
-    return name not in DATASETS and path.is_dir() and any(p.is_dir() and holds_pictures(p) for p in path.iterdir())
+    if name in DATASETS or not path.is_dir():
+        return name not in DATASETS and picture_column(name) is not None
+    return any(p.is_dir() and holds_pictures(p) for p in path.iterdir())
 
 
 def _training_pictures(settings: Settings) -> Source:
-    found, classes = find_pictures(Path(settings.data))
+    table: Table | None = None
+    if Path(settings.data).is_dir():
+        for option in ("target", "column", "group", "time"):
+            if getattr(settings, option):
+                raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
+        found, classes = find_pictures(Path(settings.data))
+    else:
+        table, found, classes = _named_pictures(settings)
     height, width, color = common_form(found["train"].paths)
     size = settings.size
     pictures = Pictures(size or height, size or width, settings.color or color, settings.fit, classes)
@@ -411,14 +435,19 @@ def _training_pictures(settings: Settings) -> Source:
         x, rows, wrong = pictures.inputs(files.paths, settings.skip_broken, keep=True)
         if wrong:
             notes.append(f"{len(wrong):,} pictures of the {part} part cannot be read, and were left out: {wrong[0]}")
-        parts[part] = Part(x, files.labels[rows], files=[files.paths[row] for row in rows])
+        parts[part] = Part(
+            x,
+            files.labels[rows],
+            None if table is None else table.take(np.array(rows)),
+            [files.paths[row] for row in rows],
+        )
     whole = parts["train"]
     shares = [
         0.0 if part in parts else share
         for part, share in (("validation", settings.validation_split), ("test", settings.test_split))
     ]
     if any(shares):
-        rows_of = split_rows(len(whole), shares, settings.seed, classes=whole.y)
+        rows_of = split_rows(len(whole), shares, settings.seed, **_by(whole.table, settings, whole.y))
         for part, mine in zip(("train", "validation", "test"), rows_of, strict=True):
             if len(mine):
                 parts[part] = whole.take(mine)
@@ -432,11 +461,30 @@ def _training_pictures(settings: Settings) -> Source:
     return Source(_place(settings.data), {part: parts[part] for part in order}, classes, pictures, notes=notes)
 
 
+def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[str]]:
+    """The pictures that a table names, with the classes in its target column."""
+    column = picture_column(settings.data)
+    assert column is not None
+    table = Table.read(settings.data, [column, *settings.target])
+    others = [name for name in table.columns if name != column]
+    if not others:
+        raise DataError(f"{settings.data} names pictures, but not what is on them.", hint="add a column with classes")
+    if len(settings.target) != 1 and (settings.target or len(others) > 1):
+        raise _no_target(settings.data, others)
+    name = settings.target[0] if settings.target else others[0]
+    table, _ = _with_targets(table, [name])
+    target = Target.fit(name, table[name], "category")
+    paths = named_pictures(table, column)
+    return table, {"train": Found(paths, target.values(table[name]))}, list(target.classes or [])
+
+
 def _pictures_for(name: str, pictures: Pictures) -> Source:
     """Pictures as a model takes them: all in a folder, or one; with classes, if the folders below are called like them."""
     path = Path(name)
     if not path.exists():
         raise UnknownName(f"There is no file or folder called {name!r}.")
+    if (column := picture_column(name)) is not None:
+        return _listed_for(name, column, pictures)
     place = part_folders(path).get("test", path) if path.is_dir() else path.parent
     paths = list_pictures(place) if path.is_dir() else [path]
     if not paths:
@@ -447,6 +495,18 @@ def _pictures_for(name: str, pictures: Pictures) -> Source:
     found = [numbers.get(parts[0], -1) if len(parts) > 1 else -1 for parts in below]
     y = np.array(found, np.int32) if min(found) >= 0 else None
     return Source(_place(name), {"train": Part(x, y, files=paths)}, pictures.classes, pictures)
+
+
+def _listed_for(name: str, column: str, pictures: Pictures) -> Source:
+    """Pictures that a table names; with classes, if a column holds nothing else."""
+    table = Table.read(name, [column])
+    paths = named_pictures(table, column)
+    target = Target("class", pictures.classes)
+    known = (as_text(one) for other, one in table.columns.items() if other != column)
+    labels = next((words for words in known if set(words.terms) <= set(pictures.classes) and len(words.terms)), None)
+    y = None if labels is None or (labels.codes < 0).any() else target.values(labels)
+    x, _, _ = pictures.inputs(paths)
+    return Source(_place(name), {"train": Part(x, y, table, paths)}, pictures.classes, pictures)
 
 
 # ------------------------------------------------------------------ arrays

@@ -21,7 +21,8 @@ from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
-from nacre.cli.sources import Source, holds_pictures_of_classes, holds_shards, open_training
+from nacre.cli.sources import Source, holds_shards, is_of_pictures, open_training
+from nacre.cli.waiting import waiting
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
 from nacre.errors import UsageError
@@ -126,9 +127,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def train(data: str | None, config: Path | None, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Train a network on DATA and say how well it does.
 
-    DATA is digits, mnist, a table (.csv, .tsv, .parquet, .arrow, .feather; the first two also packed), an .npz file (x and y, or
-    x_train, y_train, x_test and y_test), a folder with a folder of pictures for each class (or train and test folders with
-    these), or a folder of idx files named as MNIST's. Bytes are scaled to 0..1, other numbers are taken as they are. Of a table,
+    DATA is digits, mnist, a table (.csv, .tsv, .parquet, .arrow, .feather; the first two also packed), a folder of Parquet files,
+    which may be larger than the memory, an .npz, .h5 or .zarr with x and y (or x_train, y_train, x_test and y_test), a folder with
+    a folder of pictures for each class (or train and test folders with these), a .csv that names pictures and their classes, or
+    a folder of idx files named as MNIST's. Bytes are scaled to 0..1, other numbers are taken as they are. Of a table,
     name the column to predict; what the other columns are is found out, shown, and kept with the model, which takes such tables as
     they are.
 
@@ -155,13 +157,12 @@ def opened(settings: Settings, quiet: bool) -> tuple[Settings, Source]:
     widths_of(settings.model)  # what is mistaken is told before anything is read
     augmentation(settings.augment)
     table_or_pictures = (
-        kind_of(settings.data)[0] is not None or holds_pictures_of_classes(settings.data) or holds_shards(settings.data)
+        kind_of(settings.data)[0] is not None or is_of_pictures(settings.data) or holds_shards(settings.data)
     )
-    slow = not quiet and settings.data not in DATASETS and table_or_pictures
-    if slow and Path(settings.data).exists():
-        print(f"Reading {settings.data}", file=sys.stderr, flush=True)
-    source = open_training(settings)
-    if slow:
+    slow = settings.data not in DATASETS and table_or_pictures and Path(settings.data).exists()
+    with waiting(f"Reading {settings.data}", quiet or not slow):
+        source = open_training(settings)
+    if slow and not quiet:
         print(described(source), file=sys.stderr, flush=True)
     return (settings if settings.batch_size else settings.with_(batch_size=batch_for(len(source.train)))), source
 
@@ -195,10 +196,10 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
         given["model"] = str(Path(given["model"]).absolute())
     if data in EPOCHS:
         usual["epochs"] = EPOCHS[data]
+    elif is_of_pictures(data):
+        usual |= FOR_PICTURES
     elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}
-    elif holds_pictures_of_classes(data):
-        usual |= FOR_PICTURES
     return Settings.of({"data": data, "options": usual | given})
 
 

@@ -8,7 +8,6 @@ import re
 import shlex
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from nacre.ops import set_random_seed
 from nacre.training import side_by_side
 from nacre.training.run import SETTINGS, Run
 
-TRIALS, LOG, BEST = "trials.jsonl", "search.log", "best"
+TRIALS, BEST = "trials.jsonl", "best"
 _SHARE = 0.2  # of the rows, to judge by, where nothing is said
 _NAMED = ("learning_rate", "batch_size", "dropout", "momentum")  # which may be varied between two numbers
 _VARIED = (*_NAMED, "model", "activation", "optimizer", "augment")
@@ -101,14 +100,17 @@ class _Reported(Callback):
     def __init__(self, trial: Any, stopped: Callable[[], bool]) -> None:
         self.trial, self.stopped = trial, stopped
         self.given_up = False
-        self.best = math.inf
-        self.epochs = 0
+        self.losses: list[float] = []
+
+    @property
+    def best(self) -> float:
+        """The lowest loss so far."""
+        return min((loss for loss in self.losses if math.isfinite(loss)), default=math.inf)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the loss on the rows to watch by."""
         loss = (logs or {})["val_loss"]
-        self.epochs = epoch + 1
-        self.best = min(self.best, loss)
+        self.losses.append(loss)
         self.trial.report(loss, epoch)
         self.given_up = self.trial.should_prune()
         assert self.model is not None
@@ -136,8 +138,8 @@ class Search:
 
 
 class Trials:
-    """Trainings with different settings, each on one thread, several side by side. Those that ended are kept in trials.jsonl, and
-    all that the search knows in search.log."""
+    """Trainings with different settings, each on one thread, several side by side. Those that ended are kept in trials.jsonl, from
+    which the search goes on."""
 
     def __init__(
         self, search: Search, settings: Settings, source: Source, folder: Path, say: Callable[[str], None]
@@ -148,6 +150,7 @@ class Trials:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.done: list[dict[str, Any]] = [json.loads(line) for line in lines]
         self._optuna = guest("optuna", "nacre tune", "tune")
+        self._distributions = {name: self._distribution(between) for name, between in self.space.items()}
         self._study = self._open()
         self._lock = Lock()  # weights are drawn by one at a time, so that they follow from the seed
         self._stop = False
@@ -168,8 +171,8 @@ class Trials:
                 with self._lock:
                     if next(left, None) is None:
                         return
-                    trial = self._study.ask()
-                    settings = self.settings.with_(**{n: _suggested(trial, n, of) for n, of in self.space.items()})
+                    trial = self._study.ask(self._distributions)
+                    settings = self.settings.with_(**trial.params)
                     set_random_seed(settings.seed)
                     model = network(settings, self.source)
                 self._try(trial, settings, model)
@@ -177,20 +180,38 @@ class Trials:
         side_by_side([work] * min(self.search.trials, self.search.jobs or self.search.trials), self._end)
 
     def _open(self) -> Any:
+        """A study that knows the trials that are done."""
         optuna = self._optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        samplers, pruners, journal = optuna.samplers, optuna.pruners, optuna.storages.journal
+        samplers, pruners = optuna.samplers, optuna.pruners
         sampler = samplers.TPESampler if self.search.search == "tpe" else samplers.RandomSampler
         pruner = pruners.HyperbandPruner(1, self.settings.epochs) if self.search.prune else pruners.NopPruner()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.create_study(
-                storage=optuna.storages.JournalStorage(journal.JournalFileBackend(str(self.folder / LOG))),
-                sampler=sampler(seed=self.settings.seed + len(self.done)),
-                pruner=pruner,
-                study_name="nacre",
-                load_if_exists=True,
+        sampled = sampler(seed=self.settings.seed + len(self.done))
+        study = optuna.create_study(sampler=sampled, pruner=pruner, study_name="nacre")  # hyperband goes by the name
+        for one in self.done:
+            losses = dict(enumerate(one["val_losses"]))
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=self._state(one["state"]),
+                    value=one["val_loss"] if one["state"] == "complete" else None,
+                    params=one["settings"],
+                    distributions=self._distributions,
+                    intermediate_values=losses,
+                )
             )
+        return study
+
+    def _distribution(self, of: Range | Choices) -> Any:
+        kinds = self._optuna.distributions
+        if not isinstance(of, Range):
+            return kinds.CategoricalDistribution(of)
+        if of.whole:
+            return kinds.IntDistribution(int(of.low), int(of.high), log=of.log)
+        return kinds.FloatDistribution(of.low, of.high, log=of.log)
+
+    def _state(self, name: str) -> Any:
+        states = self._optuna.trial.TrialState
+        return {"complete": states.COMPLETE, "given up": states.PRUNED, "failed": states.FAIL}[name]
 
     def _end(self) -> None:
         self._stop = True
@@ -210,17 +231,14 @@ class Trials:
             self._note(trial, watch, state, time.monotonic() - begun)
 
     def _note(self, trial: Any, watch: _Reported, state: str, seconds: float) -> None:
-        states = self._optuna.trial.TrialState
-        if state == "complete":
-            self._study.tell(trial, watch.best)
-        else:
-            self._study.tell(trial, state=states.PRUNED if state == "given up" else states.FAIL)
+        self._study.tell(trial, watch.best if state == "complete" else None, state=self._state(state))
         self.done.append(
             {
                 "trial": trial.number + 1,
                 "val_loss": plain(watch.best),
                 "state": state,
-                "epochs": watch.epochs,
+                "epochs": len(watch.losses),
+                "val_losses": watch.losses,
                 "seconds": round(seconds, 3),
                 "settings": dict(trial.params),
             }
@@ -230,17 +248,9 @@ class Trials:
         left = (time.monotonic() - self._begun) / (done - self._before) * (count - done)
         told = f"best {best['val_loss']:.4f} of trial {best['trial']}" if best else "none ended yet"
         self.say(
-            f"{done}/{count}  trial {trial.number + 1} {state}, val_loss {watch.best:.4f} in {watch.epochs} epochs: "
+            f"{done}/{count}  trial {trial.number + 1} {state}, val_loss {watch.best:.4f} in {len(watch.losses)} epochs: "
             f"{_said(trial.params)}; {told}; {left:,.0f} s left"
         )
-
-
-def _suggested(trial: Any, name: str, of: Range | Choices) -> Any:
-    if not isinstance(of, Range):
-        return trial.suggest_categorical(name, of)
-    if of.whole:
-        return trial.suggest_int(name, int(of.low), int(of.high), log=of.log)
-    return trial.suggest_float(name, of.low, of.high, log=of.log)
 
 
 def _said(params: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from nacre.configured import Configured, names, resolve, serialize
 from nacre.data.tables import Moments, Numbers, Table, Text, Values, factorized, parsed_moments, parsed_numbers
 from nacre.errors import DataError, UsageError, find
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
@@ -400,7 +401,8 @@ class Features(Configured):
         wanted = [t if isinstance(t, Target) else Target.fit(t, table[t], told.get(t)) for t in targets]
         found: list[Feature] = []
         dropped: dict[str, str] = {}
-        for name, column in table.columns.items():
+        for number, (name, column) in enumerate(table.columns.items(), 1):
+            tell("Learning what columns hold", number, len(table.columns), "columns")
             if any(name == target.name for target in wanted):
                 continue
             seems = seen[name] if name in seen else guess(column)

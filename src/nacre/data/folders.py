@@ -16,6 +16,7 @@ from nacre.data.limits import check_room
 from nacre.data.shards import readers
 from nacre.data.tables import Table, arrow_for
 from nacre.errors import DataError
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
@@ -100,7 +101,10 @@ class ParquetFolder:
 
     def read(self, rows: Mapping[int, int]) -> Table:
         """So many rows of some groups, from the first on."""
-        found = [table for number, stop in rows.items() for table in self.tables(self.groups[number], stop=stop)]
+        found: list[Table] = []
+        for done, (number, stop) in enumerate(rows.items(), 1):
+            found += self.tables(self.groups[number], stop=stop)
+            tell("Looking at some rows", done, len(rows), "row groups")
         return Table.joined(found, str(self.path))
 
 

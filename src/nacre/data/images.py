@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.configured import Configured
+from nacre.data.features import as_text
+from nacre.data.tables import Table, Text, kind_of
 from nacre.errors import DataError, UsageError, find
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
@@ -30,6 +33,7 @@ _PARTS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+_LOOKED_AT = 50  # rows that tell whether a table names pictures
 _VERSION = 1  # of how files are decoded
 
 
@@ -92,7 +96,6 @@ class Pictures(Configured):
         paths: Sequence[Path],
         skip: bool = False,
         keep: bool = False,
-        told: Callable[[int], None] = lambda _: None,
     ) -> tuple[Array, list[int], list[str]]:
         """All pictures (n, height, width, channels), which of the files they are, and what is wrong with the others.
 
@@ -113,7 +116,7 @@ class Pictures(Configured):
             temporary.parent.mkdir(parents=True, exist_ok=True)
             pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         try:
-            errors = self._fill(pixels, paths, told)
+            errors = self._fill(pixels, paths)
             wrong = [str(error).splitlines()[0] for error in errors.values()]
             _refuse(wrong, len(paths), skip)
             rows = [row for row in range(len(paths)) if row not in errors]
@@ -139,7 +142,7 @@ class Pictures(Configured):
                 temporary.unlink(missing_ok=True)
         return np.load(cache, mmap_mode="r"), rows, wrong
 
-    def _fill(self, pixels: Array, paths: Sequence[Path], told: Callable[[int], None]) -> dict[int, DataError]:
+    def _fill(self, pixels: Array, paths: Sequence[Path]) -> dict[int, DataError]:
         errors: dict[int, DataError] = {}
 
         def one(row: int) -> None:
@@ -150,7 +153,7 @@ class Pictures(Configured):
 
         with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
             for done, _ in enumerate(pool.map(one, range(len(paths))), 1):
-                told(done)
+                tell("Decoding", done, len(paths), "pictures")
         return dict(sorted(errors.items()))
 
     def _cache(self, paths: Sequence[Path]) -> Path:
@@ -244,6 +247,26 @@ def part_folders(folder: Path) -> dict[str, Path]:
         for name in _folders(folder)
         if name.lower() in names and any(holds_pictures(folder / name / inner) for inner in _folders(folder / name))
     }
+
+
+def picture_column(path: str | os.PathLike[str]) -> str | None:
+    """The column of a .csv or .tsv file that names files of pictures; None for other files, or if there is none."""
+    if kind_of(path)[0] not in (".csv", ".tsv") or not Path(path).is_file():
+        return None
+    table = Table.read(path, rows=_LOOKED_AT)
+    for name, column in table.columns.items():
+        if isinstance(column, Text) and column.terms and all(map(is_picture, column.terms)):
+            return name
+    return None
+
+
+def named_pictures(table: Table, column: str) -> list[Path]:
+    """The files that a column names, as seen from the table's own folder. Raises `DataError` for a row without."""
+    words, place = as_text(table[column]), Path(table.name).parent
+    if (words.codes < 0).any():
+        raise DataError(f"Row {int(np.flatnonzero(words.codes < 0)[0]):,} of {table.name} names no picture.")
+    files = [place / term for term in words.terms]
+    return [files[code] for code in words.codes.tolist()]
 
 
 def list_pictures(folder: Path) -> list[Path]:

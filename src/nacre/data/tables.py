@@ -23,12 +23,14 @@ import numpy.typing as npt
 
 from nacre.data.limits import FREE, GROWTH, check_room
 from nacre.errors import DataError, DTypeError, NacreError, find, guest
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 _OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _SEPARATORS = {".tsv": "\t"}
+_READ = 1 << 18  # bytes of a file that are read at once
 _SAMPLE = 1 << 16  # bytes that tell how the columns are separated
 _MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 _UNITS = "datetime64[us]"
@@ -157,11 +159,13 @@ class Table:
         return table
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], text: Iterable[str] = (), names: Iterable[str] = ()) -> Table:
+    def read(
+        cls, path: str | os.PathLike[str], text: Iterable[str] = (), names: Iterable[str] = (), rows: int | None = None
+    ) -> Table:
         """The table in a file: .csv, .tsv, .parquet, .arrow or .feather, the first two also as .gz, .bz2, .xz or .zip.
 
         Columns named in ``text`` are read as words, whatever is in them. A first line of ``names``, or one that is not all numbers,
-        names the columns. Raises `DataError` with file and line for what is no
+        names the columns. Of .csv and .tsv, at most ``rows`` are read. Raises `DataError` with file and line for what is no
         table, `UsageError` for a file of another kind or without the library that reads it.
         """
         path = Path(path)
@@ -175,7 +179,7 @@ class Table:
                 else FileNotFoundError(2, "There is no such file", str(path))
             )
         if kind in (".csv", ".tsv"):
-            return cls.of(_read_text(path, str(kind), packed, set(text), set(names)), str(path))
+            return cls.of(_read_text(path, str(kind), packed, set(text), set(names), rows), str(path))
         table = _read_arrow(path, str(kind))
         try:
             return cls.of(table, str(path))
@@ -331,11 +335,12 @@ def parsed_moments(words: Iterable[str], form: str) -> Array:
 # ------------------------------------------------------------------ files
 
 
-class _Bounded(io.RawIOBase):
-    """What is in a compressed file, as long as it does not grow out of proportion."""
+class _Watched(io.RawIOBase):
+    """What is in a file, packed or not, as long as it does not grow out of proportion; tells how far it was read."""
 
-    def __init__(self, file: BinaryIO, path: Path, packed: int) -> None:
-        self._file, self._path, self._left = file, path, max(FREE, packed * GROWTH)
+    def __init__(self, file: Any, path: Path, raw: BinaryIO) -> None:
+        self._file, self._path, self._raw, self._size = file, path, raw, path.stat().st_size
+        self._left = max(FREE, self._size * GROWTH)
 
     def readable(self) -> bool:
         """It is."""
@@ -350,23 +355,38 @@ class _Bounded(io.RawIOBase):
                 f"{self._path} grows to more than {GROWTH} times its size: it is refused.", hint="unpack it first"
             )
         buffer[: len(data)] = data
+        tell(f"Reading {self._path.name}", self._raw.tell(), self._size, "bytes")
         return len(data)
+
+    def close(self) -> None:
+        """Close what is below too."""
+        super().close()
+        self._file.close()
+        self._raw.close()
 
 
 def _opened(path: Path, packed: str | None) -> BinaryIO:
-    size = path.stat().st_size
+    raw = path.open("rb")
+    try:
+        return io.BufferedReader(_Watched(_unpacked(path, packed, raw), path, raw), _READ)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _unpacked(path: Path, packed: str | None, raw: BinaryIO) -> Any:
     if packed is None:
-        return path.open("rb")
-    if packed == ".zip":
-        archive = zipfile.ZipFile(path)
-        names = [name for name in archive.namelist() if not name.endswith("/")]
-        if len(names) != 1:
-            raise DataError(f"{path} holds {len(names)} files, expected one table.")
-        return io.BufferedReader(_Bounded(archive.open(names[0]), path, size))  # type: ignore[arg-type]
-    return io.BufferedReader(_Bounded(_OPENERS[packed](path, "rb"), path, size))
+        return raw
+    if packed != ".zip":
+        return _OPENERS[packed](raw, "rb")
+    archive = zipfile.ZipFile(raw)
+    names = [name for name in archive.namelist() if not name.endswith("/")]
+    if len(names) != 1:
+        raise DataError(f"{path} holds {len(names)} files, expected one table.")
+    return archive.open(names[0])
 
 
-def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names: set[str]) -> Any:
+def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names: set[str], rows: int | None) -> Any:
     import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
 
     damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -394,6 +414,7 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names:
                 skipinitialspace=True,
                 na_values=list(_MISSING),
                 index_col=False,
+                nrows=rows,
                 on_bad_lines="error",
             )
     except UnicodeDecodeError as error:

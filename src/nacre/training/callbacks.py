@@ -103,6 +103,9 @@ class Callback:
         hooks = ((getattr(self, h), getattr(Callback, h)) for h in _BATCH_HOOKS[kind])
         return 1 if any(getattr(mine, "__func__", mine) is not base for mine, base in hooks) else None
 
+    def finish(self) -> None:
+        """The training is over, whichever way it ended, Ctrl-C and errors too: wait for what still goes on."""
+
     def watching(self, look: Callable[[], Tally]) -> AbstractContextManager[None]:
         """A context around each pass over data; meanwhile ``look()`` tells, to any thread, what it has come to."""
         return nullcontext()
@@ -187,6 +190,9 @@ class Callbacks:
         finally:
             for callback in self.callbacks:
                 vars(callback).pop("position", None)
+            with ExitStack() as stack:  # each is asked, even if another fails
+                for callback in self.callbacks:
+                    stack.callback(callback.finish)
 
     def stride(self, kind: str) -> int | None:
         """After how many batches the first of them wants its batch hooks called; None: not before the data is through."""

@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ _PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file 
 class Checkpoints(Callback):
     """Writes checkpoints to a folder, and goes on from the newest that is whole. Subclasses say when to write.
 
-    A checkpoint is a model file that also knows its place in the training, and what the callbacks remember. The newest two are
-    kept.
+    A checkpoint is a model file that also knows its place in the training, and what the callbacks remember. A thread writes it
+    while the training goes on. The newest two are kept.
     """
 
     outermost = True  # the others see where the training goes on from, and are seen when they have done their work
@@ -40,6 +41,7 @@ class Checkpoints(Callback):
         self.folder = folder
         self.begun_at: int | None = None  # the step from which the training went on
         self._terms: dict[str, Any] = {}
+        self._writing: Future[float] | None = None  # the seconds that it takes
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Go on from the newest checkpoint, if there is one; with a warning from the one before, if the newest is damaged.
@@ -60,7 +62,8 @@ class Checkpoints(Callback):
         self.begun_at = self.model.optimizer.iterations
 
     def save(self) -> None:
-        """Write a checkpoint of this moment, then remove those before the last."""
+        """Begin to write a checkpoint of this moment, once the last one is written; raises what that one met with."""
+        self.finish()
         described, tensors = self.model.snapshot()
         remembered: dict[str, dict[str, Any]] = {}
         for who, state in self.position.callbacks.state().items():
@@ -69,10 +72,24 @@ class Checkpoints(Callback):
             remembered[who] = {name: value for name, value in state.items() if name not in arrays}
         place = json.dumps(self.position.state() | {"terms": self._terms, "callbacks": remembered})
         path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
-        safetensors.write(path, tensors, {"nacre": json.dumps(described), _PLACE: place})
+        copies = {name: np.array(array) for name, array in tensors.items()}  # the training writes on in these
+        pool = ThreadPoolExecutor(1, "nacre-checkpoint")
+        self._writing = pool.submit(self._write, path, copies, {"nacre": json.dumps(described), _PLACE: place})
+        pool.shutdown(wait=False)
+
+    def _write(self, path: Path, tensors: dict[str, Any], metadata: dict[str, str]) -> float:
+        """Write one, then remove those before the last."""
+        begun = time.monotonic()
+        safetensors.write(path, tensors, metadata)
         # What is further on than this was damaged, or it would have been gone on from.
-        kept = [other for other in self.paths() if other <= path][-KEPT:]
-        self._remove(kept)
+        self._remove(kept=[other for other in self.paths() if other <= path][-KEPT:])
+        return time.monotonic() - begun
+
+    def finish(self) -> None:
+        """Wait until the checkpoint is written. Raises `OSError` if it could not be: those before it are as they were."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def paths(self) -> list[Path]:
         """The checkpoints there are, the newest last."""
@@ -80,6 +97,7 @@ class Checkpoints(Callback):
 
     def clear(self) -> None:
         """Remove all checkpoints, and the folder if there is nothing else in it."""
+        self.finish()
         self._remove(kept=[])
         with suppress(OSError):
             self.folder.rmdir()
@@ -212,10 +230,11 @@ class PacedCheckpoints(Checkpoints):
         """Write a checkpoint if it is time. (A loss that is not finite ends the training.)"""
         now = time.monotonic()
         self._speed = (self.model.optimizer.iterations - self._begun[1]) / max(now - self._begun[0], 1e-9)
-        if now >= self._due and math.isfinite((logs or {}).get("loss", math.nan)):
-            self.save()
-            written = time.monotonic()
-            self._due = written + max(REST, (written - now) / SHARE)
+        if now < self._due or not math.isfinite((logs or {}).get("loss", math.nan)):
+            return
+        took = self._writing.result() if self._writing is not None else 0.0
+        self.save()
+        self._due = time.monotonic() + max(REST, (time.monotonic() - now + took) / SHARE)
 
 
 def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
