@@ -592,6 +592,20 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path, mo
         assert Path("run", name).read_bytes() == Path("straight", name).read_bytes()
 
 
+def test_a_run_stopped_before_its_first_checkpoint_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves the model as it is then, which is not the end."""
+    monkeypatch.chdir(tmp_path)
+    words = ("train", "digits", "--seed", "5", "-q")
+    assert invoke(*words, "--epochs", "3", "--out", "straight").exit_code == 0
+    assert invoke(*words, "--epochs", "1", "--out", "run").exit_code == 0
+    noted = Path("run/run.toml")
+    noted.write_text(noted.read_text().replace("epochs = 1", "epochs = 3"))
+    Path("run/report.html").unlink()
+    assert invoke("resume", "run", "-q").exit_code == 0
+    for name in ("model.safetensors", "history.jsonl"):
+        assert Path("run", name).read_bytes() == Path("straight", name).read_bytes()
+
+
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         result = invoke("resume", str(folder))

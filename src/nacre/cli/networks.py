@@ -48,17 +48,21 @@ def network(settings: Settings, source: Source) -> Model:
     if model._settings is None:
         goals: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
         goals = table_goals(source.features) if isinstance(source.features, Features) else goals
-        model.compile(_optimizer(settings), **goals)
+        model.compile(_optimizer(settings, -(-len(source.train) // settings.batch_size) * settings.epochs), **goals)
     if source.features is not None:
         model.features = source.features
     return model
 
 
-def _optimizer(settings: Settings) -> optimizers.Optimizer:
+def _optimizer(settings: Settings, steps: int) -> optimizers.Optimizer:
     rate = settings.learning_rate
     if not math.isfinite(rate):
         raise UsageError(f"A learning rate is a number, got {rate}.")
     config: dict[str, Any] = {"learning_rate": rate} | ({"momentum": settings.momentum} if settings.momentum else {})
+    if not 0 <= settings.average < 1:
+        raise UsageError(f"The share that an average keeps is from 0 to less than 1, got {settings.average}.")
+    average = min(settings.average, 1 - 10 / steps)  # over no more than a tenth of the training
+    config |= {"use_ema": True, "ema_momentum": average} if average > 0 else {}
     return optimizers.get({"class_name": type(optimizers.get(settings.optimizer)).__name__, "config": config})
 
 

@@ -27,6 +27,7 @@ class Settings:
     learning_rate: float = 0.1
     momentum: float = 0.0
     dropout: float = 0.0
+    average: float = 0.0
     seed: int = 0
     validation_split: float = 0.0
     test_split: float = 0.0
@@ -109,6 +110,7 @@ FOR_PICTURES: Mapping[str, Any] = {
     "learning_rate": 0.0001,
     "epochs": 150,
     "dropout": 0.3,
+    "average": 0.99,
     "validation_split": 0.0,
     "test_split": 0.2,
     "augment": "flip,shift,rotate,zoom",

@@ -26,6 +26,7 @@ from nacre.data.features import (
     form_of,
     guess,
     has_targets,
+    presence,
 )
 from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
 from nacre.data.images import (
@@ -40,7 +41,7 @@ from nacre.data.images import (
 )
 from nacre.data.readers import holds_zarr, read_zarr
 from nacre.data.splits import repeated, row_keys, split_rows
-from nacre.data.tables import Moments, Numbers, kind_of
+from nacre.data.tables import Moments, Numbers, Values, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean, find
 from nacre.models import Model, load_model
 from nacre.progress import tell
@@ -234,7 +235,7 @@ def _training_table(settings: Settings) -> Source:
     targets = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
     rows = _divided(whole, settings, list(targets.values()))
     # What columns are is seen in all rows, what they hold is learned from those to train on.
-    seen: dict[str, str | Guess] = {name: guess(column) for name, column in whole.columns.items()}
+    seen: dict[str, str | Guess] = {name: guess(column) for name, column in table.columns.items()}
     features = _fitted(whole.take(rows[0]), targets, seen | kinds | apart)
     if set(features.words) - read_as_words:  # read again, as it will be for predictions: 01 is no 1
         whole, _ = _with_targets(Table.read(settings.data, features.words), settings.target)
@@ -248,9 +249,7 @@ def _training_table(settings: Settings) -> Source:
     names = ["train", "validation", "test"]
     parts = {name: part.take(r) for name, r in zip(names, rows, strict=True) if len(r)}
     keys = row_keys(list(part.x.values()))
-    for name, mine, count in zip(names[1:], rows[1:], repeated([keys[r] for r in rows]), strict=True):
-        if count:
-            notes.append(f"{count:,} of {len(mine):,} rows of the {name} part are the same as rows trained on")
+    notes += _repeats([keys[r] for r in rows])
     classes = features.targets[0].classes if len(features.targets) == 1 else None
     return Source(_place(settings.data), parts, classes or (), features, notes=notes)
 
@@ -288,16 +287,38 @@ def _divided(table: Table, settings: Settings, targets: Sequence[Target]) -> lis
 def _by(table: Table | None, settings: Settings, classes: Array | None) -> dict[str, Array | None]:
     """What rows are divided by: time, groups, or classes."""
     if table is not None and settings.time:
-        return {"times": _times(table, settings.time)}
+        return {"times": _times(table, settings.time, _form_of_times(table, settings.time))}
     if table is not None and settings.group:
         return {"groups": as_text(table[settings.group]).codes}
     return {"classes": classes}
 
 
-def _times(table: Table, name: str) -> Array:
+def _form_of_times(table: Table, name: str) -> str | None:
+    """How points in time are written in a column, "" for those that are no text; None for numbers."""
     column = table[name]
-    form = None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
-    return as_numbers(name, column) if form is None else as_moments(name, column, form)
+    return None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
+
+
+def _times(table: Table, name: str, form: str | None, lenient: bool = False) -> Array:
+    column = table[name]
+    if form is None:
+        return as_numbers(name, column, lenient=lenient)
+    return as_moments(name, column, form, lenient)
+
+
+def _present(table: Table, present: Mapping[str, Callable[[Values], Array]]) -> Array:
+    """Which rows have all targets."""
+    found: Array = np.logical_and.reduce([there(table[name]) for name, there in present.items()])
+    return found
+
+
+def _repeats(keys: Sequence[Array], of: str = "") -> list[str]:
+    """Notes on rows of later parts that are the same as rows of earlier ones."""
+    return [
+        f"{count:,} of {len(mine):,} rows {of}of the {part} part are the same as rows trained on"
+        for part, mine, count in zip(("validation", "test"), keys[1:], repeated(keys), strict=True)
+        if count
+    ]
 
 
 def _apart(settings: Settings, kinds: Mapping[str, str]) -> dict[str, str]:
@@ -343,7 +364,9 @@ def _training_folder(settings: Settings) -> Source:
         find(f"column of {settings.data}", name, dict.fromkeys(folder.names))
     heads = folder.sample(settings.seed)
     sample = folder.read(heads)
-    there = has_targets(sample, settings.target)
+    kind_of_target = {name: Target.fit(name, sample[name], kinds.get(name)) for name in settings.target}
+    present = {name: presence(sample[name], one.classes is None) for name, one in kind_of_target.items()}
+    there = _present(sample, present)
     whole = sample.take(np.flatnonzero(there))
     learned = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
     rows = _divided(whole, settings, list(learned.values()))
@@ -353,29 +376,32 @@ def _training_folder(settings: Settings) -> Source:
     # All rows are trained on but those held out, and those like them, and those without a target.
     place = np.zeros(len(sample), bool)
     place[np.flatnonzero(there)[held]] = True
-    counts: dict[str, Counter[str]] = {name: Counter() for name, one in learned.items() if one.classes is not None}
+    classed = [name for name, one in learned.items() if one.classes is not None]
+    every, trained = ({name: Counter[str]() for name in classed} for _ in range(2))
     kept, missing, at = [], 0, 0
     for number, group in enumerate(folder.groups):
-        masks = []
+        masks, left = [], heads.get(number, 0)  # rows of the sample that are still to come in this group
         for table in folder.tables(group, keys):
-            mask = has_targets(table, settings.target)
+            mask = _present(table, present)
             missing += int((~mask).sum())
-            for name, found in counts.items():
-                found.update(counted(table[name], mask))
-            masks.append(mask & outside(table))
-        mask = np.concatenate(masks) if masks else np.zeros(0, bool)
-        if number in heads:
-            mask[: heads[number]] &= ~place[at : at + heads[number]]
-            at += heads[number]
-        kept.append(packed(mask))
+            for name in classed:
+                every[name].update(counted(table[name], mask))
+            mask &= outside(table)
+            count = min(left, len(table))
+            mask[:count] &= ~place[at : at + count]
+            left, at = left - count, at + count
+            for name in classed:
+                trained[name].update(counted(table[name], mask))
+            masks.append(mask)
+        kept.append(packed(np.concatenate(masks) if masks else np.zeros(0, bool)))
         tell("Reading targets", number + 1, len(folder.groups), "row groups")
 
     seen: dict[str, str | Guess] = {name: guess(column) for name, column in sample.columns.items()}
-    few = sample.take(
-        np.arange(min(len(sample), next(iter(heads.values()))))
-    )  # those of one place: they may be numbered
+    ends = np.cumsum([0, *heads.values()])
+    most = int(np.argmax(np.diff(ends)))
+    few = sample.take(np.arange(ends[most], ends[most + 1]))  # those of one place: they may be numbered
     seen |= {name: one for name, column in few.columns.items() if (one := guess(column)).reason == NUMBERED}
-    learned |= {name: Target.of_classes(name, found) for name, found in counts.items()}
+    learned |= {name: Target.of_classes(name, found, len(sample)) for name, found in every.items()}
     features = _fitted(whole.take(rows[0]), learned, seen | kinds | apart)
     parts = {"train": Part(TablePieces(folder, features, kept=kept))}
     for name, chosen in zip(("validation", "test"), rows[1:], strict=True):
@@ -385,22 +411,26 @@ def _training_folder(settings: Settings) -> Source:
     if len(sample) < len(folder):
         notes.append(f"what columns hold was learned from {len(sample):,} rows, taken from {len(heads)} places")
     classes = features.classes or []
-    frequent = np.array([counts[settings.target[0]][name] for name in classes]) if classes else None
+    frequent = np.array([trained[settings.target[0]][name] for name in classes]) if classes else None
+    keys_of = row_keys(list(features.inputs(whole).values()))
+    notes += _repeats([keys_of[r] for r in rows], "of the rows that were looked at ")
     return Source(_place(settings.data), parts, classes, features, notes=notes, counts=frequent)
 
 
 def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table], Array]:
     """Which rows are of no group that is held out, and earlier than all that are held out."""
     if settings.time and len(held):
-        begin = _times(table, settings.time)[held].min()
-        return lambda other: np.asarray(_times(other, settings.time) < begin)
+        form = _form_of_times(table, settings.time)
+        begin = _times(table, settings.time, form)[held].min()
+        return lambda other: np.asarray(_times(other, settings.time, form, lenient=True) < begin)
     if settings.group and len(held):
         words = as_text(table[settings.group])
-        groups = {words.terms[code] for code in np.unique(words.codes[held]).tolist()}
+        found = np.unique(words.codes[held]).tolist()
+        groups, none = {words.terms[code] for code in found if code >= 0}, -1 in found  # those without are a group too
 
         def outside(other: Table) -> Array:
-            found = as_text(other[settings.group])
-            return ~np.array([*(term in groups for term in found.terms), False])[found.codes]
+            words = as_text(other[settings.group])
+            return ~np.array([*(term in groups for term in words.terms), none])[words.codes]
 
         return outside
     return lambda other: np.ones(len(other), bool)

@@ -63,6 +63,11 @@ _OPTIONS: list[tuple[str, Any, str]] = [
     ("learning_rate", float, "Length of a step."),
     ("momentum", float, "Share of the last step that carries on."),
     ("dropout", float, "Share of hidden units dropped in training."),
+    (
+        "average",
+        float,
+        "The model ends with a running average of its weights that keeps this share at each step; 0: with the last.",
+    ),
     ("seed", click.IntRange(0, 2**32 - 1), "Same seed, same bits.  [default: a new one, recorded]"),
     ("validation_split", float, "Share of the rows to watch by, of each class alike."),
     ("test_split", float, "Share of the rows to test on, where there is no test part."),

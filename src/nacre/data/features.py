@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -65,8 +66,9 @@ class Feature(Configured):
         """How many numbers it gives for a row."""
         return 0
 
-    def values(self, column: Values) -> Array:
-        """The column as what it is to be: numbers float64 (n,), NaN where there is none, or points in time. Raises `DataError`."""
+    def values(self, column: Values, lenient: bool = False) -> Array:
+        """The column as what it is to be: numbers float64 (n,), NaN where there is none, or points in time. What is neither is a
+        `DataError`, or if ``lenient``, missing."""
         raise NotImplementedError
 
     def numbers(self, values: Array) -> Array:
@@ -123,9 +125,9 @@ class NumberFeature(Feature):
         """One, or two if it says where there is none."""
         return 1 + self.holes
 
-    def values(self, column: Values) -> Array:
+    def values(self, column: Values, lenient: bool = False) -> Array:
         """Numbers, NaN where there is none."""
-        return as_numbers(self.name, column, self.nothing)
+        return as_numbers(self.name, column, self.nothing, lenient)
 
     def numbers(self, values: Array) -> Array:
         """Scaled numbers."""
@@ -180,9 +182,9 @@ class DateFeature(Feature):
         """Seven, two more with hours, one more if it says where there is none."""
         return 7 + 2 * self.hours + self.holes
 
-    def values(self, column: Values) -> Array:
+    def values(self, column: Values, lenient: bool = False) -> Array:
         """Points in time, NaT where there is none."""
-        return as_moments(self.name, column, self.form)
+        return as_moments(self.name, column, self.form, lenient)
 
     def numbers(self, values: Array) -> Array:
         """How late, and turns of year, month, week and day."""
@@ -261,6 +263,7 @@ class Target(Configured):
     @classmethod
     def fit(cls, name: str, column: Values, kind: str | None = None) -> Self:
         """Classes or a number, as the values look, or as ``kind`` says."""
+        told = kind is not None
         if kind is None:
             kind = "category" if isinstance(column, Text) and _numbers_in(column) is None else "number"
             if kind == "number":
@@ -272,14 +275,12 @@ class Target(Configured):
             classes = as_text(column)
             used = np.bincount(classes.codes[classes.codes >= 0], minlength=len(classes.terms)) > 0
             found = [t for t, u in zip(classes.terms, used, strict=True) if u]
-            if len(found) < 2 or len(found) > max(_FEW, len(classes) / 2):
-                is_what = (
-                    f"is always {found[0]!r}"
-                    if len(found) == 1
-                    else f"has {len(found):,} classes for {len(classes):,} rows"
+            if not told and form_of(column) is not None:
+                raise DataError(
+                    f"The target {name!r} holds dates, which are neither classes nor numbers.",
+                    hint="another target; or a column with the days until then, as numbers",
                 )
-                raise DataError(f"The target {name!r} {is_what}.", hint=f"another target; or --column {name}=number")
-            return cls.of_classes(name, found)
+            return cls.of_classes(name, found, len(classes))
         if kind != "number":
             raise UsageError(f"A target is number or category, got {name}={kind}.")
         values = as_numbers(name, column)
@@ -293,9 +294,16 @@ class Target(Configured):
         return cls(name, None, mean, scale)
 
     @classmethod
-    def of_classes(cls, name: str, classes: Iterable[str]) -> Self:
-        """One of these, in the order in which people would put them."""
-        return cls(name, sorted(classes, key=_natural))
+    def of_classes(cls, name: str, classes: Iterable[str], rows: int) -> Self:
+        """One of these, in the order in which people would put them. Raises `DataError` for a single class, or too many for so many
+        rows."""
+        found = sorted(classes, key=_natural)
+        if len(found) < 2 or len(found) > max(_FEW, rows / 2):
+            single = len(found) == 1
+            is_what = f"is always {found[0]!r}" if single else f"has {len(found):,} classes for {rows:,} rows"
+            hint = "" if single else f"; or --column {shlex.quote(name)}=number"
+            raise DataError(f"The target {name!r} {is_what}.", hint=f"another target{hint}")
+        return cls(name, found)
 
     def values(self, column: Values) -> Array:
         """Numbers of classes, int32 (n,), or numbers, float32 (n, 1). Raises `DataError` for a row without, or with a new class."""
@@ -440,9 +448,10 @@ class Features(Configured):
         """How many terms all vocabularies have together."""
         return sum(one.size for one in self.categories)
 
-    def inputs(self, table: Table) -> dict[str, Array]:
+    def inputs(self, table: Table, lenient: bool = False) -> dict[str, Array]:
         """Arrays for a network: "numbers" (n, width) float32, and "categories" (n, columns) int32, in which each column counts on
-        from the one before. Raises `DataError` for a column that is missing, or is not what it was."""
+        from the one before. Raises `DataError` for a column that is missing, or is not what it was; if ``lenient``, single values
+        that are not are missing."""
         for one in self.features:
             if one.name not in table:
                 raise DataError(
@@ -454,7 +463,7 @@ class Features(Configured):
             matrix = np.empty((len(table), self.width), np.float32)
             wide = [one for one in self.features if one.width]
             ends = np.cumsum([0, *(one.width for one in wide)]).tolist()
-            columns = [one.values(table[one.name]) for one in wide]
+            columns = [one.values(table[one.name], lenient) for one in wide]
             for start in range(0, len(matrix), _BLOCK):  # of columns and rows, what was just read stays in the cache
                 rows = slice(start, start + _BLOCK)
                 for one, column, begin, end in zip(wide, columns, ends, ends[1:], strict=False):
@@ -474,12 +483,12 @@ class Features(Configured):
             found["categories"] = codes
         return found
 
-    def pair(self, table: Table, judged: bool = True) -> tuple[Any, ...]:
+    def pair(self, table: Table, judged: bool = True, lenient: bool = False) -> tuple[Any, ...]:
         """`inputs` and, if the table is to be ``judged`` by them, targets, an array or a list of several: (x,) or (x, y)."""
         if not judged:
-            return (self.inputs(table),)
+            return (self.inputs(table, lenient),)
         values = [target.values(table[target.name]) for target in self.targets]
-        return self.inputs(table), values[0] if len(values) == 1 else values
+        return self.inputs(table, lenient), values[0] if len(values) == 1 else values
 
     def get_config(self) -> dict[str, Any]:
         """Features, targets, and what was left out."""
@@ -510,6 +519,21 @@ def has_targets(table: Table, names: Iterable[str]) -> Array:
     return there
 
 
+def presence(sample: Values, number: bool) -> Callable[[Values], Array]:
+    """What tells of other parts of a column which rows have a target, a ``number`` or a class: decided once, by a sample."""
+    if number:
+        return lambda column: ~np.isnan(as_numbers("", column, lenient=True))
+    text = isinstance(sample, Text) and _numbers_in(sample) is not None
+    nothing = _odd_words(sample) if text else []
+
+    def there(column: Values) -> Array:
+        if not nothing or not isinstance(column, Text):
+            return _filled(column)
+        return np.array([*(term not in nothing for term in column.terms), False])[column.codes]
+
+    return there
+
+
 def counted(column: Values, rows: Array) -> Counter[str]:
     """How often each word is in some of the rows."""
     words = as_text(column)
@@ -522,8 +546,9 @@ def as_text(column: Values) -> Text:
     return column if isinstance(column, Text) else factorized(column)
 
 
-def as_numbers(name: str, column: Values, nothing: Sequence[str] = ()) -> Array:
-    """The column as float64, NaN where there is none, or a word that stands for ``nothing``. Raises `DataError` for other words."""
+def as_numbers(name: str, column: Values, nothing: Sequence[str] = (), lenient: bool = False) -> Array:
+    """The column as float64, NaN where there is none, or a word that stands for ``nothing``. Raises `DataError` for other words,
+    unless ``lenient``."""
     if isinstance(column, Numbers):
         if not math.isfinite(column.values.sum()) and np.isinf(column.values).any():
             raise DataError(
@@ -536,7 +561,7 @@ def as_numbers(name: str, column: Values, nothing: Sequence[str] = ()) -> Array:
     found = np.array([*values, np.nan])[column.codes]
     known = np.array([*(term in nothing for term in column.terms), True])[column.codes]
     wrong = np.isnan(found) & ~known
-    if wrong.any() and _numbers_in(column) is None:
+    if not lenient and wrong.any() and _numbers_in(column) is None:
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"Row {row:,} of the column {name!r} is {column.terms[column.codes[row]]!r}, expected a number."
@@ -544,14 +569,14 @@ def as_numbers(name: str, column: Values, nothing: Sequence[str] = ()) -> Array:
     return found
 
 
-def as_moments(name: str, column: Values, form: str) -> Array:
-    """The column as points in time, NaT where there is none. Raises `DataError` for what is none."""
+def as_moments(name: str, column: Values, form: str, lenient: bool = False) -> Array:
+    """The column as points in time, NaT where there is none. Raises `DataError` for what is none, unless ``lenient``."""
     if isinstance(column, Moments):
         return column.values
     words = as_text(column)
     moments = parsed_moments(words.terms, form or "ISO8601")
     found = np.array([*moments, np.datetime64("NaT", "us")], "datetime64[us]")[words.codes]
-    if (np.isnat(found) & (words.codes >= 0)).any():
+    if not lenient and (np.isnat(found) & (words.codes >= 0)).any():
         row = int(np.flatnonzero(np.isnat(found) & (words.codes >= 0))[0])
         raise DataError(
             f"Row {row:,} of the column {name!r} is {words.terms[words.codes[row]]!r}, expected a date.",

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nacre.data.shards import Pieces, readers
-from nacre.data.stream import paired, stacked
+from nacre.data.stream import is_stream, paired, stacked
 from nacre.errors import DataError, UsageError
 
 _READ = 1 << 24  # bytes, about, that are read at once
+_PLACES = 32  # at which rows are looked at to tell data from other data
 _ITEMS = 256  # of things that come one by one
 
 
 def pieces_of(x: object, y: object = None, weight: object = None) -> Pieces | None:
     """Data that are read a piece at a time, if x is such; None for arrays, batches and all else.
 
-    These are `Pieces`; arrays with chunks, as h5py, Zarr and Dask have them; data sets with ``__len__`` and ``__getitem__`` whose
-    items are pairs (x, y), as PyTorch has them; and those of Hugging Face, with columns of which one is called label.
+    These are `Pieces`; arrays with chunks, as h5py, Zarr and Dask have them; data sets with ``__len__`` and ``__getitem__`` and no
+    ``__iter__``, whose items are pairs (x, y), as PyTorch has them; and those of Hugging Face, with columns of which one is called
+    label.
     """
     if isinstance(x, Pieces):
         return _alone(x, y, weight)
@@ -33,10 +36,10 @@ def pieces_of(x: object, y: object = None, weight: object = None) -> Pieces | No
         and hasattr(x, "__len__")
     ):
         return _alone(ColumnPieces(x), y, weight)
-    known = isinstance(x, Sequence | Mapping) or any(
+    known = isinstance(x, Iterable | Mapping) or any(
         hasattr(x, name) for name in ("shape", "dtype", "to_numpy", "columns")
     )
-    if not known and hasattr(x, "__getitem__") and hasattr(x, "__len__") and type(x).__module__ != "builtins":
+    if not known and not is_stream(x) and hasattr(x, "__getitem__") and hasattr(x, "__len__"):
         return _alone(ItemPieces(x), y, weight)
     return None
 
@@ -62,6 +65,8 @@ class ArrayPieces:
         arrays = [array for part in self._parts for array in _each(part)]
         self.name = "x"
         self.threads = readers()
+        if any(len(np.shape(array)) == 0 for array in arrays):
+            raise DataError("x and y are arrays with one row per sample, and one of them is a single number.")
         rows = {np.shape(array)[0] for array in arrays}
         if len(rows) > 1:
             raise DataError(
@@ -84,6 +89,15 @@ class ArrayPieces:
         """Which rows."""
         start = piece * self._step
         return f"Rows {start:,} to {start + self.sizes[piece] - 1:,}"
+
+    def fingerprint(self) -> str:
+        """A checksum of some rows from all over."""
+        crc = 0
+        for start in np.linspace(0, max(self._rows - 1, 0), _PLACES).astype(int).tolist():
+            for part in self._parts:
+                for array in _each(_taken(part, slice(start, start + 1))):
+                    crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
+        return f"{crc:08x}"
 
 
 class ItemPieces:
@@ -119,6 +133,10 @@ class ItemPieces:
         """Which items."""
         return f"Items {piece * _ITEMS:,} to {piece * _ITEMS + self.sizes[piece] - 1:,} of {self.name}"
 
+    def fingerprint(self) -> str:
+        """How many there are: asked again, they may be others, as where they vary by chance."""
+        return f"{sum(self.sizes)} of {self.name}"
+
 
 class ColumnPieces:
     """Rows of a data set of columns, as Hugging Face has them: the one called label (or labels, y, target) is what is to be
@@ -139,6 +157,10 @@ class ColumnPieces:
     def told(self, piece: int) -> str:
         """Which rows."""
         return f"Rows {piece * _ITEMS:,} to {piece * _ITEMS + self.sizes[piece] - 1:,} of {self.name}"
+
+    def fingerprint(self) -> str:
+        """What the data set says of itself, or how many rows there are."""
+        return str(getattr(self._dataset, "_fingerprint", sum(self.sizes)))
 
 
 def _each(given: Any) -> Iterator[Any]:
@@ -170,4 +192,5 @@ def _taken(part: Any, rows: slice) -> Any:
         return {name: np.asarray(array[rows]) for name, array in part.items()}
     if isinstance(part, list | tuple) and all(hasattr(one, "shape") for one in part):
         return [np.asarray(array[rows]) for array in part]
-    return np.asarray(part[rows])
+    some = part[rows]
+    return some if isinstance(some, np.ndarray) else np.asarray(some)  # masked arrays stay, and are refused

@@ -41,6 +41,9 @@ class Pieces(Protocol):
     def told(self, piece: int) -> str:
         """What errors call the piece."""
 
+    def fingerprint(self) -> str:
+        """What tells these rows from others, without reading all of them."""
+
 
 @dataclass(frozen=True)
 class _Span:
@@ -88,9 +91,10 @@ class Shards:
         return sum(map(len, self._spans))
 
     def fingerprint(self) -> str:
-        """Types, a checksum of the first rows, and how many rows are in which piece."""
+        """Types, and checksums of the first rows, of which rows are in which piece, and of what the pieces tell of themselves."""
         sizes = [(span.piece, span.start, span.stop) for span in self._spans]
-        return f"{len(self):,} rows in pieces ({zlib.crc32(repr(sizes).encode()):08x}), {self.first.fingerprint()}"
+        told = f"{sizes} {self._pieces.fingerprint()}"
+        return f"{len(self):,} rows in pieces ({zlib.crc32(told.encode()):08x}), {self.first.fingerprint()}"
 
     def split(self, fraction: float) -> tuple[Shards, Shards]:
         """All but the last ``fraction`` of the rows, and those. Raises `UsageError` for a fraction outside (0, 1), or one that
@@ -124,7 +128,12 @@ class Shards:
             begin -= _count(plan.pop(0)[1])
         if not plan:
             return
-        room = batch_size  # in front of a window, for rows left over from the one before
+        if len(plan) > 1 and batch_size * self._width > WINDOW:
+            raise UsageError(
+                f"A batch of {batch_size:,} rows is larger than what is kept in memory, {WINDOW // self._width:,} rows.",
+                hint="a smaller batch_size",
+            )
+        room = batch_size if len(plan) > 1 else 0  # in front of a window, for rows left over from the one before
         most = max(_count(spans) for _, spans in plan) + room
         columns = self.first.columns
         buffers = [[np.empty((most, *c.array.shape[1:]), c.dtype) for c in columns] for _ in range(min(2, len(plan)))]
@@ -198,7 +207,7 @@ class Shards:
                 at += len(part)
                 if first < last:
                     yield part.rows(first, last)
-                if at >= span.stop:
+                if at >= span.stop < size:
                     break
             if at < span.stop:
                 raise DataError(f"It has {at:,} rows, expected {size:,}.")

@@ -23,9 +23,31 @@ def is_stream(x: object) -> bool:
     >>> is_stream(batch for batch in []), is_stream([[1, 2], [3, 4]])
     (True, False)
     """
+    if _is_numbered(x):
+        return True
     if isinstance(x, list):
         return bool(x) and isinstance(x[0], tuple) and all(_is_array(part) or _are_arrays(part) for part in x[0])
     return isinstance(x, Iterable) and not isinstance(x, _NO_STREAMS) and not _is_array(x)
+
+
+def _is_numbered(x: object) -> bool:
+    """Whether it gives batches by number, as a `PyDataset` of Keras does."""
+    return all(hasattr(x, name) for name in ("__getitem__", "__len__", "on_epoch_end"))
+
+
+class _Numbered:
+    """Batches that are given by number, one after the other."""
+
+    def __init__(self, batches: Any) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(len(self._batches)):
+            yield self._batches[number]
+        self._batches.on_epoch_end()
 
 
 def _are_arrays(x: object) -> bool:
@@ -59,6 +81,7 @@ class Stream:
         targets: bool = True,
         make: Callable[..., Dataset] = Dataset,
     ) -> None:
+        batches = _Numbered(batches) if _is_numbered(batches) else batches
         self._batches, self._check, self._targets, self._make = batches, check, targets, make
         self.once = isinstance(batches, Iterator)
         self._goes_on = self.once or steps is not None  # from pass to pass

@@ -249,6 +249,9 @@ def _column(what: str, series: Any) -> Values:
             return _words(series.to_list())
         return Text(values.astype(np.int32), ("false", "true"))
     if dtype.is_numeric():
+        native = series.to_native()
+        if type(native).__module__.startswith("pyarrow"):  # whole numbers beyond 2**53 lose digits, as everywhere
+            return Numbers(np.asarray(native.cast("float64", safe=False).to_numpy(), np.float64))
         return Numbers(np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype in (nw.Datetime, nw.Date):
         zone = getattr(dtype, "time_zone", None)
@@ -281,11 +284,13 @@ def _terms(series: Any) -> tuple[Array, Iterable[Any]]:
     """The numbers of the terms of categories, -1 for none, and the terms."""
     native = series.to_native()
     if hasattr(native, "cat") and hasattr(native.cat, "codes"):  # pandas, which needs no Arrow for it
-        return native.cat.codes.to_numpy(), native.cat.categories
+        terms = native.cat.categories  # written as they are in columns
+        written = terms if terms.dtype in (object, "str") else Table.of({"terms": terms})["terms"].text()
+        return native.cat.codes.to_numpy(), written
     arrow = series.to_arrow()
     arrow = arrow.unify_dictionaries().combine_chunks() if hasattr(arrow, "chunks") else arrow
     arrow = arrow.chunk(0) if hasattr(arrow, "chunks") else arrow
-    codes = arrow.indices.fill_null(-1) if arrow.null_count else arrow.indices
+    codes = arrow.indices.cast("int64").fill_null(-1) if arrow.null_count else arrow.indices
     return codes.to_numpy(), arrow.dictionary.to_pylist()
 
 
@@ -300,12 +305,17 @@ def _coded(codes: Array, terms: Iterable[Any]) -> Text:
 
 
 def _joined(columns: Sequence[Values]) -> Values:
-    """Columns of one kind, one after the other."""
-    if all(isinstance(one, Text) for one in columns):
+    """Columns of one kind, one after the other; those that are empty are of any kind."""
+    kinds = {type(one) for one in columns if not (isinstance(one, Text) and not one.terms)}
+    if kinds <= {Text}:
         numbers: dict[str, int] = {}
-        maps = [np.array([*(numbers.setdefault(w, len(numbers)) for w in c.terms), -1], np.int32) for c in columns]  # type: ignore[union-attr]
-        return Text(np.concatenate([m[c.codes] for m, c in zip(maps, columns, strict=True)]), tuple(numbers))  # type: ignore[union-attr]
-    return type(columns[0])(np.concatenate([c.values for c in columns]))  # type: ignore
+        texts = [one for one in columns if isinstance(one, Text)]
+        maps = [np.array([*(numbers.setdefault(w, len(numbers)) for w in c.terms), -1], np.int32) for c in texts]
+        return Text(np.concatenate([m[c.codes] for m, c in zip(maps, texts, strict=True)]), tuple(numbers))
+    (kind,) = kinds
+    nothing: Any = np.nan if kind is Numbers else np.datetime64("NaT", "us")
+    values = np.concatenate([np.full(len(c), nothing) if isinstance(c, Text) else c.values for c in columns])
+    return Numbers(values) if kind is Numbers else Moments(values)
 
 
 def factorized(column: Numbers | Moments) -> Text:

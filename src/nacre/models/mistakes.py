@@ -14,7 +14,6 @@ _INSTEAD = {
     "steps_per_execution": "an epoch is one call already",
     "jit_compile": "a step is always compiled",
     "auto_scale_loss": "bfloat16 reaches as far as float32: no gradient underflows that would not there",
-    "validation_steps": "pass validation_data with as many rows or batches as shall be looked at",
     "validation_freq": "every epoch is validated; call evaluate where that is too often",
     "workers": "an iterable of batches can read ahead by itself",
     "max_queue_size": "an iterable of batches can read ahead by itself",

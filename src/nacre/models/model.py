@@ -654,6 +654,7 @@ class Model(Weighted, Configured):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         **unknown: Any,
     ) -> History:
@@ -664,9 +665,9 @@ class Model(Weighted, Configured):
         that does not fit, before anything changes, and `NonFiniteLossError` if training diverges.
 
         ``sample_weight`` (n,) multiplies the loss of each row; the last fraction of it goes to the validation, and
-        ``validation_data`` may be (x, y, sample_weight). ``class_weight``, a dictionary from class numbers, gives each row the
-        weight of its class, 1 for those that are not named; unlike in Keras, validation rows too, times the weight they
-        have, so that both losses compare.
+        ``validation_data`` may be (x, y, sample_weight), or batches, of which ``validation_steps`` are taken, else all.
+        ``class_weight``, a dictionary from class numbers, gives each row the weight of its class, 1 for those that are not named;
+        unlike in Keras, validation rows too, times the weight they have, so that both losses compare.
 
         x may also be an iterable of batches (x, y) or (x, y, sample_weight): a generator, a list of tuples, or an object with
         ``__iter__``. Each batch is checked as it comes, and is one step, in the order in which it comes. A pass takes
@@ -699,8 +700,10 @@ class Model(Weighted, Configured):
             )
             if batch_size is not None or validation_split:
                 raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
-        if pieces_of(validation_data) is not None or is_stream(validation_data):
-            validation = self._source(validation_data, None, None, by_class=class_weight)
+        pair = isinstance(validation_data, tuple | list) and not is_stream(validation_data)
+        if not pair and (pieces_of(validation_data) is not None or is_stream(validation_data)):
+            count = None if validation_steps is None else _positive("validation_steps", validation_steps)
+            validation = self._source(validation_data, None, count, by_class=class_weight)
             _check_passes(validation, "validation_data", passes, "pass a list, or an object that can be iterated anew")
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):

@@ -187,12 +187,23 @@ class Callbacks:
             callback.position = position
         try:
             yield
-        finally:
-            for callback in self.callbacks:
-                vars(callback).pop("position", None)
-            with ExitStack() as stack:  # each is asked, even if another fails
-                for callback in self.callbacks:
-                    stack.callback(callback.finish)
+        except BaseException as error:
+            for problem in self._finished():  # what came first is what is told
+                error.add_note(f"besides: {problem}")
+            raise
+        for problem in self._finished():
+            raise problem
+
+    def _finished(self) -> list[Exception]:
+        """Ask each to finish; what they met with."""
+        problems: list[Exception] = []
+        for callback in self.callbacks:
+            vars(callback).pop("position", None)
+            try:
+                callback.finish()
+            except Exception as error:  # noqa: BLE001 - the others are asked too; it is raised, or told
+                problems.append(error)
+        return problems
 
     def stride(self, kind: str) -> int | None:
         """After how many batches the first of them wants its batch hooks called; None: not before the data is through."""

@@ -73,8 +73,8 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether the training came to its end: the model is there, and nothing to go on from."""
-        return self.model.exists() and not any(self.checkpoints.glob("step-*"))
+        """Whether the run came to its end: the model is there, as after Ctrl-C too, and the report, which is written last."""
+        return self.model.exists() and self.report.exists() and not any(self.checkpoints.glob("step-*"))
 
     @property
     def checkpoints(self) -> Path:

@@ -44,6 +44,7 @@ def read_hdf5(path: str | os.PathLike[str]) -> dict[str, Array]:
     h5py = guest("h5py", f"Reading {path}", "hdf5")
     with _refusing(path), h5py.File(path, "r") as file:
         found: dict[str, Array] = {}
+        size = stored = 0
         for name in file:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 raise DataError(f"{path} has a link {name!r}, which is not followed.")
@@ -51,7 +52,8 @@ def read_hdf5(path: str | os.PathLike[str]) -> dict[str, Array]:
             if isinstance(one, h5py.Dataset) and one.shape is not None and one.dtype.kind in "biuf":
                 if one.external or one.is_virtual:
                     raise DataError(f"{path} has an array {name!r} that lies in other files, which are not opened.")
-                check_growth(f"{name!r} in {path}", one.nbytes, one.id.get_storage_size())
+                size, stored = size + one.nbytes, stored + one.id.get_storage_size()
+                check_growth(str(path), size, stored)
                 found[name] = one[...]
         return found
 
@@ -63,9 +65,11 @@ def read_zarr(path: str | os.PathLike[str]) -> dict[str, Array]:
         opened = zarr.open(str(path), mode="r")
         arrays = {"x": opened} if isinstance(opened, zarr.Array) else dict(opened.arrays())
         found: dict[str, Array] = {}
+        size = stored = 0
         for name, one in arrays.items():
             if one.dtype.kind in "biuf":  # objects are made by code that the file names
-                check_growth(f"{name!r} in {path}", one.nbytes, one.nbytes_stored())
+                size, stored = size + one.nbytes, stored + one.nbytes_stored()
+                check_growth(str(path), size, stored)
                 found[name] = np.asarray(one[...])
         return found
 
