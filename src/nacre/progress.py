@@ -24,6 +24,11 @@ def tell(what: str, done: int, total: int, unit: str) -> None:
         show(what, done, total, unit)
 
 
+def showing() -> Show:
+    """Who is to be told, for threads, which do not see it by themselves."""
+    return _SHOWN.get() or (lambda _what, _done, _total, _unit: None)
+
+
 @contextmanager
 def shown_by(show: Show) -> Iterator[None]:
     """Have what is told inside shown by a function."""

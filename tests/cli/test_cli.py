@@ -376,6 +376,7 @@ def test_evaluate_agrees_with_the_training_that_made_the_model(blobs: str) -> No
         "model": "run/model.safetensors",
         "data": blobs,
         "rows": 30,
+        "notes": [],
         "loss": trained["loss"],
         "accuracy": trained["accuracy"],
     }

@@ -114,7 +114,13 @@ def test_a_number_is_predicted_in_its_own_units_and_several_targets_at_once(tabl
     assert abs(np.mean(values) - heights.mean()) < 5
     both = trained(table, "--target", "height", "--target", "paid", "--epochs", "5", "--out", "both")
     assert {"height_mae", "paid_accuracy", "loss"} <= set(both)
-    assert "several" in invoke("predict", "both", table).stderr
+    result = invoke("predict", "both", table)
+    said = pd.read_csv(io.StringIO(result.stdout))
+    assert list(said.columns) == ["height", "paid", "paid_probability_no", "paid_probability_yes"]
+    assert np.corrcoef(said["height"], people()["height"])[0, 1] > 0.5
+    assert set(said["paid"]) <= {"no", "yes"}
+    assert invoke("predict", "both", table, "--out", "both.npy").exit_code == 0
+    assert np.load("both.npy").shape == (1200, 3)
 
 
 def test_rows_stay_together_by_group_and_in_order_by_time(table: str) -> None:
@@ -125,7 +131,9 @@ def test_rows_stay_together_by_group_and_in_order_by_time(table: str) -> None:
     for words in (["--group", "who"], ["--time", "day"]):
         found = trained(table, "--target", "paid", "--epochs", "1", *words)
         assert found["judged_on"] == "test"
-        assert "left out  as told" in invoke("train", table, "--target", "paid", "--epochs", "1", *words).stderr
+        assert (
+            "left out  divides the rows" in invoke("train", table, "--target", "paid", "--epochs", "1", *words).stderr
+        )
 
 
 def test_identical_rows_and_rows_without_target_are_told(table: str) -> None:
@@ -369,3 +377,62 @@ def test_packed_tables_tell_how_far_they_are_read(packing: str) -> None:
     size = Path(name).stat().st_size
     assert {(what, total, unit) for what, _, total, unit in seen} == {(f"Reading {name}", size, "bytes")}
     assert 0.9 * size < max(done for _, done, _, _ in seen) <= size
+
+
+def test_terms_that_training_did_not_know_are_told(table: str) -> None:
+    trained(table, "--target", "paid", "--column", "height=drop", "--epochs", "1", "--out", "run")
+    new = people(50, 1)
+    new["member"] = np.where(new["member"], "ja", "nein")
+    new.loc[:3, "city"] = "Atlantis"
+    new.to_csv("new.csv", index=False)
+    said = invoke("predict", "run", "new.csv").stderr
+    assert "Note: 'member': all rows hold what was rare in training, or never seen: 'nein', 'ja'" in said
+    assert "Note: 'city': 4 of 50 rows hold what was rare in training, or never seen: 'Atlantis'." in said
+    new.loc[5:9, "paid"] = None
+    new.to_csv("new.csv", index=False)
+    assert "Note: 5 of 50 rows have no target, and were left out." in invoke("evaluate", "run", "new.csv").stderr
+    result = invoke("evaluate", "run", "new.csv", "--json")
+    assert json.loads(result.stdout)["rows"] == 45
+
+
+def test_a_table_of_pictures_is_judged_by_its_own_target(tmp_path: Path) -> None:
+    Path("album").mkdir()
+    rows = []
+    for n in range(40):
+        Image.new("RGB", (8, 8), (250 * (n % 2), 20, 20)).save(f"album/{n}.png")
+        rows.append({"file": f"{n}.png", "flipped": "ab"[n % 3 == 0], "label": "ab"[n % 2]})
+    pd.DataFrame(rows).to_csv("album/list.csv", index=False)
+    result = invoke("train", "album/list.csv", "--target", "label", "--epochs", "40", "--seed", "1", "--out", "run")
+    assert "it is taken as a list of pictures: flipped is not used" in result.stderr
+    found = json.loads(invoke("evaluate", "run", "album/list.csv", "--json").stdout)
+    assert found["accuracy"] == 1
+    result = invoke("predict", "run", "album/list.csv", "--out", "said.csv")
+    assert list(pd.read_csv("said.csv").columns)[-1] == "file"
+    result = invoke("train", "album/list.csv", "--target", "label", "--column", "flipped=category", "--out", "no")
+    assert "--column file=drop for a network on the other columns" in result.stderr
+    words = ("album/list.csv", "--target", "label", "--column", "file=drop", "--epochs", "1", "--out", "table")
+    assert trained(*words)["judged_on"] == "test"
+    people(30).to_csv("people.csv", index=False)
+    assert "is a table that names no pictures" in invoke("predict", "run", "people.csv").stderr
+
+
+def test_a_target_that_holds_dates_is_refused(table: str) -> None:
+    result = invoke("train", table, "--target", "joined", "--out", "run")
+    assert "holds dates, which are neither classes nor numbers" in result.stderr
+
+
+def test_folders_that_hold_something_else_say_what_to_do() -> None:
+    for name in ("empty", "csvs", "loose", "hive/year=2020"):
+        Path(name).mkdir(parents=True)
+    people(30).to_csv("csvs/a.csv", index=False)
+    people(30).to_parquet("hive/year=2020/a.parquet")
+    Image.new("RGB", (8, 8)).save("loose/1.png")
+    for name, said in (
+        ("empty", "nothing: it is empty"),
+        ("csvs", "a folder of tables has to hold .parquet files"),
+        ("loose", "put the pictures into a folder for each class"),
+        ("hive", "name hive/year=2020"),
+    ):
+        result = invoke("train", name, "--target", "paid")
+        assert result.exit_code == 2
+        assert said in result.stderr, (name, result.stderr)

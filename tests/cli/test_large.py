@@ -132,6 +132,67 @@ def test_classes_that_only_unseen_rows_have_are_known(folder: str) -> None:
     assert load_model("run/model.safetensors").features.classes == ["maybe", "no", "yes"]
 
 
+def test_shards_may_differ_in_what_does_not_matter(folder: str) -> None:
+    part = frame(600, 9)
+    part["household"] = part["household"].astype("float64")
+    part["city"] = part["city"].astype("category")
+    part["a"] = None
+    part[sorted(part.columns)].to_parquet("shards/part-9.parquet")
+    found = done("train", folder, "--target", "paid", *DROPPED, "--epochs", "1", "--out", "run", "-q")
+    assert found["judged_on"] == "test"
+    # Rows without a target are left out, and the others are judged.
+    result = invoke("evaluate", "run", folder)
+    assert "15 of 3,000 rows have no target, and were left out" in result.stderr
+    assert "2,985" in result.stdout
+    part["city"] = np.arange(600)
+    part.to_parquet("shards/part-9.parquet")
+    result = invoke("train", folder, "--target", "paid", "--out", "third")
+    assert "The column 'city' is a number in shards/part-9.parquet, and text in shards/part-0.parquet" in result.stderr
+
+
+def test_a_group_of_its_own_are_rows_without_one(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nacre.cli.settings import Settings
+    from nacre.cli.sources import open_training
+
+    monkeypatch.setattr("nacre.data.folders._SAMPLE", 7 * 900)
+    every = pd.concat([frame(600, k) for k in range(4)]).city.fillna("")
+    for seed in range(6):
+        options = {"target": ("price",), "column": ("paid=drop",), "test_split": 0.3, "group": "city", "seed": seed}
+        source = open_training(Settings.of({"data": folder, "options": options}))
+        held = set(source.parts["test"].table["city"].text())
+        assert len(source.train) == (~every.isin(held)).sum()
+
+
+def test_times_are_read_in_one_form_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nacre.cli.settings import Settings
+    from nacre.cli.sources import open_training
+
+    monkeypatch.setattr("nacre.data.folders._SAMPLE", 3 * 400)
+    times = pd.date_range("2020-01-01", periods=2000, freq="3h")
+    table = pd.DataFrame({"t": times.strftime("%d/%m/%Y"), "x": np.random.default_rng(0).normal(size=2000)})
+    table["y"] = 2 * table.x
+    Path("shards").mkdir()
+    table.to_parquet("shards/a.parquet", row_group_size=8)  # of which many have days that could be months
+    options = {"target": ("y",), "time": "t", "test_split": 0.2}
+    source = open_training(Settings.of({"data": "shards", "options": options}))
+    first = min(pd.to_datetime(source.parts["test"].table["t"].text(), format="%d/%m/%Y"))
+    assert len(source.train) == (times.normalize() < first).sum()
+
+
+def test_what_a_target_is_does_not_change_from_part_to_part() -> None:
+    """Words among numbers are classes, or stand for nothing, as in the table as a whole."""
+    rng = np.random.default_rng(0)
+    Path("shards").mkdir()
+    whole = []
+    for k, share in enumerate((0.02, 0.02, 0.9)):
+        words = np.where(rng.random(400) < share, "other", rng.integers(0, 2, 400).astype(str))
+        whole.append(pd.DataFrame({"x": rng.normal(size=400), "y": words}))
+        whole[-1].to_parquet(f"shards/{k}.parquet", row_group_size=100)
+    found = done("train", "shards", "--target", "y", "--epochs", "1", "--out", "run", "-q")
+    assert not any("no target" in note for note in found["notes"])
+    assert load_model("run/model.safetensors").features.classes == ["0", "1", "other"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -240,10 +301,23 @@ def test_the_space_is_what_is_said() -> None:
         ("dropout=a..b", UsageError),
         ("dropout=0.5..0.1", UsageError),
         ("model=mlp:x", UsageError),
+        ("dropout=0..1.5", UsageError),
+        ("learning_rate=-1..0.1", UsageError),
+        ("batch_size=16.5..64", UsageError),
+        ("batch_size=32,64", UsageError),
         ("epochs=1..3", UnknownName),
     ):
         with pytest.raises(error):
             space_of([wrong])
+
+
+def test_a_space_of_few_settings_is_gone_through_once() -> None:
+    varied = ("--vary", "model=mlp:4", "--vary", "model=mlp:8", "--vary", "optimizer=adam")
+    found = done("tune", "digits", *varied, "--trials", "9", "--epochs", "1", "-q", "--out", "run")
+    assert sorted(one["settings"]["model"] for one in found["trials"]) == ["mlp:4", "mlp:8"]
+    # The other commands take the folder for the best run in it.
+    assert done("evaluate", "run", "digits")["rows"] == 1797 - 1437
+    assert invoke("compare", "run", "run/best").exit_code == 0
 
 
 def test_what_is_given_is_not_varied() -> None:

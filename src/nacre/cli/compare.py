@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from nacre.cli.options import JSON, plain, show
 from nacre.cli.settings import Settings
+from nacre.cli.sources import best_of
 from nacre.errors import UsageError
 from nacre.training.run import Run
 
@@ -27,7 +29,7 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """
     if len(runs) < 2:
         raise UsageError("Runs are compared with each other: name at least two.")
-    found = {name: _told(Run.open(name)) for name in runs}
+    found = {name: _told(Run.open(best_of(Path(name)))) for name in runs}
     settings = [one["settings"] for one in found.values()]
     differing = [key for key in settings[0] if len({str(one[key]) for one in settings}) > 1]
     figures = list(dict.fromkeys(name for one in found.values() for name in one["figures"]))

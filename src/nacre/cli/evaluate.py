@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nacre.cli.options import DATA, JSON, MODEL, plain, show, table
-from nacre.cli.sources import ACCEPTED, open_data, open_model
+from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
 
 
@@ -16,7 +16,8 @@ from nacre.errors import DataError
 def evaluate(model: str, data: str, as_json: bool) -> None:
     """Print loss and metrics of MODEL on the test part of DATA.
 
-    MODEL is a model file or the folder of a run. All rows of DATA count if it has only one part.
+    MODEL is a model file or the folder of a run. All rows of DATA count if it has only one part, also those that were trained on;
+    rows without a target are left out.
 
     \b
     Examples:
@@ -25,9 +26,12 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
       nacre evaluate my-run/model.safetensors digits --json
     """
     trained = open_model(model)
-    rows = open_data(data, trained).last
+    source = open_data(data, trained)
+    rows = source.last
+    tell_notes(source)
     if not rows.judged:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)
-    document = {"model": model, "data": data, "rows": len(rows), **{k: plain(v) for k, v in figures.items()}}
+    told = {"model": model, "data": data, "rows": len(rows), "notes": list(source.notes)}
+    document = {**told, **{k: plain(v) for k, v in figures.items()}}
     show(as_json, document, table({**{k: f"{v:.4f}" for k, v in figures.items()}, "rows": f"{len(rows):,}"}))

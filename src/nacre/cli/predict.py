@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from nacre import activations
 from nacre.cli.options import DATA, JSON, MODEL, plain, show
-from nacre.cli.sources import open_data, open_model
+from nacre.cli.sources import Part, open_data, open_model, tell_notes
+from nacre.data import Features
 from nacre.errors import Limitation, UsageError, did_you_mean, guest
 from nacre.files import write_whole
 from nacre.models import Model
@@ -31,6 +32,7 @@ class Predictions:
     outputs: Array
     classes: Sequence[str] | None  # their names; None for values
     named: bool = False  # whether a class is said by its name, or by its number
+    files: Sequence[str] | None = None  # that the rows are of
 
     @property
     def chosen(self) -> Array | None:
@@ -43,44 +45,70 @@ class Predictions:
     def columns(self) -> dict[str, Array]:
         """The table, column by column."""
         columns = {} if self.chosen is None else {"prediction": self.chosen}
-        if self.classes is None and self.chosen is not None:
-            return columns
-        names = [f"output_{k}" for k in range(self.outputs.shape[1])]
-        names = names if self.classes is None else [f"probability_{name}" for name in self.classes]
-        return columns | dict(zip(names, self.outputs.T, strict=True))
+        if self.classes is not None or self.chosen is None:
+            names = [f"output_{k}" for k in range(self.outputs.shape[1])]
+            names = names if self.classes is None else [f"probability_{name}" for name in self.classes]
+            columns |= dict(zip(names, self.outputs.T, strict=True))
+        return columns | ({} if self.files is None else {"file": np.array(self.files)})
 
     def document(self) -> dict[str, list[Any]]:
         """The table as lists, one entry per row."""
         lists = {} if self.chosen is None else {"prediction": _shortest(self.chosen)}
         if self.classes is not None or self.chosen is None:
             lists["outputs" if self.classes is None else "probabilities"] = _shortest(self.outputs)
-        return lists
+        return lists | ({} if self.files is None else {"file": list(self.files)})
 
 
-def as_csv(predictions: Predictions) -> bytes:
+@dataclass(frozen=True)
+class Several:
+    """Predictions of several targets, by their names, side by side."""
+
+    parts: Mapping[str, Predictions]
+
+    @property
+    def outputs(self) -> Array:
+        """All of them (n, k)."""
+        return np.concatenate([part.outputs for part in self.parts.values()], 1)
+
+    def columns(self) -> dict[str, Array]:
+        """The table, column by column: for each target what is said, then probabilities."""
+        return {_of(name, c): array for name, part in self.parts.items() for c, array in part.columns().items()}
+
+    def document(self) -> dict[str, list[Any]]:
+        """The table as lists, one entry per row."""
+        return {_of(name, c): rows for name, part in self.parts.items() for c, rows in part.document().items()}
+
+
+def _of(target: str, column: str) -> str:
+    return target if column == "prediction" else f"{target}_{column}"
+
+
+def as_csv(predictions: Predictions | Several, files: bool = True) -> bytes:
     """Comma-separated values with a header."""
     columns, file = predictions.columns(), io.StringIO()
+    if not files:
+        columns.pop("file", None)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*(c.astype(str).tolist() for c in columns.values()), strict=True))
     return file.getvalue().encode()
 
 
-def as_jsonl(predictions: Predictions) -> bytes:
+def as_jsonl(predictions: Predictions | Several) -> bytes:
     """One JSON object per row."""
     document = predictions.document()
     rows = (dict(zip(document, row, strict=True)) for row in zip(*document.values(), strict=True))
     return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
 
 
-def as_npy(predictions: Predictions) -> bytes:
+def as_npy(predictions: Predictions | Several) -> bytes:
     """The outputs as the model gave them, for NumPy."""
     file = io.BytesIO()
     np.save(file, predictions.outputs)
     return file.getvalue()
 
 
-def as_parquet(predictions: Predictions) -> bytes:
+def as_parquet(predictions: Predictions | Several) -> bytes:
     """The table, for what reads Parquet."""
     pyarrow = guest("pyarrow", "Writing Parquet", "parquet")
     parquet = guest("pyarrow.parquet", "Writing Parquet", "parquet")
@@ -89,7 +117,7 @@ def as_parquet(predictions: Predictions) -> bytes:
     return file.getvalue()
 
 
-FORMATS: dict[str, Callable[[Predictions], bytes]] = {
+FORMATS: dict[str, Callable[[Predictions | Several], bytes]] = {
     ".csv": as_csv,
     ".jsonl": as_jsonl,
     ".npy": as_npy,
@@ -113,7 +141,8 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     that was trained on a table, a table with the same columns, without the one to predict if need be; for one that was trained on
     pictures, a picture or a folder of them.
 
-    The columns are the prediction, then the probability of each class. There is a row for each row.
+    The columns are the prediction, then the probability of each class; for several targets, those of each, under its name. There
+    is a row for each row; of pictures, --out and --json also say the file.
 
     \b
     Examples:
@@ -124,17 +153,20 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     """
     written = None if out is None else _format(out)
     trained = open_model(model)
-    predictions = _ask(trained, open_data(data, trained, judged=False).last.x)
+    source = open_data(data, trained, judged=False)
+    predictions = _ask(trained, source.last)
+    tell_notes(source)
     summary = {"model": model, "data": data, "rows": len(predictions.outputs)}
     if out is None or written is None:
-        text = "" if as_json else as_csv(predictions).decode()
+        # Programs that read this expect what is said and probabilities, and the rows are in the order of the files.
+        text = "" if as_json else as_csv(predictions, files=False).decode()
         click.echo(json.dumps(summary | predictions.document(), allow_nan=False) if as_json else text, nl=as_json)
         return
     write_whole(out, [written(predictions)])
     show(as_json, summary | {"out": str(out)}, f"{summary['rows']:,} predictions in {out}")
 
 
-def _format(out: Path) -> Callable[[Predictions], bytes]:
+def _format(out: Path) -> Callable[[Predictions | Several], bytes]:
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"Cannot write {out}: unknown format {out.suffix!r}.", hint=did_you_mean(out.suffix, FORMATS))
     if not out.parent.is_dir():
@@ -142,7 +174,12 @@ def _format(out: Path) -> Callable[[Predictions], bytes]:
     return FORMATS[out.suffix.lower()]
 
 
-def _ask(model: Model, x: Any) -> Predictions:
+def _ask(model: Model, part: Part) -> Predictions | Several:
+    if isinstance(model.features, Features) and len(model.features.targets) == len(model.output_shapes) > 1:
+        given = model.predict(part.x, verbose=0)
+        outputs = given.values() if isinstance(given, dict) else given
+        pairs = zip(model.features.targets, outputs, strict=True)
+        return Several({target.name: Predictions(np.asarray(y), target.classes, named=True) for target, y in pairs})
     if len(model.output_shapes) > 1 or (len(model.input_shapes) > 1 and model.features is None):
         raise Limitation(
             f"{model.name!r} has several inputs or outputs, and a table is one.", hint="model.predict, in Python"
@@ -153,10 +190,11 @@ def _ask(model: Model, x: Any) -> Predictions:
         raise Limitation(
             f"The output of {model.name!r} is {shape} for each row, which is no table.", hint="model.predict"
         )
-    given = model.predict(x, verbose=0)
+    given = model.predict(part.x, verbose=0)
     outputs = next(iter(given.values())) if isinstance(given, dict) else given
     if model.features is not None:
-        return Predictions(outputs, model.features.classes, named=True)
+        files = None if part.files is None else [str(file) for file in part.files]
+        return Predictions(outputs, model.features.classes, True, files)
     classes = getattr(model.layers[-1], "activation", None) is activations.softmax
     return Predictions(outputs, [str(k) for k in range(outputs.shape[1])] if classes else None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from nacre.data.images import (
     common_form,
     find_pictures,
     holds_pictures,
+    is_picture,
     list_pictures,
     named_pictures,
     part_folders,
@@ -41,12 +43,12 @@ from nacre.data.images import (
 )
 from nacre.data.readers import holds_zarr, read_zarr
 from nacre.data.splits import repeated, row_keys, split_rows
-from nacre.data.tables import Moments, Numbers, Values, kind_of
+from nacre.data.tables import Moments, Numbers, Text, Values, kind_of
 from nacre.errors import DataError, UnknownName, UsageError, did_you_mean, find
 from nacre.models import Model, load_model
 from nacre.progress import tell
 from nacre.recipes import output_names
-from nacre.training.run import MODEL
+from nacre.training.run import BEST, MODEL, SETTINGS
 
 Array = npt.NDArray[Any]
 
@@ -152,16 +154,16 @@ def open_data(name: str, model: Model | None = None, judged: bool = True) -> Sou
 
 def open_training(settings: Settings) -> Source:
     """The data to train on, divided as ``settings`` say, and known to fit."""
-    if is_of_pictures(settings.data):
+    if is_of_pictures(settings.data, settings.column):
         return _training_pictures(settings)
     if settings.data not in DATASETS and kind_of(settings.data)[0] is not None:
         return _training_table(settings)
     if holds_shards(settings.data):
         return _training_folder(settings)
+    parts, scale = _arrays(settings.data)
     for option in ("target", "column", "group", "time"):
         if getattr(settings, option):
             raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
-    parts, scale = _arrays(settings.data)
     if "train" not in parts:
         raise DataError(f"{settings.data} has only a test part, nothing to train on.", hint="add x_train and y_train")
     labelled = {part: _labelled(settings.data, part, data) for part, data in parts.items()}
@@ -209,16 +211,55 @@ def _for_model(name: str, model: Model | None, judged: bool) -> Source:
         )
     assert model is not None
     names = [one.name for one in features.features] + [target.name for target in features.targets]
-    if holds_shards(name):
-        folder = ParquetFolder(name)
-        judged = judged and all(target.name in folder.names for target in features.targets)
-        return Source(_place(name), {"train": Part(TablePieces(folder, features, judged))}, features=features)
-    table = Table.read(name, features.words, names)
-    y = None
-    if judged and all(target.name in table for target in features.targets):
-        values = [target.values(table[target.name]) for target in features.targets]
-        y = values[0] if len(values) == 1 else dict(zip(model.output_names, values, strict=True))
-    return Source(_place(name), {"train": Part(features.inputs(table), y, table)}, features=features)
+    shards = ParquetFolder(name) if holds_shards(name) else None
+    table = Table.read(name, features.words, names) if shards is None else None
+    if judged and (
+        absent := [t.name for t in features.targets if t.name not in (shards.names if shards else table or ())]
+    ):
+        raise DataError(f"{name} has no column {absent[0]!r} to compare with.")
+    present = {t.name: presence(Text.of([]), t.classes is None) for t in features.targets} if judged else {}
+    if table is None:
+        assert shards is not None
+        kept, missing = _kept(shards, present) if judged else (None, 0)
+        pieces = TablePieces(shards, features, judged, kept)
+        return Source(_place(name), {"train": Part(pieces)}, features=features, notes=_left_out(missing, len(shards)))
+    if not judged:
+        part = Part(features.inputs(table), None, table)
+        return Source(_place(name), {"train": part}, features=features, notes=_unknown(table, features))
+    there = _present(table, present)
+    rows = table.take(np.flatnonzero(there))
+    notes = _left_out(int((~there).sum()), len(table)) + _unknown(rows, features)
+    return Source(_place(name), {"train": _part_of(features, rows)}, features=features, notes=notes)
+
+
+def _kept(folder: ParquetFolder, present: Mapping[str, Callable[[Values], Array]]) -> tuple[list[Array | None], int]:
+    """Which rows of each group have all targets, and how many have not."""
+    kept, missing = [], 0
+    for number, group in enumerate(folder.groups, 1):
+        masks = [_present(table, present) for table in folder.tables(group, present)]
+        missing += sum(int((~mask).sum()) for mask in masks)
+        kept.append(packed(np.concatenate(masks) if masks else np.zeros(0, bool)))
+        tell("Reading targets", number, len(folder.groups), "row groups")
+    return kept, missing
+
+
+def _left_out(missing: int, rows: int) -> list[str]:
+    return [f"{missing:,} of {rows:,} rows have no target, and were left out"] if missing else []
+
+
+def _unknown(table: Table, features: Features) -> list[str]:
+    """Notes on terms that were rare in training, or never seen."""
+    notes = []
+    for one in features.categories:
+        words = as_text(table[one.name])
+        known = one.known(words)
+        count = int(((known[words.codes] == 0) & (words.codes >= 0)).sum())
+        if count:
+            terms = [term for term, number in zip(words.terms, known.tolist(), strict=False) if number == 0]
+            shown = ", ".join(map(repr, terms[:3])) + (", ..." if len(terms) > 3 else "")
+            which = "all" if count == len(table) else f"{count:,} of {len(table):,}"
+            notes.append(f"{one.name!r}: {which} rows hold what was rare in training, or never seen: {shown}")
+    return notes
 
 
 def _training_table(settings: Settings) -> Source:
@@ -272,7 +313,7 @@ def _with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str
     missing = int((~there).sum())
     if not there.any():
         raise DataError(f"No row of {table.name} has a value for {', '.join(targets)}.")
-    notes = [f"{missing:,} of {len(table):,} rows have no target, and were left out"] if missing else []
+    notes = _left_out(missing, len(table))
     return (table.take(np.flatnonzero(there)) if missing else table), notes
 
 
@@ -321,11 +362,12 @@ def _repeats(keys: Sequence[Array], of: str = "") -> list[str]:
     ]
 
 
-def _apart(settings: Settings, kinds: Mapping[str, str]) -> dict[str, str]:
+def _apart(settings: Settings, kinds: Mapping[str, str]) -> dict[str, Guess]:
     """Columns that say how rows are divided, which the network does not see unless it is told to."""
     if settings.time and settings.group:
         raise UsageError("Rows are divided by groups or by time, not by both.", hint="leave out --group or --time")
-    return {name: "drop" for name in (settings.group, settings.time) if name and name not in kinds}
+    divides = Guess("drop", "divides the rows")
+    return {name: divides for name in (settings.group, settings.time) if name and name not in kinds}
 
 
 def _no_target(name: str, columns: Sequence[str]) -> UsageError:
@@ -364,6 +406,8 @@ def _training_folder(settings: Settings) -> Source:
         find(f"column of {settings.data}", name, dict.fromkeys(folder.names))
     heads = folder.sample(settings.seed)
     sample = folder.read(heads)
+    if not has_targets(sample, settings.target).any():
+        raise DataError(f"No row of {settings.data} has a value for {', '.join(settings.target)}.")
     kind_of_target = {name: Target.fit(name, sample[name], kinds.get(name)) for name in settings.target}
     present = {name: presence(sample[name], one.classes is None) for name, one in kind_of_target.items()}
     there = _present(sample, present)
@@ -407,7 +451,7 @@ def _training_folder(settings: Settings) -> Source:
     for name, chosen in zip(("validation", "test"), rows[1:], strict=True):
         if len(chosen):
             parts[name] = _part_of(features, whole.take(chosen))
-    notes = [f"{missing:,} of {len(folder):,} rows have no target, and were left out"] if missing else []
+    notes = _left_out(missing, len(folder))
     if len(sample) < len(folder):
         notes.append(f"what columns hold was learned from {len(sample):,} rows, taken from {len(heads)} places")
     classes = features.classes or []
@@ -439,27 +483,28 @@ def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table],
 # ------------------------------------------------------------------ pictures
 
 
-def is_of_pictures(name: str) -> bool:
-    """Whether it is a folder of folders with pictures, or a table that names pictures."""
+def is_of_pictures(name: str, column: Sequence[str] = ()) -> bool:
+    """Whether it is a folder of folders with pictures, or a table that names pictures in a column of which nothing else is said."""
     path = Path(name)
     if name in DATASETS or not path.is_dir():
-        return name not in DATASETS and picture_column(name) is not None
+        found = None if name in DATASETS else picture_column(name)
+        return found is not None and found not in dict(_kind(text) for text in column)
     return any(p.is_dir() and holds_pictures(p) for p in path.iterdir())
 
 
 def _training_pictures(settings: Settings) -> Source:
     table: Table | None = None
+    target, notes = "", list[str]()
     if Path(settings.data).is_dir():
         for option in ("target", "column", "group", "time"):
             if getattr(settings, option):
                 raise UsageError(f"--{option} is for tables, and {settings.data} is none.")
         found, classes = find_pictures(Path(settings.data))
     else:
-        table, found, classes = _named_pictures(settings)
+        table, found, classes, target, notes = _named_pictures(settings)
     height, width, color = common_form(found["train"].paths)
     size = settings.size
-    pictures = Pictures(size or height, size or width, settings.color or color, settings.fit, classes)
-    notes: list[str] = []
+    pictures = Pictures(size or height, size or width, settings.color or color, settings.fit, classes, target)
     parts: dict[str, Part] = {}
     for part, files in found.items():
         x, rows, wrong = pictures.inputs(files.paths, settings.skip_broken, keep=True)
@@ -491,8 +536,8 @@ def _training_pictures(settings: Settings) -> Source:
     return Source(_place(settings.data), {part: parts[part] for part in order}, classes, pictures, notes=notes)
 
 
-def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[str]]:
-    """The pictures that a table names, with the classes in its target column."""
+def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[str], str, list[str]]:
+    """A table, the pictures that it names, their classes, the column these are in, and what people should know."""
     column = picture_column(settings.data)
     assert column is not None
     table = Table.read(settings.data, [column, *settings.target])
@@ -502,10 +547,19 @@ def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[s
     if len(settings.target) != 1 and (settings.target or len(others) > 1):
         raise _no_target(settings.data, others)
     name = settings.target[0] if settings.target else others[0]
-    table, _ = _with_targets(table, [name])
+    if settings.column:
+        raise UsageError(
+            f"{settings.data} names pictures, from which classes are told: its other columns are not used.",
+            hint=f"leave out --column; or --column {shlex.quote(column)}=drop for a network on the other columns",
+        )
+    table, notes = _with_targets(table, [name])
+    if unused := [other for other in others if other not in (name, settings.group, settings.time)]:
+        notes.append(
+            f"it is taken as a list of pictures: {', '.join(unused[:5])} {'is' if len(unused) == 1 else 'are'} not used"
+        )
     target = Target.fit(name, table[name], "category")
     paths = named_pictures(table, column)
-    return table, {"train": Found(paths, target.values(table[name]))}, list(target.classes or [])
+    return table, {"train": Found(paths, target.values(table[name]))}, list(target.classes or []), name, notes
 
 
 def _pictures_for(name: str, pictures: Pictures) -> Source:
@@ -515,6 +569,8 @@ def _pictures_for(name: str, pictures: Pictures) -> Source:
         raise UnknownName(f"There is no file or folder called {name!r}.")
     if (column := picture_column(name)) is not None:
         return _listed_for(name, column, pictures)
+    if path.is_file() and kind_of(name)[0] is not None:
+        raise DataError(f"{name} is a table that names no pictures, and the model takes pictures.")
     place = part_folders(path).get("test", path) if path.is_dir() else path.parent
     paths = list_pictures(place) if path.is_dir() else [path]
     if not paths:
@@ -528,13 +584,12 @@ def _pictures_for(name: str, pictures: Pictures) -> Source:
 
 
 def _listed_for(name: str, column: str, pictures: Pictures) -> Source:
-    """Pictures that a table names; with classes, if a column holds nothing else."""
-    table = Table.read(name, [column])
+    """Pictures that a table names; with classes, if it has the column with these."""
+    table = Table.read(name, [column, pictures.target])
     paths = named_pictures(table, column)
-    target = Target("class", pictures.classes)
-    known = (as_text(one) for other, one in table.columns.items() if other != column)
-    labels = next((words for words in known if set(words.terms) <= set(pictures.classes) and len(words.terms)), None)
-    y = None if labels is None or (labels.codes < 0).any() else target.values(labels)
+    y = None
+    if pictures.target in table and not (as_text(table[pictures.target]).codes < 0).any():
+        y = Target(pictures.target, pictures.classes).values(table[pictures.target])
     x, _, _ = pictures.inputs(paths)
     return Source(_place(name), {"train": Part(x, y, table, paths)}, pictures.classes, pictures)
 
@@ -576,11 +631,27 @@ def _folder(folder: Path) -> dict[str, Array]:
     found = {key: [n for n in names if n.startswith(prefix)] for key, prefix in prefixes.items()}
     if not any(found.values()):
         raise DataError(
-            f"The folder {folder} holds no data.",
-            {"expected": "train-images-idx3-ubyte.gz and its like"},
-            f"use {ACCEPTED}",
+            f"The folder {folder} holds no data that is known.", {"found": _holds(folder)}, _instead(folder)
         )
     return {key: _array(folder / files[0]) for key, files in found.items() if files}
+
+
+def _holds(folder: Path) -> str:
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
+    return (
+        ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
+    ) or "nothing: it is empty"
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that holds something, but not as it is expected."""
+    names = [entry.name for entry in os.scandir(folder)]
+    if any(kind_of(name)[0] for name in names):
+        return "a table is given by its own name; a folder of tables has to hold .parquet files"
+    if any(is_picture(name) for name in names):
+        return "put the pictures into a folder for each class"
+    inside = next((name for name in names if holds_shards(str(folder / name))), None)
+    return f"name {folder / inside}" if inside else f"use {ACCEPTED}"
 
 
 def _array(path: Path) -> Array:
@@ -619,14 +690,25 @@ def _part(name: str, arrays: Mapping[str, Array], pairs: tuple[tuple[str, str], 
     return None
 
 
+def best_of(folder: Path) -> Path:
+    """The run in a folder; in one of `nacre tune`, that with the best settings."""
+    return folder / BEST if (folder / BEST / SETTINGS).is_file() else folder
+
+
 def model_file(name: str) -> Path:
     """The model file called ``name``, or the one in the run folder of this name."""
     path = Path(name)
     if path.is_dir():
-        path = path / MODEL
+        path = best_of(path) / MODEL
     if not path.exists():
         raise UsageError(f"There is no model {path}.", hint="nacre train says where it puts the model")
     return path
+
+
+def tell_notes(source: Source) -> None:
+    """Tell people, beside the result, what they should know of the data."""
+    for note in source.notes:
+        print(f"Note: {note}.", file=sys.stderr)
 
 
 def open_model(name: str) -> Model:

@@ -201,7 +201,7 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
         given["model"] = str(Path(given["model"]).absolute())
     if data in EPOCHS:
         usual["epochs"] = EPOCHS[data]
-    elif is_of_pictures(data):
+    elif is_of_pictures(data, given.get("column", ())):
         usual |= FOR_PICTURES
     elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}

@@ -9,7 +9,8 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,14 +23,22 @@ from nacre.cli.options import JSON, QUIET, complete_data, plain, show
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Source
 from nacre.cli.train import begin, carry_out, describe, document, opened, settings_for, terms, training_options
+from nacre.cli.waiting import waiting
 from nacre.errors import NonFiniteLossError, UsageError, find, guest
 from nacre.files import write_whole
 from nacre.models import Model
 from nacre.ops import set_random_seed
+from nacre.progress import showing
 from nacre.training import side_by_side
-from nacre.training.run import SETTINGS, Run
+from nacre.training.run import BEST, SETTINGS, Run
 
-TRIALS, BEST = "trials.jsonl", "best"
+TRIALS = "trials.jsonl"
+_LIMITS: Mapping[str, tuple[float, float]] = {  # what makes sense
+    "learning_rate": (1e-12, 1e6),
+    "batch_size": (1, 2**31),
+    "dropout": (0, 0.999),
+    "momentum": (0, 0.9999),
+}
 _SHARE = 0.2  # of the rows, to judge by, where nothing is said
 _NAMED = ("learning_rate", "batch_size", "dropout", "momentum")  # which may be varied between two numbers
 _VARIED = (*_NAMED, "model", "activation", "optimizer", "augment")
@@ -83,22 +92,51 @@ def _tried(name: str, values: Sequence[str]) -> Range | Choices:
     try:
         if name in _NAMED and len(values) == 1 and ".." in values[0]:
             low, high = (float(end) for end in re.split(r"\.\.(?=[^.]|\.\d)", values[0], maxsplit=1))
-            if not (math.isfinite(low) and math.isfinite(high) and low < high) or (whole and low < 1):
+            _check(name, low, high)
+            if whole and (low % 1 or high % 1):
                 raise ValueError(values[0])
             return Range(low, high, whole)
         found = tuple(int(v) if whole else float(v) if name in _NAMED else v for v in values)
     except ValueError as error:
-        raise UsageError(f"--vary {name}={values[0]} is no range.", hint=f"--vary {name}=LOW..HIGH") from error
-    for value in found if name == "model" else ():
-        widths_of(str(value))
+        if isinstance(error, UsageError):
+            raise
+        said = (
+            " ".join(f"--vary {name}={value}" for value in values[0].split(","))
+            if "," in values[0]
+            else f"--vary {name}=LOW..HIGH"
+        )
+        raise UsageError(f"--vary {name}={values[0]} is neither a value nor a range.", hint=said) from error
+    for value in found:
+        if name in _NAMED:
+            _check(name, float(value), math.inf)
+        elif name == "model":
+            widths_of(str(value))
+    if len(set(found)) < len(found):
+        raise UsageError(f"--vary {name} is given the same value twice.")
     return found
+
+
+def _check(name: str, low: float, high: float) -> None:
+    least, most = _LIMITS[name]
+    if not low < high:
+        raise UsageError(f"--vary {name}={low:g}..{high:g} goes down.", hint=f"--vary {name}={high:g}..{low:g}")
+    if low < least or (math.isfinite(high) and high > most) or low > most:
+        raise UsageError(f"--vary {name}: {low:g} to {high:g} goes beyond what makes sense, {least:g} to {most:g}.")
+
+
+def finite(space: Mapping[str, Range | Choices]) -> list[dict[str, Any]] | None:
+    """All settings of a space, if there are only so many."""
+    found = [of for of in space.values() if not isinstance(of, Range)]
+    if len(found) < len(space):
+        return None
+    return [dict(zip(space, values, strict=True)) for values in product(*found)]
 
 
 class _Reported(Callback):
     """Tells the search how an epoch went, and ends what it has given up."""
 
-    def __init__(self, trial: Any, stopped: Callable[[], bool]) -> None:
-        self.trial, self.stopped = trial, stopped
+    def __init__(self, trial: Any, epochs: int, stopped: Callable[[], bool], show: Callable[[], None]) -> None:
+        self.trial, self.epochs, self.stopped, self.show = trial, epochs, stopped, show
         self.given_up = False
         self.losses: list[float] = []
 
@@ -112,7 +150,8 @@ class _Reported(Callback):
         loss = (logs or {})["val_loss"]
         self.losses.append(loss)
         self.trial.report(loss, epoch)
-        self.given_up = self.trial.should_prune()
+        self.given_up = epoch + 1 < self.epochs and self.trial.should_prune()
+        self.show()
         assert self.model is not None
         if self.given_up or self.stopped():
             self.model.stop_training = True
@@ -146,6 +185,7 @@ class Trials:
     ) -> None:
         self.search, self.settings, self.source, self.folder, self.say = search, settings, source, folder, say
         self.space = space_of(search.vary)
+        self.show = showing()  # threads do not see who watches this one
         path = folder / TRIALS
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.done: list[dict[str, Any]] = [json.loads(line) for line in lines]
@@ -155,6 +195,7 @@ class Trials:
         self._lock = Lock()  # weights are drawn by one at a time, so that they follow from the seed
         self._stop = False
         self._begun, self._before = time.monotonic(), len(self.done)
+        self._epochs = 0
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -189,7 +230,7 @@ class Trials:
         sampled = sampler(seed=self.settings.seed + len(self.done))
         study = optuna.create_study(sampler=sampled, pruner=pruner, study_name="nacre")  # hyperband goes by the name
         for one in self.done:
-            losses = dict(enumerate(one["val_losses"]))
+            losses = {epoch: float(loss) for epoch, loss in enumerate(one["val_losses"])}
             study.add_trial(
                 optuna.trial.create_trial(
                     state=self._state(one["state"]),
@@ -199,6 +240,12 @@ class Trials:
                     intermediate_values=losses,
                 )
             )
+        done = [one["settings"] for one in self.done]
+        every = finite(self.space)
+        if every is not None and len(every) <= self.search.trials:
+            for settings in every:  # each once
+                if settings not in done:
+                    study.enqueue_trial(settings)
         return study
 
     def _distribution(self, of: Range | Choices) -> Any:
@@ -217,7 +264,7 @@ class Trials:
         self._stop = True
 
     def _try(self, trial: Any, settings: Settings, model: Model) -> None:
-        watch = _Reported(trial, lambda: self._stop)
+        watch = _Reported(trial, settings.epochs, lambda: self._stop, self._tell)
         callbacks: list[Callback] = [watch, *([EarlyStopping(patience=settings.patience)] if settings.patience else [])]
         begun, state = time.monotonic(), "complete"
         try:
@@ -234,11 +281,11 @@ class Trials:
         self._study.tell(trial, watch.best if state == "complete" else None, state=self._state(state))
         self.done.append(
             {
-                "trial": trial.number + 1,
+                "trial": len(self.done) + 1,
                 "val_loss": plain(watch.best),
                 "state": state,
                 "epochs": len(watch.losses),
-                "val_losses": watch.losses,
+                "val_losses": [plain(loss) for loss in watch.losses],
                 "seconds": round(seconds, 3),
                 "settings": dict(trial.params),
             }
@@ -248,9 +295,17 @@ class Trials:
         left = (time.monotonic() - self._begun) / (done - self._before) * (count - done)
         told = f"best {best['val_loss']:.4f} of trial {best['trial']}" if best else "none ended yet"
         self.say(
-            f"{done}/{count}  trial {trial.number + 1} {state}, val_loss {watch.best:.4f} in {len(watch.losses)} epochs: "
-            f"{_said(trial.params)}; {told}; {left:,.0f} s left"
+            f"{done}/{count}  {watch.best:.4f} {state} after {len(watch.losses)} epochs ({told}; {left:,.0f} s left)  "
+            f"{_said(trial.params)}"
         )
+
+    def _tell(self) -> None:
+        """Another epoch of some trial is over."""
+        with self._lock:
+            self._epochs += 1
+            done = len(self.done) - self._before  # those that ended early count as whole
+            most = (self.search.trials - self._before) * self.settings.epochs
+            self.show("Trials", min(max(self._epochs, done * self.settings.epochs), most), most, "epochs")
 
 
 def _said(params: Mapping[str, Any]) -> str:
@@ -312,6 +367,8 @@ def tune(
     if not varied.vary:
         raise UsageError("Everything is given, nothing is left to try.", hint="--vary dropout=0..0.5")
     guest("optuna", "nacre tune", "tune")
+    if (every := finite(space_of(varied.vary))) is not None:
+        varied = replace(varied, trials=min(trials, len(every)))
     settings = settings_for(data, None, given)
     settings = settings if settings.validation_split else settings.with_(validation_split=_SHARE)
     run = begin(settings, out, "tune", tune=asdict(varied))
@@ -328,10 +385,11 @@ def search(run: Run, settings: Settings, varied: Search, as_json: bool, quiet: b
     settings, source = opened(settings, quiet)
     if "validation" not in source.parts:
         raise UsageError("There are no rows to judge by.", hint="--validation-split 0.2")
-    trials = Trials(varied, settings, source, run.folder, say)
-    say(f"Trying {', '.join(name.replace('_', ' ') for name in trials.space)}, {varied.trials} times, in {run.folder}")
+    names = ", ".join(name.replace("_", " ") for name in space_of(varied.vary))
     try:
-        trials.run()
+        with waiting(f"Trying {names}, {varied.trials} times, in {run.folder}", quiet):
+            trials = Trials(varied, settings, source, run.folder, say)
+            trials.run()
     except KeyboardInterrupt:
         best = trials.best
         told = f"The best: {_said(best['settings'])}" if best else "None came to its end."

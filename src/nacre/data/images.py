@@ -49,16 +49,18 @@ class Pictures(Configured):
     """The rule by which files of pictures become arrays (n, height, width, channels) of bytes, and the names of the classes.
 
     ``fit`` says what becomes of another shape: "crop" cuts the middle out, "pad" puts black around, "stretch" distorts. Pictures
-    are turned as their camera says; ``color`` is "rgb" or "grey"; what is transparent becomes white.
+    are turned as their camera says; ``color`` is "rgb" or "grey"; what is transparent becomes white. ``target`` is the column with
+    the classes in a table that names pictures.
     """
 
-    def __init__(self, height: int, width: int, color: str, fit: str, classes: Sequence[str]) -> None:
+    def __init__(self, height: int, width: int, color: str, fit: str, classes: Sequence[str], target: str = "") -> None:
         for name, size in (("height", height), ("width", width)):
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _LARGEST:
                 raise UsageError(f"The {name} of pictures is a whole number from 1 to {_LARGEST}, got {size!r}.")
         find("color", color, dict.fromkeys(COLORS))
         find("fit", fit, dict.fromkeys(FITS))
         self.height, self.width, self.color, self.fit, self.classes = height, width, color, fit, list(classes)
+        self.target = target
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -103,10 +105,11 @@ class Pictures(Configured):
         a file has changed. Unless ``skip``, a file that cannot be read is a `DataError` that lists them.
         """
         cache = self._cache(paths) if keep else None
+        hint = "--skip-broken leaves them out" if keep else "leave these files out"
         if cache is not None and cache.exists() and cache.with_suffix(".json").exists():
             noted = json.loads(cache.with_suffix(".json").read_text(encoding="utf-8"))
             rows, wrong = list(noted["rows"]), list(noted["wrong"])
-            _refuse(wrong, len(paths), skip)
+            _refuse(wrong, len(paths), skip, hint)
             return np.load(cache, mmap_mode="r"), rows, wrong
         temporary = None if cache is None else cache.with_name(f"{cache.stem}.{os.getpid()}.tmp")
         shape = (len(paths), *self.shape)
@@ -118,7 +121,7 @@ class Pictures(Configured):
         try:
             errors = self._fill(pixels, paths)
             wrong = [str(error).splitlines()[0] for error in errors.values()]
-            _refuse(wrong, len(paths), skip)
+            _refuse(wrong, len(paths), skip, hint)
             rows = [row for row in range(len(paths)) if row not in errors]
             if errors:
                 pixels[: len(rows)] = pixels[rows]
@@ -190,12 +193,14 @@ def _plain(image: Any) -> Any:
     return image
 
 
-def _refuse(wrong: Sequence[str], count: int, skip: bool) -> None:
+def _refuse(wrong: Sequence[str], count: int, skip: bool, hint: str) -> None:
     if wrong and (not skip or len(wrong) == count):
         listed = {str(number): text for number, text in enumerate(wrong[:5], 1)}
         more = {"more": f"{len(wrong) - 5:,}"} if len(wrong) > 5 else {}
         raise DataError(
-            f"{len(wrong):,} of {count:,} pictures cannot be read.", listed | more, "--skip-broken leaves them out"
+            f"{len(wrong):,} of {count:,} {'picture' if count == 1 else 'pictures'} cannot be read.",
+            listed | more,
+            hint,
         )
 
 

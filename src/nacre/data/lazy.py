@@ -123,11 +123,21 @@ class ItemPieces:
 
     def read(self, piece: int) -> Iterable[tuple[Any, ...]]:
         """Its rows, in one part."""
-        items = [self._dataset[piece * _ITEMS + n] for n in range(self.sizes[piece])]
+        items = [self._item(piece * _ITEMS + n) for n in range(self.sizes[piece])]
+        if all(isinstance(item, Mapping) for item in items):
+            yield paired({name: [item[name] for item in items] for name in items[0]})
+            return
         items = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in items]
         if any(len(item) != len(items[0]) for item in items):
             raise DataError("Some of its items are pairs, and some are not.")
         yield tuple(stacked(parts) for parts in zip(*items, strict=True))
+
+    def _item(self, number: int) -> Any:
+        try:
+            return self._dataset[number]
+        except Exception as error:
+            error.add_note(f"in item {number:,} of {self.name}")
+            raise
 
     def told(self, piece: int) -> str:
         """Which items."""

@@ -57,8 +57,11 @@ def split_rows(
     found = [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
     for number, share in enumerate([1 - sum(shares), *shares]):
         if share and not len(found[number]):
+            what = f"{rows:,} rows" if groups is None else f"{len(np.unique(groups)):,} groups"
+            parts = 1 + sum(one > 0 for one in shares)
             raise DataError(
-                f"{rows:,} rows are too few to divide: part {number} of the shares {list(shares)} is empty."
+                f"{what} are too few to divide into {parts} parts: one of them gets none.",
+                {"shares": f"{1 - sum(shares):.3g}, {', '.join(f'{one:.3g}' for one in shares)}"},
             )
     return found
 
@@ -92,10 +95,12 @@ def _by_group(groups: Array, shares: Sequence[float], rng: np.random.Generator) 
 
 
 def _by_time(times: Array, shares: Sequence[float]) -> Array:
-    if np.isnan(times.astype("float64") if times.dtype.kind == "f" else np.zeros(1)).any() or (
-        times.dtype.kind == "M" and np.isnat(times).any()
-    ):
-        raise DataError("The rows are to be divided by time, but some have none.")
+    missing = np.isnat(times) if times.dtype.kind == "M" else np.isnan(times.astype(np.float64))
+    if missing.any():
+        raise DataError(
+            f"The rows are to be divided by time, but {int(missing.sum()):,} have none, first row {int(missing.argmax()):,}.",
+            hint="leave these rows out, or divide by chance",
+        )
     ordered = np.sort(times, kind="stable")
     bounds = [
         ordered[min(len(ordered) - 1, round(len(ordered) * (1 - sum(shares[number:]))))]

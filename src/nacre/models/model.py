@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import warnings
@@ -551,6 +552,10 @@ class Model(Weighted, Configured):
         """Checked arrays, or batches that are checked as they come; ``steps`` of them make a pass."""
         if by_class is not None and not isinstance(by_class, Mapping):
             _refuse("class_weight", by_class)
+        if inspect.isgeneratorfunction(x):
+            raise UsageError(
+                f"x is the function {x.__name__!r}, which yields batches when it is called.", hint=f"{x.__name__}()"
+            )
         check = partial(self._fitting, by_class=by_class) if targets else self._build_for
         pieces = pieces_of(x, y, weight) if steps is None else None
         if pieces is not None:

@@ -21,6 +21,7 @@ from nacre.training.history import History
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
 REPORT, CHECKPOINTS = "report.html", "checkpoints"
+BEST = "best"  # in the folder of a search for settings, the run with those that were best
 
 
 @dataclass(frozen=True)
