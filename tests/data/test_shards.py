@@ -13,15 +13,15 @@ import polars
 import pyarrow
 import pytest
 import zarr
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 import nacre
-from nacre.data import Features, Shards, Table, lazy, pieces_of, shards
+from nacre.data import Features, Shards, Table, lazy, pieces_of, read, shards
 from nacre.data.folders import ParquetFolder, TablePieces, packed
 from nacre.data.lazy import ArrayPieces
-from nacre.errors import DataError, ShapeError, UsageError
+from nacre.errors import DataError, NacreError, ShapeError, UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -313,3 +313,32 @@ def test_files_that_are_not_alike_or_damaged_are_told(folder: Path) -> None:
     pieces = TablePieces(known, features)
     with pytest.raises(DataError, match=r"part-2"):
         deque(part for piece in range(len(pieces.sizes)) for part in pieces.read(piece))
+
+
+# ------------------------------------------------------------------ damaged files
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=12), st.booleans()), max_size=6),
+    end=st.floats(0, 1),
+)
+def test_mangled_hdf5_files_load_or_are_told(
+    damage: list[tuple[float, bytes, bool]], end: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "data.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=X[:60], chunks=(16, 6), compression="gzip")
+        file["y"] = Y[:60]
+    content = bytearray(path.read_bytes())
+    for place, junk, cut in damage:
+        at = int(place * (len(content) - 1))
+        if cut:
+            del content[at : at + len(junk)]
+        else:
+            content[at : at + len(junk)] = junk
+    path.write_bytes(content[: max(1, int(end * 2 * len(content)))])
+    try:
+        read(path)
+    except NacreError as error:
+        assert "data.h5" in str(error)  # noqa: PT017 - it may also load

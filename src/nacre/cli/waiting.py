@@ -49,12 +49,11 @@ class _Bars:
 
     def __init__(self, bar: Any) -> None:
         self._bar, self._what, self._next = bar, "", 0.0
-        self._task: Any = None
+        self._task: Any = bar.add_task("", total=None, unit="")  # what reads tables takes a moment to load
 
     def __call__(self, what: str, done: int, total: int, unit: str) -> None:
         if what != self._what:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
+            self._bar.remove_task(self._task)
             self._what, self._task, self._next = what, self._bar.add_task(what, total=total, unit=unit), 0.0
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _OFTEN
@@ -71,7 +70,7 @@ def _bar() -> Any:
         def render(self, task: Any) -> Text:
             speed = task.completed / task.elapsed if task.elapsed else 0
             unit = task.fields["unit"]
-            told = f"{decimal(int(speed))}/s" if unit == "bytes" else f"{speed:,.0f} {unit}/s"
+            told = f"{decimal(int(speed))}/s" if unit == "bytes" else f"{speed:,.0f} {unit}/s" if unit else ""
             return Text(told, style="progress.data.speed", no_wrap=True)
 
     return Progress(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nacre.configured import Configured
 from nacre.data.features import as_text
-from nacre.data.tables import Table, Text, kind_of
+from nacre.data.tables import Table, Text, first_bytes, kind_of
 from nacre.errors import DataError, UsageError, find
 from nacre.progress import tell
 
@@ -258,6 +258,8 @@ def picture_column(path: str | os.PathLike[str]) -> str | None:
     """The column of a .csv or .tsv file that names files of pictures; None for other files, or if there is none."""
     if kind_of(path)[0] not in (".csv", ".tsv") or not Path(path).is_file():
         return None
+    if not any(suffix.encode() in first_bytes(path).lower() for suffix in SUFFIXES):
+        return None  # found out without what reads tables, which takes a while to load
     table = Table.read(path, rows=_LOOKED_AT)
     for name, column in table.columns.items():
         if isinstance(column, Text) and column.terms and all(map(is_picture, column.terms)):

@@ -396,13 +396,18 @@ def _unpacked(path: Path, packed: str | None, raw: BinaryIO) -> Any:
     return archive.open(names[0])
 
 
+def first_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What a .csv or .tsv file begins with, unpacked."""
+    with _opened(Path(path), kind_of(path)[1]) as file:
+        return file.read(_SAMPLE)
+
+
 def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names: set[str], rows: int | None) -> Any:
     import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
 
     damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
     try:
-        with _opened(path, packed) as file:
-            head = file.read(_SAMPLE)
+        head = first_bytes(path)
         if not head.strip() or b"\0" in head:
             what = "is no text: it has zero bytes" if head.strip() else "is empty"
             raise DataError(f"{path} {what}.", hint="export it as UTF-8 text")
