@@ -379,6 +379,14 @@ def test_packed_tables_tell_how_far_they_are_read(packing: str) -> None:
     assert 0.9 * size < max(done for _, done, _, _ in seen) <= size
 
 
+def test_a_packed_table_that_is_none_is_told() -> None:
+    for suffix in ("gz", "bz2", "xz", "zip"):
+        Path(f"people.csv.{suffix}").write_bytes(b"a,b\n1,2\n")
+        result = invoke("train", f"people.csv.{suffix}", "--target", "b")
+        assert result.exit_code == 2
+        assert f"Cannot read people.csv.{suffix}" in result.stderr
+
+
 def test_terms_that_training_did_not_know_are_told(table: str) -> None:
     trained(table, "--target", "paid", "--column", "height=drop", "--epochs", "1", "--out", "run")
     new = people(50, 1)

@@ -34,6 +34,7 @@ _READ = 1 << 18  # bytes of a file that are read at once
 _SAMPLE = 1 << 16  # bytes that tell how the columns are separated
 _MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 _UNITS = "datetime64[us]"
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -398,14 +399,18 @@ def _unpacked(path: Path, packed: str | None, raw: BinaryIO) -> Any:
 
 def first_bytes(path: str | os.PathLike[str]) -> bytes:
     """What a .csv or .tsv file begins with, unpacked."""
-    with _opened(Path(path), kind_of(path)[1]) as file:
-        return file.read(_SAMPLE)
+    try:
+        with _opened(Path(path), kind_of(path)[1]) as file:
+            return file.read(_SAMPLE)
+    except (NacreError, FileNotFoundError, PermissionError):
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
 
 
 def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names: set[str], rows: int | None) -> Any:
     import pandas as pd  # noqa: PLC0415 - slow to import, needed only here
 
-    damage = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
     try:
         head = first_bytes(path)
         if not head.strip() or b"\0" in head:
@@ -451,7 +456,7 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names:
         ) from error
     except FileNotFoundError:
         raise
-    except damage as error:
+    except _DAMAGE as error:
         raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
     if len(frame.columns) != len(columns):
         raise DataError(f"{path} has {len(frame.columns)} columns, but its first line names {len(columns)}.")
