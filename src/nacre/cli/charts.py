@@ -36,13 +36,16 @@ def curves(series: Mapping[str, Sequence[float]], label: str, mark: int | None =
     for tick in ticks:
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for epoch in sorted({0, last // 2, last}):
+    for epoch in sorted({0, last // 2, last} if max(map(len, series.values())) > 1 else {0}):
         parts.append(f'<text x="{x(epoch):.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{epoch + 1}</text>')
     if mark is not None:
         parts.append(f'<line x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" class="mark"/>')
     for number, (name, values) in enumerate(series.items()):
         points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in enumerate(values) if math.isfinite(v))
         color = COLORS[number % len(COLORS)]
+        if len(points.split()) == 1:  # of which no line can be drawn
+            at, height = points.split(",")
+            parts.append(f'<circle cx="{at}" cy="{height}" r="4" fill="{color}"/>')
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts.append(
             f'<text x="{_WIDTH - _RIGHT - 90 * (len(series) - 1 - number)}" y="10" text-anchor="end" fill="{color}">'

@@ -19,6 +19,7 @@ from nacre.cli.charts import bars, curves, reliability
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Part, Source
 from nacre.data import Features, Pictures, Table
+from nacre.data.tables import Numbers, Values
 from nacre.files import write_whole
 from nacre.models import Model
 
@@ -163,8 +164,15 @@ def _told(judge: Part, rows: Array) -> tuple[list[str], list[list[str]]]:
         return ["row"], [[f"{row:,}"] for row in rows.tolist()]
     some = judge.table.take(rows)
     names = list(some.columns)[:_MOST_COLUMNS]
-    texts = [some[name].text() for name in names]
+    texts = [_written(some[name]) for name in names]
     return names, [list(row) for row in zip(*texts, strict=True)]
+
+
+def _written(column: Values) -> list[str]:
+    """A column as people read it: numbers with six digits."""
+    if isinstance(column, Numbers):
+        return ["" if np.isnan(value) else f"{value:.6g}" for value in column.values.tolist()]
+    return column.text()
 
 
 def _drawn(model: Model, source: Source, judge: Part, rows: Array, said: Array) -> list[tuple[str, str]]:
