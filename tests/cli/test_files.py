@@ -296,6 +296,14 @@ def test_the_same_file_is_read_alike_for_training_and_judging() -> None:
     pd.DataFrame({"a": a[:3], "y": ["", "new", "01"]}).to_csv("new.csv", index=False)
     assert invoke("predict", "run-01", "new.csv").stdout.count("\n") == 4
     assert invoke("evaluate", "run-01", "new.csv").exit_code == 2
+    # One odd word among numbers stands for nothing, in training and in judging, unless one says that it is a class.
+    y = np.where(a > 0, "1", "0")
+    y[7] = "unknown"
+    pd.DataFrame({"a": a, "y": y}).to_csv("t.csv", index=False)
+    for words, rows in (((), 299), (("--column", "y=category"), 300)):
+        trained("t.csv", "--target", "y", "--epochs", "3", "--out", f"odd-{rows}", *words)
+        result = invoke("evaluate", f"odd-{rows}", "t.csv", "--json")
+        assert json.loads(result.stdout)["rows"] == rows
 
 
 def test_words_that_stand_for_nothing_are_known_in_other_files() -> None:
@@ -444,3 +452,22 @@ def test_folders_that_hold_something_else_say_what_to_do() -> None:
         result = invoke("train", name, "--target", "paid")
         assert result.exit_code == 2
         assert said in result.stderr, (name, result.stderr)
+
+
+def test_a_table_of_pictures_is_judged_by_the_rows_that_have_a_class() -> None:
+    Path("album").mkdir()
+    rows = []
+    for n in range(40):
+        Image.new("RGB", (8, 8), (250 * (n % 2), 20, 20)).save(f"album/{n}.png")
+        rows.append({"file": f"{n}.png", "label": "ab"[n % 2]})
+    pd.DataFrame(rows).to_csv("album/list.csv", index=False)
+    trained("album/list.csv", "--epochs", "2", "--out", "run")
+    rows[3]["label"], rows[4]["label"] = None, "bird"
+    pd.DataFrame(rows).to_csv("album/list.csv", index=False)
+    assert invoke("predict", "run", "album/list.csv").stdout.count("\n") == 41
+    assert "'bird', which was no class" in invoke("evaluate", "run", "album/list.csv").stderr
+    rows[4]["label"] = "a"
+    pd.DataFrame(rows).to_csv("album/list.csv", index=False)
+    result = invoke("evaluate", "run", "album/list.csv")
+    assert "1 of 40 rows have no target, and were left out" in result.stderr
+    assert "39" in result.stdout

@@ -117,7 +117,9 @@ def test_groups_and_times_of_a_large_folder_are_not_on_both_sides(folder: str) -
     every = pd.concat([frame(600, k) for k in range(4)])
     outside = ~every.household.astype(str).isin(held)
     assert len(source.train) == outside.sum()
+    assert any("rows are of the same groups" in note for note in source.notes)
     source = open_training(Settings.of({"data": folder, "options": options | {"time": "day"}}))
+    assert any("rows are later than those" in note for note in source.notes)
     first = min(source.parts["validation"].table["day"].values)
     assert len(source.train) == (every.day < first).sum()
 
@@ -161,6 +163,25 @@ def test_a_group_of_its_own_are_rows_without_one(folder: str, monkeypatch: pytes
         source = open_training(Settings.of({"data": folder, "options": options}))
         held = set(source.parts["test"].table["city"].text())
         assert len(source.train) == (~every.isin(held)).sum()
+
+
+def test_odd_values_in_a_folder_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training one odd value is missing, and told; in a file to be predicted it is a mistake, as in any table."""
+    monkeypatch.setattr("nacre.data.folders._SAMPLE", 3 * 300)
+    monkeypatch.setattr("nacre.data.folders._PLACES", 4)
+    Path("shards").mkdir()
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2020-01-01", periods=2000).strftime("%m/%d/%Y").to_numpy()
+    words = np.where(rng.random(2000) < 0.5, "u", "v")
+    table = pd.DataFrame({"t": days, "c": words, "y": rng.integers(0, 2, 2000)})
+    table.loc[1999, ["t", "c"]] = ["28/28/2020", "new"]
+    table.to_parquet("shards/a.parquet", row_group_size=100)
+    found = done("train", "shards", "--target", "y", "--epochs", "2", "--out", "run", "-q", "--seed", "1")
+    assert any("'t': 1 values are odd" in note for note in found["notes"])
+    assert "'28/28/2020', expected a date" in invoke("predict", "run", "shards").stderr
+    table.loc[1999, "t"] = "12/31/2020"
+    table.to_parquet("shards/a.parquet", row_group_size=100)
+    assert "Note: 'c': 1 of 2,000 rows hold what was rare" in invoke("predict", "run", "shards").stderr
 
 
 def test_times_are_read_in_one_form_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +326,13 @@ def test_the_space_is_what_is_said() -> None:
         ("learning_rate=-1..0.1", UsageError),
         ("batch_size=16.5..64", UsageError),
         ("batch_size=32,64", UsageError),
+        ("batch_size=0", UsageError),
+        ("dropout=0.2..0.2", UsageError),
+        ("learning_rate=nan", UsageError),
+        ("model=mpl:64", UsageError),
+        ("optimizer=adm", UnknownName),
+        ("activation=rellu", UnknownName),
+        ("augment=flop", UnknownName),
         ("epochs=1..3", UnknownName),
     ):
         with pytest.raises(error):

@@ -193,6 +193,76 @@ def test_a_training_over_windows_goes_on_from_its_checkpoint_to_the_same_bits(tm
     assert found == history
 
 
+def test_batches_by_number_are_a_stream_that_is_told_when_an_epoch_ends() -> None:
+    class Batches:
+        ends = 0
+
+        def __len__(self) -> int:
+            return 9
+
+        def __getitem__(self, number: int) -> tuple[Array, Array]:
+            return X[number * 100 : number * 100 + 100], Y[number * 100 : number * 100 + 100]
+
+        def on_epoch_end(self) -> None:
+            self.ends += 1
+
+    nacre.utils.set_random_seed(0)
+    model = nacre.Sequential([nacre.Input((6,)), nacre.layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    for steps in (None, 9):
+        batches = Batches()
+        history = model.fit(batches, epochs=3, verbose=0, steps_per_epoch=steps)
+        assert len(history.epoch) == 3
+        assert batches.ends == 3
+
+
+def test_items_may_be_dictionaries_and_mistakes_in_them_name_the_item() -> None:
+    class Named(Pairs):
+        def __getitem__(self, row: int) -> Any:
+            return {"pixels": X[row], "label": int(Y[row])}
+
+    assert same(trained(Named())[0], trained(X, Y)[0])
+
+    class Broken(Pairs):
+        def __getitem__(self, row: int) -> Any:
+            if row == 300:
+                raise KeyError("no such file")
+            return X[row], 0
+
+    with pytest.raises(KeyError) as told:
+        trained(Broken())
+    assert "in item 300 of Broken" in told.value.__notes__
+
+
+def test_masked_rows_are_refused_wherever_they_come_from() -> None:
+    hidden = [np.ma.masked_array(row, mask=row > 1.5) for row in X]
+
+    class Masked(Pairs):
+        def __getitem__(self, row: int) -> Any:
+            return hidden[row], int(Y[row])
+
+    for data in ((hidden, Y), (Masked(),)):
+        with pytest.raises(DataError, match="masked"):
+            trained(*data)
+
+
+def test_validation_data_may_be_read_in_pieces_and_endless(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["x"], file["y"] = X, Y
+        one = trained(X, Y, validation_data=(file["x"], file["y"]))[1]
+    assert one == trained(X, Y, validation_data=(X, Y))[1]
+
+    def endless() -> Iterator[tuple[Array, Array]]:
+        while True:
+            yield X[:50], Y[:50]
+
+    found = trained(X, Y, validation_data=endless(), validation_steps=3)[1]
+    assert len(found["val_loss"]) == 3
+    for data, more in (((endless,), {}), ((X, Y), {"validation_data": endless})):
+        with pytest.raises(UsageError, match="when it is called"):
+            trained(*data, **more)
+
+
 def test_how_many_threads_read_changes_nothing() -> None:
     found = []
     for threads in (1, 2, 5):

@@ -239,6 +239,7 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
         model = load_model(run.model)
     else:
         rows, seconds = _fit(model, source, settings, run, checkpoints, quiet)
+    source = source.with_notes_of_reading()
     figures = model.evaluate(judge.x, judge.y, verbose=0, return_dict=True)
     outcome = Outcome(model, source, run, name, figures, rows, seconds)
     write_report(outcome, settings)

@@ -17,10 +17,11 @@ from typing import Any
 
 import click
 
+from nacre import activations, optimizers
 from nacre.callbacks import Callback, EarlyStopping
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show
-from nacre.cli.settings import Settings
+from nacre.cli.settings import Settings, augmentation
 from nacre.cli.sources import Source
 from nacre.cli.train import begin, carry_out, describe, document, opened, settings_for, terms, training_options
 from nacre.cli.waiting import waiting
@@ -39,6 +40,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {  # what makes sense
     "dropout": (0, 0.999),
     "momentum": (0, 0.9999),
 }
+_FEW = 100  # whole numbers that are gone through one by one, if there are enough trials
 _SHARE = 0.2  # of the rows, to judge by, where nothing is said
 _NAMED = ("learning_rate", "batch_size", "dropout", "momentum")  # which may be varied between two numbers
 _VARIED = (*_NAMED, "model", "activation", "optimizer", "augment")
@@ -63,8 +65,11 @@ class Range:
         """Whether orders of magnitude count."""
         return self.low > 0 and self.high / self.low >= 50
 
-    def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}"
+    @property
+    def all(self) -> Choices | None:
+        """All of the numbers, if they are whole and few."""
+        few = self.whole and self.high - self.low < _FEW
+        return tuple(range(int(self.low), int(self.high) + 1)) if few else None
 
 
 Choices = tuple[Any, ...]
@@ -109,8 +114,12 @@ def _tried(name: str, values: Sequence[str]) -> Range | Choices:
     for value in found:
         if name in _NAMED:
             _check(name, float(value), math.inf)
-        elif name == "model":
-            widths_of(str(value))
+        elif name == "model" and widths_of(str(value)) is None and ".py:" not in str(value):
+            raise UsageError(f"{value!r} is no network.", hint="mlp:128,64, or a function in a file: model.py:build")
+        elif name in ("optimizer", "activation"):
+            (optimizers if name == "optimizer" else activations).get(value)
+        elif name == "augment":
+            augmentation(str(value))
     if len(set(found)) < len(found):
         raise UsageError(f"--vary {name} is given the same value twice.")
     return found
@@ -118,18 +127,20 @@ def _tried(name: str, values: Sequence[str]) -> Range | Choices:
 
 def _check(name: str, low: float, high: float) -> None:
     least, most = _LIMITS[name]
+    if not (math.isfinite(low) and low != high and not math.isnan(high)):
+        raise UsageError(f"--vary {name}={low:g}..{high:g} is no range.", hint=f"--vary {name}=LOW..HIGH")
     if not low < high:
         raise UsageError(f"--vary {name}={low:g}..{high:g} goes down.", hint=f"--vary {name}={high:g}..{low:g}")
     if low < least or (math.isfinite(high) and high > most) or low > most:
-        raise UsageError(f"--vary {name}: {low:g} to {high:g} goes beyond what makes sense, {least:g} to {most:g}.")
+        what = f"{low:g}..{high:g}" if math.isfinite(high) else f"{low:g}"
+        raise UsageError(f"--vary {name}={what} goes beyond what makes sense, {least:g} to {most:g}.")
 
 
 def finite(space: Mapping[str, Range | Choices]) -> list[dict[str, Any]] | None:
     """All settings of a space, if there are only so many."""
-    found = [of for of in space.values() if not isinstance(of, Range)]
-    if len(found) < len(space):
-        return None
-    return [dict(zip(space, values, strict=True)) for values in product(*found)]
+    values = [of.all if isinstance(of, Range) else of for of in space.values()]
+    found = [one for one in values if one is not None]
+    return None if len(found) < len(space) else [dict(zip(space, one, strict=True)) for one in product(*found)]
 
 
 class _Reported(Callback):

@@ -363,6 +363,8 @@ def _as_array(name: str, value: object) -> Array:
     """What NumPy makes of ``value``; a DataFrame and the like come by `__array__` or `to_numpy`."""
     if value is None:
         raise DataError(f"{name} is None.", hint="pass an array with one row per sample")
+    if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
+        value = np.ma.stack(value)
     if isinstance(value, np.ma.MaskedArray):
         value = _unmasked(name, value)
     if not hasattr(value, "__array__") and hasattr(value, "to_numpy"):

@@ -10,7 +10,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -66,9 +66,9 @@ class Feature(Configured):
         """How many numbers it gives for a row."""
         return 0
 
-    def values(self, column: Values, lenient: bool = False) -> Array:
+    def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """The column as what it is to be: numbers float64 (n,), NaN where there is none, or points in time. What is neither is a
-        `DataError`, or if ``lenient``, missing."""
+        `DataError`, or where ``odd`` counts it, missing."""
         raise NotImplementedError
 
     def numbers(self, values: Array) -> Array:
@@ -125,9 +125,9 @@ class NumberFeature(Feature):
         """One, or two if it says where there is none."""
         return 1 + self.holes
 
-    def values(self, column: Values, lenient: bool = False) -> Array:
+    def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """Numbers, NaN where there is none."""
-        return as_numbers(self.name, column, self.nothing, lenient)
+        return as_numbers(self.name, column, self.nothing, odd)
 
     def numbers(self, values: Array) -> Array:
         """Scaled numbers."""
@@ -182,9 +182,9 @@ class DateFeature(Feature):
         """Seven, two more with hours, one more if it says where there is none."""
         return 7 + 2 * self.hours + self.holes
 
-    def values(self, column: Values, lenient: bool = False) -> Array:
+    def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """Points in time, NaT where there is none."""
-        return as_moments(self.name, column, self.form, lenient)
+        return as_moments(self.name, column, self.form, odd)
 
     def numbers(self, values: Array) -> Array:
         """How late, and turns of year, month, week and day."""
@@ -304,6 +304,17 @@ class Target(Configured):
             hint = "" if single else f"; or --column {shlex.quote(name)}=number"
             raise DataError(f"The target {name!r} {is_what}.", hint=f"another target{hint}")
         return cls(name, found)
+
+    @property
+    def of_words(self) -> bool:
+        """Whether there are classes that are no numbers."""
+        return self.classes is not None and bool(np.isnan(parsed_numbers(self.classes)).any())
+
+    def there(self, column: Values) -> Array:
+        """Which rows have a target: where classes are numbers, or a number is to be predicted, a number, else something."""
+        if self.of_words:
+            return _filled(column)
+        return ~np.isnan(as_numbers(self.name, column, odd=Counter()))
 
     def values(self, column: Values) -> Array:
         """Numbers of classes, int32 (n,), or numbers, float32 (n, 1). Raises `DataError` for a row without, or with a new class."""
@@ -448,10 +459,10 @@ class Features(Configured):
         """How many terms all vocabularies have together."""
         return sum(one.size for one in self.categories)
 
-    def inputs(self, table: Table, lenient: bool = False) -> dict[str, Array]:
+    def inputs(self, table: Table, odd: Counter[str] | None = None) -> dict[str, Array]:
         """Arrays for a network: "numbers" (n, width) float32, and "categories" (n, columns) int32, in which each column counts on
-        from the one before. Raises `DataError` for a column that is missing, or is not what it was; if ``lenient``, single values
-        that are not are missing."""
+        from the one before. Raises `DataError` for a column that is missing, or is not what it was; single values that are not are
+        missing where ``odd`` counts them."""
         for one in self.features:
             if one.name not in table:
                 raise DataError(
@@ -463,7 +474,7 @@ class Features(Configured):
             matrix = np.empty((len(table), self.width), np.float32)
             wide = [one for one in self.features if one.width]
             ends = np.cumsum([0, *(one.width for one in wide)]).tolist()
-            columns = [one.values(table[one.name], lenient) for one in wide]
+            columns = [one.values(table[one.name], odd) for one in wide]
             for start in range(0, len(matrix), _BLOCK):  # of columns and rows, what was just read stays in the cache
                 rows = slice(start, start + _BLOCK)
                 for one, column, begin, end in zip(wide, columns, ends, ends[1:], strict=False):
@@ -483,12 +494,18 @@ class Features(Configured):
             found["categories"] = codes
         return found
 
-    def pair(self, table: Table, judged: bool = True, lenient: bool = False) -> tuple[Any, ...]:
+    def pair(self, table: Table, judged: bool = True, odd: Counter[str] | None = None) -> tuple[Any, ...]:
         """`inputs` and, if the table is to be ``judged`` by them, targets, an array or a list of several: (x,) or (x, y)."""
         if not judged:
-            return (self.inputs(table, lenient),)
+            return (self.inputs(table, odd),)
         values = [target.values(table[target.name]) for target in self.targets]
-        return self.inputs(table, lenient), values[0] if len(values) == 1 else values
+        return self.inputs(table, odd), values[0] if len(values) == 1 else values
+
+    def unknown(self, categories: Array) -> Array:
+        """Of what `inputs` gave: in how many rows each category holds a term that is not known.   (n, columns) -> (columns,)"""
+        begins = np.cumsum([0, *(one.size for one in self.categories)])[:-1]
+        found: Array = (categories == begins).sum(0)
+        return found
 
     def get_config(self) -> dict[str, Any]:
         """Features, targets, and what was left out."""
@@ -509,28 +526,14 @@ def _filled(column: Values) -> Array:
     return ~(np.isnan(column.values) if isinstance(column, Numbers) else np.isnat(column.values))
 
 
-def has_targets(table: Table, names: Iterable[str]) -> Array:
-    """Whether each row has all these targets: something, and among numbers, a number."""
+def has_targets(table: Table, names: Iterable[str], kinds: Mapping[str, str]) -> Array:
+    """Whether each row has all these targets: something, and among numbers, a number, unless ``kinds`` says that they are words."""
     there = np.ones(len(table), bool)
     for name in names:
         column = table[name]
-        words = isinstance(column, Text) and _numbers_in(column) is not None
+        said = kinds.get(name) in ("category", "boolean")
+        words = not said and isinstance(column, Text) and _numbers_in(column) is not None
         there &= ~np.isnan(as_numbers(name, column)) if words else _filled(column)
-    return there
-
-
-def presence(sample: Values, number: bool) -> Callable[[Values], Array]:
-    """What tells of other parts of a column which rows have a target, a ``number`` or a class: decided once, by a sample."""
-    if number:
-        return lambda column: ~np.isnan(as_numbers("", column, lenient=True))
-    text = isinstance(sample, Text) and _numbers_in(sample) is not None
-    nothing = _odd_words(sample) if text else []
-
-    def there(column: Values) -> Array:
-        if not nothing or not isinstance(column, Text):
-            return _filled(column)
-        return np.array([*(term not in nothing for term in column.terms), False])[column.codes]
-
     return there
 
 
@@ -546,9 +549,9 @@ def as_text(column: Values) -> Text:
     return column if isinstance(column, Text) else factorized(column)
 
 
-def as_numbers(name: str, column: Values, nothing: Sequence[str] = (), lenient: bool = False) -> Array:
+def as_numbers(name: str, column: Values, nothing: Sequence[str] = (), odd: Counter[str] | None = None) -> Array:
     """The column as float64, NaN where there is none, or a word that stands for ``nothing``. Raises `DataError` for other words,
-    unless ``lenient``."""
+    unless ``odd`` counts them."""
     if isinstance(column, Numbers):
         if not math.isfinite(column.values.sum()) and np.isinf(column.values).any():
             raise DataError(
@@ -561,7 +564,9 @@ def as_numbers(name: str, column: Values, nothing: Sequence[str] = (), lenient: 
     found = np.array([*values, np.nan])[column.codes]
     known = np.array([*(term in nothing for term in column.terms), True])[column.codes]
     wrong = np.isnan(found) & ~known
-    if not lenient and wrong.any() and _numbers_in(column) is None:
+    if odd is not None:
+        odd[name] += int(wrong.sum())
+    elif wrong.any() and _numbers_in(column) is None:
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"Row {row:,} of the column {name!r} is {column.terms[column.codes[row]]!r}, expected a number."
@@ -569,14 +574,17 @@ def as_numbers(name: str, column: Values, nothing: Sequence[str] = (), lenient: 
     return found
 
 
-def as_moments(name: str, column: Values, form: str, lenient: bool = False) -> Array:
-    """The column as points in time, NaT where there is none. Raises `DataError` for what is none, unless ``lenient``."""
+def as_moments(name: str, column: Values, form: str, odd: Counter[str] | None = None) -> Array:
+    """The column as points in time, NaT where there is none. Raises `DataError` for what is none, unless ``odd`` counts them."""
     if isinstance(column, Moments):
         return column.values
     words = as_text(column)
     moments = parsed_moments(words.terms, form or "ISO8601")
     found = np.array([*moments, np.datetime64("NaT", "us")], "datetime64[us]")[words.codes]
-    if not lenient and (np.isnat(found) & (words.codes >= 0)).any():
+    wrong = np.isnat(found) & (words.codes >= 0)
+    if odd is not None:
+        odd[name] += int(wrong.sum())
+    elif wrong.any():
         row = int(np.flatnonzero(np.isnat(found) & (words.codes >= 0))[0])
         raise DataError(
             f"Row {row:,} of the column {name!r} is {words.terms[words.codes[row]]!r}, expected a date.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,9 +127,16 @@ class TablePieces:
     """
 
     def __init__(
-        self, folder: ParquetFolder, features: Features, judged: bool = True, kept: Sequence[Array | None] | None = None
+        self,
+        folder: ParquetFolder,
+        features: Features,
+        judged: bool = True,
+        kept: Sequence[Array | None] | None = None,
+        lenient: bool = True,
     ) -> None:
-        self._folder, self._features, self._kept = folder, features, kept
+        self._folder, self._features, self._kept, self._lenient = folder, features, kept, lenient
+        self._odd: dict[int, Counter[str]] = {}  # of each group, how many values were no numbers or dates
+        self._unknown: dict[int, Array] = {}  # and how many terms of each category were not known
         self.judged = judged
         self.name, self.threads = str(folder.path), readers()
         self.sizes = [
@@ -144,11 +152,18 @@ class TablePieces:
     def read(self, piece: int) -> Iterable[tuple[Any, ...]]:
         """The rows of a group."""
         at, mask = 0, self._mask(piece)
+        odd: Counter[str] = Counter()
+        unknown = np.zeros(len(self._features.categories), np.int64)
         for table in self._folder.tables(self._folder.groups[piece], self._columns):
             rows = None if mask is None else np.flatnonzero(mask[at : at + len(table)])
             at += len(table)
             # One odd word somewhere does not end a training after hours: it counts as missing.
-            yield self._features.pair(table if rows is None else table.take(rows), self.judged, lenient=True)
+            table = table if rows is None else table.take(rows)
+            given = self._features.pair(table, self.judged, odd if self._lenient else None)
+            if not self._lenient and len(unknown):
+                unknown += self._features.unknown(given[0]["categories"])
+            yield given
+        self._odd[piece], self._unknown[piece] = odd, unknown
 
     def fingerprint(self) -> str:
         """A checksum of the ends of all files, where what is in them is described, and of which rows are kept."""
@@ -165,6 +180,18 @@ class TablePieces:
         """Which rows of a group are kept; None for all."""
         bits = None if self._kept is None else self._kept[piece]
         return None if bits is None else np.unpackbits(bits, count=self._folder.groups[piece].rows).astype(bool)
+
+    def notes(self) -> list[str]:
+        """What people should know of the rows, once they are read."""
+        odd = sum(self._odd.values(), Counter[str]())
+        found = [f"{name!r}: {count:,} values are odd, and count as missing" for name, count in odd.items() if count]
+        unknown = sum(self._unknown.values(), np.zeros(len(self._features.categories), np.int64))
+        for one, count in zip(self._features.categories, unknown.tolist(), strict=True):
+            if count:
+                found.append(
+                    f"{one.name!r}: {count:,} of {len(self):,} rows hold what was rare in training, or never seen"
+                )
+        return found
 
     def told(self, piece: int) -> str:
         """Which row group."""

@@ -67,7 +67,7 @@ class Shards:
     >>> from nacre.data.lazy import ArrayPieces
     >>> shards = Shards(ArrayPieces(np.arange(6.0), np.arange(6)))
     >>> [(len(window), order.tolist()) for window, order in shards.windows(4)]
-    [(10, [4, 5, 6, 7, 8, 9])]
+    [(6, [0, 1, 2, 3, 4, 5])]
     """
 
     def __init__(

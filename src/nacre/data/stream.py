@@ -45,9 +45,12 @@ class _Numbered:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Any]:
-        for number in range(len(self._batches)):
-            yield self._batches[number]
-        self._batches.on_epoch_end()
+        last = len(self._batches) - 1
+        for number in range(last + 1):
+            batch = self._batches[number]
+            if number == last:  # now, for nobody may ask for another one
+                self._batches.on_epoch_end()
+            yield batch
 
 
 def _are_arrays(x: object) -> bool:
@@ -226,6 +229,8 @@ def stacked(parts: Any) -> Any:
     if isinstance(first, Mapping):
         return {name: stacked([part[name] for part in parts]) for name in first}
     try:
+        if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+            return np.ma.stack(parts)  # which is refused where arrays are checked
         return (
             parts
             if isinstance(parts, np.ndarray) and parts.dtype != object

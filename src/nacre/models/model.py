@@ -705,6 +705,8 @@ class Model(Weighted, Configured):
             )
             if batch_size is not None or validation_split:
                 raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
+        if inspect.isgeneratorfunction(validation_data):
+            raise UsageError("validation_data is a function, which yields batches when it is called.", hint="gen()")
         pair = isinstance(validation_data, tuple | list) and not is_stream(validation_data)
         if not pair and (pieces_of(validation_data) is not None or is_stream(validation_data)):
             count = None if validation_steps is None else _positive("validation_steps", validation_steps)

@@ -19,7 +19,7 @@ def open_data(name: str, model: Model | None = None, judged: bool = True) -> Sou
     """The data called ``name``, as it is; a table as ``model`` takes it. Raises `UnknownName` if there is none, `DataError` if it
     is not what it should be."""
     if model is not None and isinstance(model.features, Pictures):
-        return pictures_for(name, model.features)
+        return pictures_for(name, model.features, judged)
     if name not in DATASETS and (kind_of(name)[0] is not None or holds_shards(name)):
         return for_model(name, model, judged)
     return open_arrays(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from nacre.cli.sources.source import Part, Source, place_of
 from nacre.cli.sources.tables import has_all, left_out, part_of
 from nacre.data import Features, Table
 from nacre.data.features import (
+    Target,
     as_text,
-    presence,
+    has_targets,
 )
 from nacre.data.folders import ParquetFolder, TablePieces, packed
-from nacre.data.tables import Text, Values
 from nacre.errors import DataError, UsageError
 from nacre.models import Model
 from nacre.progress import tell
@@ -38,30 +38,29 @@ def for_model(name: str, model: Model | None, judged: bool) -> Source:
     names = [one.name for one in features.features] + [target.name for target in features.targets]
     shards = ParquetFolder(name) if holds_shards(name) else None
     table = Table.read(name, features.words, names) if shards is None else None
-    if judged and (
-        absent := [t.name for t in features.targets if t.name not in (shards.names if shards else table or ())]
-    ):
+    columns = shards.names if shards is not None else table.columns if table is not None else ()
+    if judged and (absent := [target.name for target in features.targets if target.name not in columns]):
         raise DataError(f"{name} has no column {absent[0]!r} to compare with.")
-    present = {t.name: presence(Text.of([]), t.classes is None) for t in features.targets} if judged else {}
     if table is None:
         assert shards is not None
-        kept, missing = _kept(shards, present) if judged else (None, 0)
-        pieces = TablePieces(shards, features, judged, kept)
+        kept, missing = _kept(shards, features.targets) if judged else (None, 0)
+        pieces = TablePieces(shards, features, judged, kept, lenient=False)
         return Source(place_of(name), {"train": Part(pieces)}, features=features, notes=left_out(missing, len(shards)))
     if not judged:
         part = Part(features.inputs(table), None, table)
         return Source(place_of(name), {"train": part}, features=features, notes=_unknown(table, features))
-    there = has_all(table, present)
+    words = {target.name: "category" for target in features.targets if target.of_words}
+    there = has_targets(table, [target.name for target in features.targets], words)
     rows = table.take(np.flatnonzero(there))
     notes = left_out(int((~there).sum()), len(table)) + _unknown(rows, features)
     return Source(place_of(name), {"train": part_of(features, rows)}, features=features, notes=notes)
 
 
-def _kept(folder: ParquetFolder, present: Mapping[str, Callable[[Values], Array]]) -> tuple[list[Array | None], int]:
+def _kept(folder: ParquetFolder, targets: Sequence[Target]) -> tuple[list[Array | None], int]:
     """Which rows of each group have all targets, and how many have not."""
     kept, missing = [], 0
     for number, group in enumerate(folder.groups, 1):
-        masks = [has_all(table, present) for table in folder.tables(group, present)]
+        masks = [has_all(table, targets) for table in folder.tables(group, [target.name for target in targets])]
         missing += sum(int((~mask).sum()) for mask in masks)
         kept.append(packed(np.concatenate(masks) if masks else np.zeros(0, bool)))
         tell("Reading targets", number, len(folder.groups), "row groups")

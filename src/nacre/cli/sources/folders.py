@@ -24,6 +24,7 @@ from nacre.cli.sources.tables import (
     repeats,
     set_apart,
     times_in,
+    with_targets,
 )
 from nacre.data import DATASETS, Table
 from nacre.data.features import (
@@ -33,8 +34,6 @@ from nacre.data.features import (
     as_text,
     counted,
     guess,
-    has_targets,
-    presence,
 )
 from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
 from nacre.data.splits import row_keys
@@ -62,13 +61,10 @@ def training_folder(settings: Settings) -> Source:
         find(f"column of {settings.data}", name, dict.fromkeys(folder.names))
     heads = folder.sample(settings.seed)
     sample = folder.read(heads)
-    if not has_targets(sample, settings.target).any():
-        raise DataError(f"No row of {settings.data} has a value for {', '.join(settings.target)}.")
-    kind_of_target = {name: Target.fit(name, sample[name], kinds.get(name)) for name in settings.target}
-    present = {name: presence(sample[name], one.classes is None) for name, one in kind_of_target.items()}
-    there = has_all(sample, present)
-    whole = sample.take(np.flatnonzero(there))
+    whole, _ = with_targets(sample, settings.target, kinds)
     learned = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
+    there = has_all(sample, learned.values())
+    whole = sample.take(np.flatnonzero(there))
     rows = divided(whole, settings, list(learned.values()))
     held = np.concatenate(rows[1:])
     outside = _outside(whole, held, settings)
@@ -78,16 +74,18 @@ def training_folder(settings: Settings) -> Source:
     place[np.flatnonzero(there)[held]] = True
     classed = [name for name, one in learned.items() if one.classes is not None]
     every, trained = ({name: Counter[str]() for name in classed} for _ in range(2))
-    kept, missing, at = [], 0, 0
+    kept, missing, like, at = [], 0, 0, 0
     for number, group in enumerate(folder.groups):
         masks, left = [], heads.get(number, 0)  # rows of the sample that are still to come in this group
         for table in folder.tables(group, keys):
-            mask = has_all(table, present)
+            mask = has_all(table, learned.values())
             missing += int((~mask).sum())
             for name in classed:
                 every[name].update(counted(table[name], mask))
-            mask &= outside(table)
+            aside = mask & ~outside(table)
+            mask &= ~aside
             count = min(left, len(table))
+            like += int(aside[count:].sum()) + int((aside[:count] & ~place[at : at + count]).sum())
             mask[:count] &= ~place[at : at + count]
             left, at = left - count, at + count
             for name in classed:
@@ -108,6 +106,9 @@ def training_folder(settings: Settings) -> Source:
         if len(chosen):
             parts[name] = part_of(features, whole.take(chosen))
     notes = left_out(missing, len(folder))
+    if like:
+        what = "later than" if settings.time else "of the same groups as"
+        notes.append(f"{like:,} rows are {what} those to watch by and to test on, and are not used")
     if len(sample) < len(folder):
         notes.append(f"what columns hold was learned from {len(sample):,} rows, taken from {len(heads)} places")
     classes = features.classes or []
@@ -122,7 +123,18 @@ def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table],
     if settings.time and len(held):
         form = form_of_times(table, settings.time)
         begin = times_in(table, settings.time, form)[held].min()
-        return lambda other: np.asarray(times_in(other, settings.time, form, lenient=True) < begin)
+
+        def earlier(other: Table) -> Array:
+            times = times_in(other, settings.time, form)
+            missing = np.isnan(times) if form is None else np.isnat(times)
+            if missing.any():
+                raise DataError(
+                    f"{other.name}: the rows are to be divided by time, but {int(missing.sum()):,} have none.",
+                    hint="leave these rows out, or divide by chance",
+                )
+            return np.asarray(times < begin)
+
+        return earlier
     if settings.group and len(held):
         words = as_text(table[settings.group])
         found = np.unique(words.codes[held]).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def model_file(name: str) -> Path:
     if path.is_dir():
         path = best_of(path) / MODEL
     if not path.exists():
-        raise UsageError(f"There is no model {path}.", hint="nacre train says where it puts the model")
+        stopped = (Path(name) / SETTINGS).is_file()
+        hint = f"nacre resume {shlex.quote(name)}" if stopped else "nacre train says where it puts the model"
+        raise UsageError(f"There is no model {path}.", hint=hint)
     return path
 
 

@@ -16,7 +16,6 @@ from nacre.cli.sources.tables import divided_by, kind_told, no_target, with_targ
 from nacre.data import DATASETS, Pictures, Table
 from nacre.data.features import (
     Target,
-    as_text,
 )
 from nacre.data.images import (
     Found,
@@ -105,7 +104,7 @@ def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[s
             f"{settings.data} names pictures, from which classes are told: its other columns are not used.",
             hint=f"leave out --column; or --column {shlex.quote(column)}=drop for a network on the other columns",
         )
-    table, notes = with_targets(table, [name])
+    table, notes = with_targets(table, [name], {name: "category"})
     if unused := [other for other in others if other not in (name, settings.group, settings.time)]:
         notes.append(
             f"it is taken as a list of pictures: {', '.join(unused[:5])} {'is' if len(unused) == 1 else 'are'} not used"
@@ -115,13 +114,14 @@ def _named_pictures(settings: Settings) -> tuple[Table, dict[str, Found], list[s
     return table, {"train": Found(paths, target.values(table[name]))}, list(target.classes or []), name, notes
 
 
-def pictures_for(name: str, pictures: Pictures) -> Source:
-    """Pictures as a model takes them: all in a folder, or one; with classes, if the folders below are called like them."""
+def pictures_for(name: str, pictures: Pictures, judged: bool) -> Source:
+    """Pictures as a model takes them: all in a folder, or one, or named by a table; if they are to be ``judged``, with classes,
+    where the folders below are called like them, or the table has a column with these."""
     path = Path(name)
     if not path.exists():
         raise UnknownName(f"There is no file or folder called {name!r}.")
     if (column := picture_column(name)) is not None:
-        return _listed_for(name, column, pictures)
+        return _listed_for(name, column, pictures, judged)
     if path.is_file() and kind_of(name)[0] is not None:
         raise DataError(f"{name} is a table that names no pictures, and the model takes pictures.")
     place = part_folders(path).get("test", path) if path.is_dir() else path.parent
@@ -136,12 +136,12 @@ def pictures_for(name: str, pictures: Pictures) -> Source:
     return Source(place_of(name), {"train": Part(x, y, files=paths)}, pictures.classes, pictures)
 
 
-def _listed_for(name: str, column: str, pictures: Pictures) -> Source:
-    """Pictures that a table names; with classes, if it has the column with these."""
+def _listed_for(name: str, column: str, pictures: Pictures, judged: bool) -> Source:
     table = Table.read(name, [column, pictures.target])
-    paths = named_pictures(table, column)
-    y = None
-    if pictures.target in table and not (as_text(table[pictures.target]).codes < 0).any():
+    y, notes = None, list[str]()
+    if judged and pictures.target in table:
+        table, notes = with_targets(table, [pictures.target], {pictures.target: "category"})
         y = Target(pictures.target, pictures.classes).values(table[pictures.target])
+    paths = named_pictures(table, column)
     x, _, _ = pictures.inputs(paths)
-    return Source(place_of(name), {"train": Part(x, y, table, paths)}, pictures.classes, pictures)
+    return Source(place_of(name), {"train": Part(x, y, table, paths)}, pictures.classes, pictures, notes=notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.data import DATASETS, Features, Pictures, Table
+from nacre.data.folders import TablePieces
 from nacre.errors import DataError, UsageError
 
 Array = npt.NDArray[Any]
@@ -28,6 +29,11 @@ class Part:
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is known of rows that are read piece by piece, once they were."""
+        return self.x.notes() if isinstance(self.x, TablePieces) else []
 
     @property
     def judged(self) -> bool:
@@ -79,6 +85,13 @@ class Source:
             counts = np.bincount(np.asarray(self.train.y).reshape(-1), minlength=len(self.classes))
         return {k: len(self.train) / (len(counts) * max(1, int(n))) for k, n in enumerate(counts)}
 
+    def with_notes_of_reading(self) -> Source:
+        """The same, with notes on rows that were read piece by piece in training."""
+        read = self.train.notes
+        for note in read:
+            print(f"Note: {note}.", file=sys.stderr)
+        return replace(self, notes=[*self.notes, *read])
+
     @property
     def last(self) -> Part:
         """The test part, or all rows if there is only one part; with or without labels."""
@@ -101,5 +114,5 @@ def place_of(name: str) -> str:
 
 def tell_notes(source: Source) -> None:
     """Tell people, beside the result, what they should know of the data."""
-    for note in source.notes:
+    for note in [*source.notes, *source.last.notes]:
         print(f"Note: {note}.", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from nacre.data.features import (
     has_targets,
 )
 from nacre.data.splits import repeated, row_keys, split_rows
-from nacre.data.tables import Moments, Numbers, Values
+from nacre.data.tables import Moments, Numbers
 from nacre.errors import DataError, UsageError
 from nacre.recipes import output_names
 
@@ -40,7 +40,7 @@ def training_table(settings: Settings) -> Source:
     table = Table.read(settings.data, words)
     for name in settings.target:
         _ = table[name]
-    whole, notes = with_targets(table, settings.target)
+    whole, notes = with_targets(table, settings.target, kinds)
     apart = set_apart(settings, kinds)
     targets = {name: Target.fit(name, whole[name], kinds.get(name)) for name in settings.target}
     rows = divided(whole, settings, list(targets.values()))
@@ -48,7 +48,7 @@ def training_table(settings: Settings) -> Source:
     seen: dict[str, str | Guess] = {name: guess(column) for name, column in table.columns.items()}
     features = fitted(whole.take(rows[0]), targets, seen | kinds | apart)
     if set(features.words) - read_as_words:  # read again, as it will be for predictions: 01 is no 1
-        whole, _ = with_targets(Table.read(settings.data, features.words), settings.target)
+        whole, _ = with_targets(Table.read(settings.data, features.words), settings.target, kinds)
         seen |= {one.name: "category" for one in features.categories}
         targets = {
             name: Target.fit(name, whole[name], "number" if t.classes is None else "category")
@@ -76,9 +76,9 @@ def fitted(rows: Table, targets: Mapping[str, Target], kinds: Mapping[str, str |
     return Features.fit(rows, learned, kinds)
 
 
-def with_targets(table: Table, targets: Sequence[str]) -> tuple[Table, list[str]]:
-    """The rows that have all targets."""
-    there = has_targets(table, targets)
+def with_targets(table: Table, targets: Sequence[str], kinds: Mapping[str, str]) -> tuple[Table, list[str]]:
+    """The rows that have all targets, which are of the ``kinds`` that are told."""
+    there = has_targets(table, targets, kinds)
     missing = int((~there).sum())
     if not there.any():
         raise DataError(f"No row of {table.name} has a value for {', '.join(targets)}.")
@@ -110,17 +110,14 @@ def form_of_times(table: Table, name: str) -> str | None:
     return None if isinstance(column, Numbers) else "" if isinstance(column, Moments) else form_of(column)
 
 
-def times_in(table: Table, name: str, form: str | None, lenient: bool = False) -> Array:
+def times_in(table: Table, name: str, form: str | None) -> Array:
     """The points in time in a column, written in this form."""
-    column = table[name]
-    if form is None:
-        return as_numbers(name, column, lenient=lenient)
-    return as_moments(name, column, form, lenient)
+    return as_numbers(name, table[name]) if form is None else as_moments(name, table[name], form)
 
 
-def has_all(table: Table, present: Mapping[str, Callable[[Values], Array]]) -> Array:
+def has_all(table: Table, targets: Iterable[Target]) -> Array:
     """Which rows have all targets."""
-    found: Array = np.logical_and.reduce([there(table[name]) for name, there in present.items()])
+    found: Array = np.logical_and.reduce([target.there(table[target.name]) for target in targets])
     return found
 
 
