@@ -111,3 +111,15 @@ def test_flops_of_a_step_are_counted_by_hand() -> None:
     assert job.step_flops == 2 * 4 * (15 + 10 + 15 + 10 + 10)
     assert job.row_flops == 2 * 25
     assert job.step_bytes == 4 * 3 * 4
+
+
+def test_the_benchmark_of_shards_says_what_it_measured(tmp_path: Path) -> None:
+    words = ["--gigabytes", "0.0005", "--folder", str(tmp_path / "shards"), "--rounds", "2", "--groups", "2"]
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.shards", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "each row once: True" in run.stdout
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert found["ratio"] > 0
+    assert found["gigabytes_of_memory"] > 0
