@@ -152,6 +152,7 @@ def train(data: str | None, config: Path | None, out: Path | None, as_json: bool
       nacre train --config my-run/run.toml --out again
     """
     settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
+    Run.check(out)
     settings, source = opened(settings, quiet)
     outcome = carry_out(settings, source, lambda: begin(settings, out), quiet)
     show(as_json, document(settings, outcome), describe(outcome))

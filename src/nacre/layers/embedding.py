@@ -75,5 +75,8 @@ class Embedding(Layer):
         """The rows."""
         assert self.embeddings is not None
         at = ops.cast(x, dtype="int32")
-        there = ops.logical_and(at >= 0, at < self.embeddings.shape[0])
-        return ops.where(ops.expand_dims(there, -1), ops.take(self.embeddings, at, axis=0), math.nan)
+        rows = self.embeddings.shape[0]
+        # Numbers beyond the table mean one more row: that costs less than to choose for each number that comes out.
+        nothing = ops.where(ops.zeros((1, 1), "bool"), self.embeddings[:1], math.nan)  # of the dtype of the table
+        table = ops.concatenate([self.embeddings, nothing], 0)
+        return ops.take(table, ops.where(ops.logical_and(at >= 0, at < rows), at, rows), axis=0)

@@ -47,11 +47,16 @@ class Run:
         if folder is None:
             return cls(_next_folder(Path(root), f"{kind}-{date.today().isoformat()}"))
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is a folder that is not empty" if folder.is_dir() else "is a file"
-            raise UsageError(f"The run cannot go to {folder}: it {what}.", hint="name a new folder")
+        cls.check(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder)
+
+    @staticmethod
+    def check(folder: Path | None) -> None:
+        """Raise `UsageError` for a folder that holds something, or a name that a file has; where data take long to read, before."""
+        if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            what = "is a folder that is not empty" if folder.is_dir() else "is a file"
+            raise UsageError(f"The run cannot go to {folder}: it {what}.", hint="name a new folder")
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
