@@ -31,7 +31,8 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
     if not rows.judged:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)
-    tell_notes(source)
+    source = source.after(rows)
+    tell_notes(source.notes)
     told = {"model": model, "data": data, "rows": len(rows), "notes": list(source.notes)}
     document = {**told, **{k: plain(v) for k, v in figures.items()}}
     show(as_json, document, table({**{k: f"{v:.4f}" for k, v in figures.items()}, "rows": f"{len(rows):,}"}))

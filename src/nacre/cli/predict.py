@@ -155,7 +155,7 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     trained = open_model(model)
     source = open_data(data, trained, judged=False)
     predictions = _ask(trained, source.last)
-    tell_notes(source)
+    tell_notes(source.after(source.last).notes)
     summary = {"model": model, "data": data, "rows": len(predictions.outputs)}
     if out is None or written is None:
         # Programs that read this expect what is said and probabilities, and the rows are in the order of the files.

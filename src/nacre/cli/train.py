@@ -21,7 +21,7 @@ from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
-from nacre.cli.sources import Source, holds_shards, is_of_pictures, open_training
+from nacre.cli.sources import Source, holds_shards, is_of_pictures, open_training, tell_notes
 from nacre.cli.waiting import waiting
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
@@ -240,7 +240,9 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
         model = load_model(run.model)
     else:
         rows, seconds = _fit(model, source, settings, run, checkpoints, quiet)
-    source = source.with_notes_of_reading()
+    if not quiet:
+        tell_notes(source.train.notes)
+    source = source.after(source.train)
     figures = model.evaluate(judge.x, judge.y, verbose=0, return_dict=True)
     outcome = Outcome(model, source, run, name, figures, rows, seconds)
     write_report(outcome, settings)

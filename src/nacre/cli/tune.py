@@ -34,7 +34,7 @@ from nacre.training import side_by_side
 from nacre.training.run import BEST, SETTINGS, Run
 
 TRIALS = "trials.jsonl"
-_LIMITS: Mapping[str, tuple[float, float]] = {  # what makes sense
+_LIMITS: Mapping[str, tuple[float, float]] = {  # what may be varied between two numbers, and what makes sense
     "learning_rate": (1e-12, 1e6),
     "batch_size": (1, 2**31),
     "dropout": (0, 0.999),
@@ -42,8 +42,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {  # what makes sense
 }
 _FEW = 100  # whole numbers that are gone through one by one, if there are enough trials
 _SHARE = 0.2  # of the rows, to judge by, where nothing is said
-_NAMED = ("learning_rate", "batch_size", "dropout", "momentum")  # which may be varied between two numbers
-_VARIED = (*_NAMED, "model", "activation", "optimizer", "augment")
+_VARIED = (*_LIMITS, "model", "activation", "optimizer", "augment")
 _USUAL: Mapping[str, Sequence[str]] = {
     "learning_rate": ["1e-4..1e-1"],
     "batch_size": ["16", "32", "64", "128", "256", "512"],
@@ -86,22 +85,22 @@ def space_of(said: Sequence[str]) -> dict[str, Range | Choices]:
         name, mark, value = text.partition("=")
         if not mark or not value:
             raise UsageError(f"--vary {text!r} does not say what is tried.", hint="--vary dropout=0..0.5")
-        given.setdefault(
-            find("setting that can be varied", name.replace("-", "_"), dict(zip(_VARIED, _VARIED, strict=True))), []
-        ).append(value)
+        name = name.replace("-", "_")
+        find("setting that can be varied", name, dict.fromkeys(_VARIED))
+        given.setdefault(name, []).append(value)
     return {name: _tried(name, values) for name, values in given.items()}
 
 
 def _tried(name: str, values: Sequence[str]) -> Range | Choices:
     whole = name == "batch_size"
     try:
-        if name in _NAMED and len(values) == 1 and ".." in values[0]:
+        if name in _LIMITS and len(values) == 1 and ".." in values[0]:
             low, high = (float(end) for end in re.split(r"\.\.(?=[^.]|\.\d)", values[0], maxsplit=1))
             _check(name, low, high)
             if whole and (low % 1 or high % 1):
                 raise ValueError(values[0])
             return Range(low, high, whole)
-        found = tuple(int(v) if whole else float(v) if name in _NAMED else v for v in values)
+        found = tuple(int(v) if whole else float(v) if name in _LIMITS else v for v in values)
     except ValueError as error:
         if isinstance(error, UsageError):
             raise
@@ -112,7 +111,7 @@ def _tried(name: str, values: Sequence[str]) -> Range | Choices:
         )
         raise UsageError(f"--vary {name}={values[0]} is neither a value nor a range.", hint=said) from error
     for value in found:
-        if name in _NAMED:
+        if name in _LIMITS:
             _check(name, float(value), math.inf)
         elif name == "model" and widths_of(str(value)) is None and ".py:" not in str(value):
             raise UsageError(f"{value!r} is no network.", hint="mlp:128,64, or a function in a file: model.py:build")

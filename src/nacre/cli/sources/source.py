@@ -85,12 +85,9 @@ class Source:
             counts = np.bincount(np.asarray(self.train.y).reshape(-1), minlength=len(self.classes))
         return {k: len(self.train) / (len(counts) * max(1, int(n))) for k, n in enumerate(counts)}
 
-    def with_notes_of_reading(self) -> Source:
-        """The same, with notes on rows that were read piece by piece in training."""
-        read = self.train.notes
-        for note in read:
-            print(f"Note: {note}.", file=sys.stderr)
-        return replace(self, notes=[*self.notes, *read])
+    def after(self, part: Part) -> Source:
+        """The same, with notes on rows of a part that were read piece by piece."""
+        return replace(self, notes=[*self.notes, *part.notes])
 
     @property
     def last(self) -> Part:
@@ -112,7 +109,7 @@ def place_of(name: str) -> str:
     return name if name in DATASETS else str(Path(name).resolve())
 
 
-def tell_notes(source: Source) -> None:
+def tell_notes(notes: Sequence[str]) -> None:
     """Tell people, beside the result, what they should know of the data."""
-    for note in [*source.notes, *source.last.notes]:
+    for note in notes:
         print(f"Note: {note}.", file=sys.stderr)
