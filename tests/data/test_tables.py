@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
 from nacre.data import Features, Table
-from nacre.data.features import CategoryFeature, DateFeature, NumberFeature, Target, as_numbers, guess
+from nacre.data.columns import as_numbers, guess
+from nacre.data.features import CategoryFeature, DateFeature, NumberFeature, Target
 from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers, Text
 from nacre.errors import DataError, NacreError, UnknownName, UsageError

@@ -12,7 +12,8 @@ from nacre.cli.options import JSON, complete_data, show, table
 from nacre.cli.sources import holds_shards, is_of_pictures, open_data
 from nacre.cli.summary import summary
 from nacre.data import DATASETS, Table
-from nacre.data.features import KIND_FEATURES, as_text, guess
+from nacre.data.columns import as_text, guess
+from nacre.data.features import KIND_FEATURES
 from nacre.data.folders import ParquetFolder
 from nacre.data.images import common_form, find_pictures
 from nacre.data.tables import Numbers, kind_of

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.configured import Configured
-from nacre.data.features import as_text
+from nacre.data.columns import as_text
 from nacre.data.tables import Table, Text, first_bytes, kind_of
 from nacre.errors import DataError, UsageError, find
 from nacre.progress import tell

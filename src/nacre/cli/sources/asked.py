@@ -12,11 +12,8 @@ from nacre.cli.sources.folders import holds_shards
 from nacre.cli.sources.source import Part, Source, place_of
 from nacre.cli.sources.tables import has_all, left_out, part_of
 from nacre.data import Features, Table
-from nacre.data.features import (
-    Target,
-    as_text,
-    has_targets,
-)
+from nacre.data.columns import as_text, has_targets
+from nacre.data.features import Target
 from nacre.data.folders import ParquetFolder, TablePieces, packed
 from nacre.errors import DataError, UsageError
 from nacre.models import Model

@@ -27,14 +27,8 @@ from nacre.cli.sources.tables import (
     with_targets,
 )
 from nacre.data import DATASETS, Table
-from nacre.data.features import (
-    NUMBERED,
-    Guess,
-    Target,
-    as_text,
-    counted,
-    guess,
-)
+from nacre.data.columns import NUMBERED, Guess, as_text, counted, guess
+from nacre.data.features import Target
 from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
 from nacre.data.splits import row_keys
 from nacre.errors import DataError, find

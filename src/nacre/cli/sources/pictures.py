@@ -14,9 +14,7 @@ from nacre.cli.settings import Settings
 from nacre.cli.sources.source import Part, Source, place_of
 from nacre.cli.sources.tables import divided_by, kind_told, no_target, with_targets
 from nacre.data import DATASETS, Pictures, Table
-from nacre.data.features import (
-    Target,
-)
+from nacre.data.features import Target
 from nacre.data.images import (
     Found,
     common_form,

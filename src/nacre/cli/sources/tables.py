@@ -12,16 +12,8 @@ import numpy.typing as npt
 from nacre.cli.settings import Settings
 from nacre.cli.sources.source import Part, Source, place_of
 from nacre.data import Features, Table
-from nacre.data.features import (
-    Guess,
-    Target,
-    as_moments,
-    as_numbers,
-    as_text,
-    form_of,
-    guess,
-    has_targets,
-)
+from nacre.data.columns import Guess, as_moments, as_numbers, as_text, form_of, guess, has_targets
+from nacre.data.features import Target
 from nacre.data.splits import repeated, row_keys, split_rows
 from nacre.data.tables import Moments, Numbers
 from nacre.errors import DataError, UsageError
