@@ -8,7 +8,7 @@ from typing import Any
 from nacre import activations, initializers, ops
 from nacre.errors import Limitation, ShapeError, UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, Parameter, Shape, number
+from nacre.layers.layer import Layer, Parameter, Record, Shape, number
 
 
 class Activation(Layer):
@@ -22,9 +22,12 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
-    def call(self, x: Value) -> Value:
+    def call(self, x: Value, record: Record | None = None) -> Value:
         """activation(x)."""
-        return self.activation(x)
+        y = self.activation(x)
+        if record is not None:
+            record.scores[y] = x
+        return y
 
 
 class ReLU(Layer):

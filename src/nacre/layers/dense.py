@@ -7,7 +7,7 @@ from typing import Any
 from nacre import activations, constraints, initializers, ops, regularizers
 from nacre.errors import ShapeError, UsageError
 from nacre.ir import Value
-from nacre.layers.layer import Layer, Parameter, Shape, whole
+from nacre.layers.layer import Layer, Parameter, Record, Shape, whole
 
 
 class Dense(Layer):
@@ -82,8 +82,12 @@ class Dense(Layer):
                 f"Dense {self.name!r} expects {features} features, got {shape[-1]}.", {"input": shape}, hint
             )
 
-    def call(self, x: Value) -> Value:
+    def call(self, x: Value, record: Record | None = None) -> Value:
         """activation(x @ kernel + bias)."""
         assert self.kernel is not None
-        y = ops.matmul(x, self.kernel, precision=self.precision)
-        return self.activation(y if self.bias is None else y + self.bias)
+        scores = ops.matmul(x, self.kernel, precision=self.precision)
+        scores = scores if self.bias is None else scores + self.bias
+        y = self.activation(scores)
+        if record is not None:
+            record.scores[y] = scores
+        return y

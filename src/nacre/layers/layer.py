@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -206,14 +206,25 @@ class Parameter(Input):
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
 
+class Called(NamedTuple):
+    """The call of a layer: the name of the layer, what came in, and what it gave."""
+
+    name: str
+    layer: Layer
+    inputs: Sequence[Value]
+    output: Value
+
+
 @dataclass
 class Record:
-    """What a forward pass leaves besides its output: the ``outputs`` of layers with the names of these, ``losses`` that layers add,
-    and ``updates``, the values that weights have after a step of training, other than those that the optimizer moves."""
+    """What a forward pass leaves besides its output: the ``calls`` of layers, in order, ``losses`` that layers add, ``updates``,
+    the values that weights have after a step of training, other than those that the optimizer moves, and ``scores``, by the outputs
+    of activations, what these were applied to."""
 
-    outputs: list[tuple[str, Layer, Value]] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
     losses: list[Value] = field(default_factory=list)
     updates: dict[Parameter, Value] = field(default_factory=dict)
+    scores: dict[Value, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -589,7 +600,7 @@ class Layer(Weighted, Configured):
                 hint="make it an attribute, in __init__: self.layer = Dense(8)",
             )
         if record is not None:
-            record.outputs += [(going_on.within + self.path, self, one) for one in outputs]
+            record.calls += [Called(going_on.within + self.path, self, given, one) for one in outputs]
         return y
 
     def _take_several(self, count: int) -> None:

@@ -61,6 +61,7 @@ from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
 from nacre.training.checkpoint import CALLBACK_PREFIX
+from nacre.training.inside import Inside
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
 from nacre.training.trainer import EVALUATION_ROWS
@@ -876,6 +877,27 @@ class Model(Weighted, Configured):
         weights = {name: find("weight", name, table) for name in chosen}
         return self._training(data).gradients(data, weights, per_sample, training)
 
+    def inside(self, x: Any, y: Any = None, training: bool = False, layers: bool = True) -> Inside:
+        """What goes on inside for each row of x (n, ...) by itself: what each layer takes and gives, and, if there are targets y,
+        the loss, how it hangs on each of these numbers, and how large its gradient is by each weight.
+
+        With ``training``, the rows are one batch, as in the next step: dropout acts, and batches are normalized; losses and
+        gradients are those of the batch. Without ``layers``, only losses and norms of gradients are kept. Raises what `fit` raises
+        for data that does not fit.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1, "relu", kernel_initializer="ones", name="dense")])
+        >>> model.compile(loss="mse")
+        >>> inside = model.inside(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 9.0]))
+        >>> inside["dense"].output.tolist(), inside["dense"].error.tolist(), inside.losses.tolist()
+        ([[3.0], [7.0]], [[4.0], [-4.0]], [4.0, 4.0])
+        """
+        if y is None:
+            data = self._build_for(self._columns(x))
+            return self._predicting().inside(data, training, layers)
+        data = self._dataset(x, y)
+        return self._training(data).inside(data, training, layers)
+
     def loss_function(self, x: Any, y: Any) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
         """The loss on x and y as a function of the trained weights, and these weights, in float64 and without dropout.
 
@@ -945,7 +967,7 @@ class Model(Weighted, Configured):
         """Each call of a layer with the shape of its output."""
         record = Record()
         self.forward(traced(self.inputs), training=False, record=record)
-        return [(layer, (None, *y.shape[1:])) for _, layer, y in record.outputs if layer in self._written.inside]
+        return [(c.layer, (None, *c.output.shape[1:])) for c in record.calls if c.layer in self._written.inside]
 
     def _sources(self) -> list[str]:
         """A heading, and where the inputs of each call come from, if that needs saying."""

@@ -15,8 +15,8 @@ from nacre.backends.base import Program
 from nacre.data import Data
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value, order
-from nacre.layers import Layer, Parameter
-from nacre.layers.layer import Record
+from nacre.layers import Parameter
+from nacre.layers.layer import Called, Record
 from nacre.losses import Loss
 from nacre.metrics import Metric
 from nacre.optimizers import Optimizer
@@ -168,7 +168,7 @@ def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequen
             if samples is not None:
                 samples |= of_weight(name, w, gradient, updates[name])
         if samples is not None:
-            samples |= of_outputs(record.outputs)
+            samples |= of_outputs(record.calls)
         inputs = [*slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
         return graph_of(weights, inputs, emits | updates | (samples or {}))
 
@@ -237,7 +237,7 @@ def measured(
         for n, loss in losses.items()
     ]
     loss = reduce(lambda a, b: a + ops.cast(b, a.dtype), parts)
-    for term in [*_regularization(network, record.outputs), *record.losses]:
+    for term in [*_regularization(network, record.calls), *record.losses]:
         loss = loss + ops.cast(term, loss.dtype)
     found = [loss, *losses.values()] if len(losses) > 1 else [loss]
     emits = {
@@ -255,12 +255,12 @@ def measured(
     return [*inputs, *targets, *weights], record, loss, emits
 
 
-def _regularization(network: Network, outputs: Iterable[tuple[str, Layer, Value]]) -> list[Value]:
+def _regularization(network: Network, calls: Iterable[Called]) -> list[Value]:
     """What is added to the loss: for each weight that is trained, and for each output, as a mean over the samples."""
     weights = network.named.items()
     found = [(name, w.regularizer(w), 1) for name, w in weights if w.trainable and w.regularizer is not None] + [
         (name, layer.activity_regularizer(y), y.shape[0])
-        for name, layer, y in outputs
+        for name, layer, _, y in calls
         if layer.activity_regularizer is not None
     ]
     for name, term, _ in found:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from nacre import ops
 from nacre.activations import BOUNDS, linear
 from nacre.ir import Value
-from nacre.layers import Layer, Parameter
+from nacre.layers import Parameter
+from nacre.layers.layer import Called
 
 _EDGE = 0.01  # nearer to a bound than this part of the range, a unit is saturated
 
@@ -18,10 +19,10 @@ def of_weight(name: str, weight: Parameter, gradient: Value, new: Value) -> dict
     return {f"{name} {what}": _number(ops.sum(x * x)) for what, x in squares.items()}
 
 
-def of_outputs(outputs: Iterable[tuple[str, Layer, Value]]) -> dict[str, Value]:
+def of_outputs(calls: Iterable[Called]) -> dict[str, Value]:
     """How the outputs of layers that compute something behave over a batch, by the names of samples."""
     found: dict[str, Value] = {}
-    for name, layer, y in outputs:
+    for name, layer, _, y in calls:
         activation = getattr(layer, "activation", None)
         if activation is None or not y.type.is_float or y.type.size == 0:
             continue

@@ -25,6 +25,7 @@ from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
 from nacre.training.gradients import fit_lbfgs, gradient_program, gradients_of, loss_function
 from nacre.training.history import History
+from nacre.training.inside import Inside, inside_program, look_inside
 from nacre.training.position import Logs, Position, Tally
 from nacre.training.program import (
     Goal,
@@ -279,6 +280,14 @@ class Trainer:
     def _backward(self, data: Dataset, weights: Mapping[str, Parameter], rows: int, training: bool) -> Executable:
         assert self.goal is not None
         return self.compile(gradient_program(self.network, self.goal, data, weights, rows, training))
+
+    def inside(self, data: Dataset, training: bool, layers: bool) -> Inside:
+        """What goes on inside for each row by itself; with ``training``, for all rows as one batch."""
+        goal = self.goal if data.targets else None
+        rows = len(data) if training else 1
+        program, calls = inside_program(self.network, goal, RowTypes.of(data), rows, training, layers)
+        step = self.goal.optimizer.iterations if self.goal is not None else 0
+        return look_inside(self.compile(program), calls, self.state, data, {"seed": self.seed, "step": step})
 
     # -------------------------------------------------------------- running
 
