@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         utils,
     )
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
+    from nacre.doctor import diagnose
     from nacre.initializers import Initializer
     from nacre.layers import Input, Layer
     from nacre.losses import Loss
@@ -53,6 +54,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "diagnose",
     "errors",
     "find_learning_rate",
     "fit_many",
@@ -80,6 +82,7 @@ _HOMES = {
     "Model": "nacre.models",
     "Optimizer": "nacre.optimizers",
     "Sequential": "nacre.models",
+    "diagnose": "nacre.doctor",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",
     **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),

@@ -7,6 +7,7 @@ from nacre.cli.compare import compare
 from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
+from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
@@ -24,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     train,
     tune,
     resume,
+    doctor,
     evaluate,
     predict,
     compare,

@@ -15,7 +15,7 @@ from nacre.data import Features, Pictures
 from nacre.errors import ModelFileError, NacreError, UnknownName, UsageError
 from nacre.interop import safetensors
 from nacre.ir import Memory, TensorType
-from nacre.models.goals import Judged, restored
+from nacre.models.goals import Judged
 from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS
 from nacre.training.checkpoint import CALLBACK_PREFIX
@@ -149,8 +149,7 @@ def restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mappin
         if not model.built:
             model.build(model._shapes_to_build(described["input_shapes"], described.get("input_names")))
         if training is not None:
-            said = restored(training, len(model.output_names))
-            model.compile(training["optimizer"], **said, backend=training["backend"])
+            model.compile_from_config(training)
     parts, streams = model._parts(), described.get("streams", [])
     for part, stream in zip(parts, streams if len(streams) == len(parts) else [], strict=False):
         part.stream = natural(stream, 2**32)

@@ -52,7 +52,7 @@ from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Record, Shape, Weighted, apart, layers_in, numbers, once, shape_text, traced
 from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
-from nacre.models.goals import Judged, by_output, judged
+from nacre.models.goals import Judged, by_output, judged, restored
 from nacre.models.goals import described as described_outputs
 from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS, Part, shown
@@ -387,6 +387,24 @@ class Model(Weighted, Configured):
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
         self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "backend": backend}
         self._trainer, self._restored, self._matched = None, {}, set()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was told, as JSON can hold it, for `compile_from_config`.
+
+        >>> import nacre
+        >>> first, second = (nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(3)]) for _ in range(2))
+        >>> first.compile("sgd", "mse", metrics=["mae"])
+        >>> second.compile_from_config(first.get_compile_config())
+        >>> second.loss.name, second.metrics_names
+        ('mean_squared_error', ['loss', 'mae'])
+        """
+        said = described_outputs(self._compiled["outputs"])
+        return {"optimizer": serialize(self.optimizer), **said, "backend": self._compiled["backend"]}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model as `get_compile_config` says of another one."""
+        said = restored(config, len(self.output_names))
+        self.compile(config["optimizer"], **said, backend=config["backend"])
 
     @property
     def loss(self) -> Any:
@@ -1099,12 +1117,7 @@ class Model(Weighted, Configured):
             "streams": [part.stream for part in self._parts()],
         } | ({"features": serialize(self.features)} if self.features is not None else {})
         if self._settings is not None:
-            described["training"] = {
-                "optimizer": serialize(self.optimizer),
-                "iterations": self.optimizer.iterations,
-                **described_outputs(self._settings["outputs"]),
-                "backend": self._settings["backend"],
-            }
+            described["training"] = {**self.get_compile_config(), "iterations": self.optimizer.iterations}
             trained = self._trainer is not None and self._trainer.goal is not None
             slots = self._trainer.state if self._trainer is not None and trained else self._restored
             names = [name for name in slot_types(self.optimizer, self.named) if name in slots]

@@ -1,0 +1,124 @@
+"""A training as its user means it: model, data, and how it is trained; and what can be changed of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from nacre import losses
+from nacre.configured import custom_object_scope, resolve, serialize, strangers
+from nacre.models import Model
+from nacre.models.part import KINDS
+from nacre.training import Callback
+
+Array = npt.NDArray[Any]
+Inputs = dict[str, Array]
+Described = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A compiled model, the rows it is trained on and judged by, and the arguments of `fit`.
+
+    Inputs and targets go by the names of the model's inputs and outputs. ``given`` tells whether the user has validation rows;
+    where there are none, some of the rows to train on are held out. ``stop`` makes the callbacks of the training.
+    """
+
+    model: Model
+    x: Inputs
+    y: Inputs
+    x_validation: Inputs
+    y_validation: Inputs
+    given: bool
+    batch_size: int = 32
+    epochs: int | None = None
+    shuffle: bool = True
+    class_weight: Mapping[int, float] | None = None
+    stop: Callable[[], list[Callback]] = list
+
+    def __len__(self) -> int:
+        return len(next(iter(self.x.values())))
+
+    def with_(self, **changes: Any) -> Case:
+        """The same, otherwise."""
+        return replace(self, **changes)
+
+    def take(self, rows: Array) -> Case:
+        """The same with some of the rows to train on."""
+        return self.with_(x={n: a[rows] for n, a in self.x.items()}, y={n: a[rows] for n, a in self.y.items()})
+
+    # -------------------------------------------------------------- changes of the data
+
+    def inputs_changed(self, change: Callable[[Array], Array], name: str, validation: bool = True) -> Case:
+        """The same with another input of that name."""
+        x = self.x | {name: change(self.x[name])}
+        judged = self.x_validation | ({name: change(self.x_validation[name])} if validation else {})
+        return self.with_(x=x, x_validation=judged)
+
+    def targets_changed(self, change: Callable[[Array], Array], validation: bool = True) -> Case:
+        """The same with other targets."""
+        y, judged = ({n: change(a) for n, a in part.items()} for part in (self.y, self.y_validation))
+        return self.with_(y=y, y_validation=judged if validation else self.y_validation)
+
+    # -------------------------------------------------------------- changes of the model
+
+    def compiled_as(self, **changes: Any) -> Case:
+        """The same, with other settings of `compile`, and the weights as they are."""
+        model = copy.deepcopy(self.model)
+        model.compile_from_config(self.model.get_compile_config() | changes)
+        return self.with_(model=model)
+
+    def optimized_by(self, **changes: Any) -> Case:
+        """The same with other settings of the optimizer."""
+        rule = serialize(self.model.optimizer)
+        return self.compiled_as(optimizer={"class_name": rule["class_name"], "config": rule["config"] | changes})
+
+    def with_loss(self, loss: Any) -> Case:
+        """The same with another loss; metrics of it stay."""
+        return self.compiled_as(loss=serialize(losses.get(loss)))
+
+    def rebuilt(self, change: Callable[[Described], Any]) -> Case:
+        """The same with other layers and fresh weights: ``change`` is told the description of each layer, the innermost first, and
+        gives what is to be in its place: a description, or a list of them."""
+        model = self.model
+        with custom_object_scope(own_things(model)):
+            again: Model = resolve("model", _changed(serialize(model), change), KINDS)
+            if not again.built:
+                again.build(again._shapes_to_build([s[1:] for s in model.input_shapes], model._names_to_build()))
+            again.compile_from_config(model.get_compile_config())
+        again.features = model.features
+        return self.with_(model=again)
+
+    def fresh(self) -> Case:
+        """The same with fresh weights."""
+        return self.rebuilt(lambda layer: layer)
+
+
+def own_things(model: Model) -> dict[str, Any]:
+    """Classes and functions in a model that are not nacre's, by their names."""
+    return {name: thing for part in (model, *model._parts()) for name, thing in strangers(part).items()}
+
+
+def _changed(described: Any, change: Callable[[Described], Any]) -> Any:
+    """A description in which each layer is replaced."""
+    if isinstance(described, list):
+        found = [_changed(one, change) for one in described]
+        return [part for one in found for part in (one if isinstance(one, _Several) else [one])]
+    if not isinstance(described, dict):
+        return described
+    again = {name: _changed(value, change) for name, value in described.items()}
+    if "class_name" not in again or "name" not in again.get("config", {}) or again["class_name"] in KINDS:
+        return again
+    put = change(again)
+    return _Several(put) if isinstance(put, list) else put
+
+
+class _Several(list[Any]):
+    """Layers in the place of one."""
+
+
+__all__ = ["Array", "Case", "Described", "Inputs"]

@@ -1,0 +1,221 @@
+"""What is measured of a case, each thing once, and only when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from nacre.activations import linear
+from nacre.doctor.case import Array, Case
+from nacre.doctor.task import Task
+from nacre.doctor.trial import Score, Trial, judge, plan_of, run
+from nacre.layers import (
+    ELU,
+    AlphaDropout,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Embedding,
+    GaussianDropout,
+    GaussianNoise,
+    LayerNormalization,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    RMSNormalization,
+    Softmax,
+    UnitNormalization,
+)
+from nacre.training import Call, Inside
+
+_SAMPLE, _CELLS = 4000, 1 << 22  # rows, and numbers, of the data that are looked at
+_LOOKED_AT = 256  # rows of the batch that is followed through the network
+NORMALIZING = (BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization)
+NOISE = (Dropout, AlphaDropout, GaussianDropout, GaussianNoise)
+_BENDING = {ReLU: "relu", LeakyReLU: "leaky_relu", PReLU: "leaky_relu", ELU: "elu", Softmax: "softmax"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A dense layer in the network: its call, those of the layers behind it up to the next one, and whether the next one takes just
+    what comes out of these."""
+
+    call: Call
+    behind: tuple[Call, ...]
+    chained: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the dense layer."""
+        return self.call.name
+
+    @property
+    def dense(self) -> Dense:
+        """The layer."""
+        assert isinstance(self.call.layer, Dense)
+        return self.call.layer
+
+    @property
+    def activation(self) -> tuple[str, Call]:
+        """The activation that its scores go through, and the call that applies it."""
+        if self.dense.activation is not linear:
+            return self.dense.activation.__name__, self.call
+        for call in self.behind:
+            activation = getattr(call.layer, "activation", None)
+            if activation is not None and activation is not linear:
+                return activation.__name__, call
+            if type(call.layer) in _BENDING:
+                return _BENDING[type(call.layer)], call
+        return "linear", self.call
+
+    @property
+    def normalized(self) -> bool:
+        """Whether what it gives is normalized before the next dense layer."""
+        return any(isinstance(call.layer, NORMALIZING) for call in self.behind)
+
+
+class Facts:
+    """What is measured of a case. ``history`` holds the figures of the user's own training, where there are some."""
+
+    def __init__(self, case: Case, history: Mapping[str, list[float]] | None = None) -> None:
+        self.case = case
+        self.history = dict(history or {})
+        self.task = Task.of(case.model, case.y)
+        self.fresh = case.model.optimizer.iterations == 0  # has never been trained
+
+    # -------------------------------------------------------------- data
+
+    @cached_property
+    def rows(self) -> Array:
+        """Some rows to train on, in order."""
+        count = len(self.case)
+        return np.arange(count) if count <= _SAMPLE else np.sort(np.random.default_rng(0).permutation(count)[:_SAMPLE])
+
+    @cached_property
+    def columns(self) -> dict[str, Array]:
+        """Some rows of each input of numbers, flat, in float64; bytes and terms that are looked up are no such input."""
+        return self.flat(self.case.x, self.rows)
+
+    @cached_property
+    def columns_to_judge(self) -> dict[str, Array]:
+        """The same of the rows for validation."""
+        count = len(next(iter(self.case.x_validation.values())))
+        rows = np.arange(count) if count <= _SAMPLE else np.sort(np.random.default_rng(0).permutation(count)[:_SAMPLE])
+        return self.flat(self.case.x_validation, rows)
+
+    def flat(self, inputs: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+        """Rows of inputs as flat rows of numbers."""
+        found = {}
+        for name, array in inputs.items():
+            if array.dtype.kind in "fu" or (array.dtype.kind in "ib" and not self._is_looked_up):
+                width = int(np.prod(array.shape[1:]))
+                most = max(64, _CELLS // max(width, 1))
+                found[name] = array[rows[:most]].reshape(len(rows[:most]), -1).astype(np.float64)
+        return found
+
+    @cached_property
+    def _is_looked_up(self) -> bool:
+        return any(isinstance(layer, Embedding) for layer in self.case.model._parts())
+
+    @cached_property
+    def labels(self) -> Array:
+        """All labels to train on."""
+        return self.task.labels_of(next(iter(self.case.y.values())))
+
+    @cached_property
+    def targets(self) -> Array:
+        """Some targets that are numbers, (rows, outputs) in float64."""
+        y = next(iter(self.case.y.values()))[self.rows]
+        return np.asarray(y.reshape(len(y), -1).astype(np.float64))
+
+    # -------------------------------------------------------------- network
+
+    @cached_property
+    def start(self) -> Inside:
+        """What goes on inside for one batch, with the weights as they are."""
+        rows = np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT]
+        part = self.case.take(rows)
+        return self.case.model.inside(_single(part.x), _single(part.y), training=True)
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """The dense layers, in order."""
+        calls = [c for c in self.start.calls if type(c.layer).__name__ not in ("InputLayer", "Residual", "Part")]
+        at = [n for n, call in enumerate(calls) if isinstance(call.layer, Dense)]
+        found = []
+        for n, begin in enumerate(at):
+            end = at[n + 1] if n + 1 < len(at) else len(calls)
+            behind = calls[begin + 1 : end]
+            row = calls[begin : end + 1]
+            chained = all(_feeds(a, b) for a, b in pairwise(row))
+            found.append(Link(calls[begin], tuple(behind), chained))
+        return found
+
+    @cached_property
+    def first(self) -> Call | None:
+        """The first call of a layer that learns."""
+        return next((c for c in self.start.calls if c.layer.trainable_weights or c.layer.own_weights), None)
+
+    # -------------------------------------------------------------- training
+
+    @cached_property
+    def plan(self) -> tuple[int, int]:
+        """Rows and epochs of each trial."""
+        return plan_of(self.case)
+
+    @cached_property
+    def trial(self) -> Trial:
+        """A short training of the case as it is."""
+        return run(self.case, self.task, self.plan)
+
+    def try_(self, changed: Case) -> Trial:
+        """A short training of the case otherwise, over as many rows."""
+        rows = min(self.plan[0], len(changed))
+        return run(changed, Task.of(changed.model, changed.y), (rows, self.plan[1]))
+
+    @property
+    def learned(self) -> float:
+        """How far the trial came on the rows it was trained on, from nothing (0) to everything (1)."""
+        return learned(self.trial, self.task)
+
+    @property
+    def learned_so_far(self) -> float:
+        """How far the network is, as it was handed in, on the rows for validation."""
+        return how_far(judge(self.case, self.task, self.case.model), self.task)
+
+
+def learned(found: Trial, task: Task) -> float:
+    """How far a trial came on its rows, from nothing (0) to everything (1)."""
+    if task.kind == "other":
+        return max(0.0, 1 - found.train.loss / found.begun.loss) if found.begun.loss > 0 and not found.broke else 0.0
+    return 0.0 if found.broke else how_far(found.train, task)
+
+
+def how_far(score: Score, task: Task) -> float:
+    """How far a network is from guessing (0) to being right about everything (1)."""
+    if task.kind == "classes":
+        chance = 1 / max(1, int((np.asarray(task.shares) > 0).sum()))
+        return max(0.0, (score.recall - chance) / max(1 - chance, 1e-9))
+    return max(0.0, score.r2) if task.kind == "numbers" else 1.0
+
+
+def _feeds(a: Call, b: Call) -> bool:
+    """Whether what comes out of one call is all that goes into the other."""
+    return len(b.inputs) == 1 and a.output.shape == b.inputs[0].shape and bool(np.array_equal(a.output, b.inputs[0]))
+
+
+def _single(parts: Mapping[str, Array]) -> Any:
+    return next(iter(parts.values())) if len(parts) == 1 else dict(parts)
+
+
+def rms(array: Array) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
+
+
+__all__ = ["NOISE", "NORMALIZING", "Facts", "Link", "how_far", "learned", "rms"]

@@ -1,0 +1,300 @@
+"""What is wrong with how the weights are moved: rate, batch, clipping, decay, and what holds them back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nacre import ops
+from nacre.doctor.case import Case, Described
+from nacre.doctor.facts import NOISE, Facts, learned
+from nacre.doctor.finding import Finding, Fix
+from nacre.doctor.trial import Trial
+
+_ENOUGH = 0.9  # of what there is to learn: nothing is said of the rate then
+_FAR_BETTER = 0.25  # of what there is to learn, more than without
+_HEALTHY = 0.5
+
+
+def learning_rate(facts: Facts) -> Iterator[Finding]:
+    """A rate at which the network learns far less than at another one."""
+    rate = facts.case.model.optimizer.get_config()["learning_rate"]
+    if not isinstance(rate, float) or not any(w.trainable for w in facts.case.model.weights):
+        return
+    base = facts.learned
+    unsteady = facts.trial.broke or _rising(facts)
+    if base > _ENOUGH and not unsteady:
+        return
+    came: dict[float, float] = {}
+    for factor in (0.1, 0.01, 0.001) if unsteady else (10, 0.1, 100, 0.01, 1000):
+        changed = facts.case.optimized_by(learning_rate=rate * factor)
+        came[rate * factor] = learned(facts.try_(changed), facts.task)
+        if max(came.values()) > max(_ENOUGH, base + needed_for_more(base)):
+            break
+    best = max(came, key=lambda r: came[r])
+    enough = _FAR_BETTER if best < rate else needed_for_more(base)
+    if came[best] - base < enough and not (facts.trial.broke and came[best] > 0.05):
+        return
+    numbers: dict[str, Any] = {f"learned at {rate:g}": base}
+    numbers |= {f"learned at {r:g}": amount for r, amount in came.items()}
+    if facts.trial.broke:
+        numbers["loss"] = "not finite in the end"
+    numbers |= {f"step to weight of {name!r}": ratio for name, ratio in list(_steps(facts.trial).items())[:1]}
+    code = f"model.compile(nacre.optimizers.{type(facts.case.model.optimizer).__name__}({best:g}), loss)"
+    fix = Fix(f"Take {best:g}, and begin anew.", code, lambda case: case.optimized_by(learning_rate=best).fresh())
+    if best < rate:
+        why = (
+            "Each step jumps over the valley that it should go down into: the loss goes up and down, or beyond all "
+            "bounds. Units of relu may die "
+            "of one such step."
+        )
+        yield Finding("learning rate too large", f"{rate:g} is too large", 74, numbers, why, fix)
+    else:
+        why = "The steps go the right way, and are so short that the training ends long before the network has learned."
+        yield Finding("learning rate too small", f"{rate:g} is too small", 72, numbers, why, fix)
+
+
+def momentum(facts: Facts) -> Iterator[Finding]:
+    """Momentum that carries on for too long."""
+    config = facts.case.model.optimizer.get_config()
+    for name, usual in (("momentum", 0.9), ("beta_1", 0.9)):
+        value = config.get(name)
+        if isinstance(value, float) and value >= 0.98:
+            yield Finding(
+                "momentum too large",
+                f"{name} is {value:g}",
+                76,
+                {name: value, "steps that a gradient carries on for": 1 / max(1 - value, 1e-9)},
+                "A step is mostly what earlier steps were: the network rolls through the valley and up again, and the "
+                "effective rate is "
+                f"{1 / max(1 - value, 1e-9):.0f} times the one that was said.",
+                Fix("Take 0.9.", f"{name}=0.9", partial(_with, name=name, value=usual)),
+                sure=False,
+            )
+
+
+def clipping(facts: Facts) -> Iterator[Finding]:
+    """Gradients that are clipped to next to nothing."""
+    config = facts.case.model.optimizer.get_config()
+    total = math.sqrt(sum(float(n.mean()) ** 2 for n in facts.start.norms.values()))
+    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
+        limit = config.get(name)
+        if limit is not None and total > 20 * limit:
+            yield Finding(
+                "clipping too tight",
+                f"{name}={limit:g} cuts nearly all of the gradient off",
+                77,
+                {"norm of the gradient": total, name: limit},
+                "Clipping is for rare gradients that are far too large. If every gradient is clipped, the step has "
+                "the length of the limit, and "
+                "the network crawls.",
+                Fix(
+                    "Clip at a few times the usual norm.",
+                    f"{name}={max(1.0, round(3 * total, 1)):g}",
+                    partial(_with, name=name, value=max(1.0, 3 * total)),
+                ),
+                sure=False,
+            )
+
+
+def schedule(facts: Facts) -> Iterator[Finding]:
+    """A rate that falls before anything is learned."""
+    rate = facts.case.model.optimizer.get_config()["learning_rate"]
+    if not isinstance(rate, dict):
+        return
+    rows, epochs = facts.plan
+    steps = epochs * -(-rows // facts.case.batch_size)
+    rates = facts.case.model.optimizer.numbers(max(steps, 2))["learning_rate"]
+    most, half = float(np.max(rates)), float(rates[len(rates) // 3])
+    if half > 0.02 * most:
+        return
+    yield Finding(
+        "learning rate falls too early",
+        f"after a third of {steps:,} steps it is {half / most:.2g} of what it was",
+        75,
+        {"largest rate": most, f"at step {len(rates) // 3:,}": half},
+        "Lowering the rate helps at the end, when the network is near a valley. If it falls before, the network stays "
+        "where it happens to be.",
+        Fix(
+            "Let it fall over the whole training.",
+            f"nacre.optimizers.schedules.CosineDecay({most:g}, decay_steps={steps})",
+            lambda case: case.optimized_by(
+                learning_rate={
+                    "class_name": "CosineDecay",
+                    "config": {"initial_learning_rate": most, "decay_steps": steps},
+                }
+            ).fresh(),
+        ),
+        sure=False,
+    )
+
+
+def batch_size(facts: Facts) -> Iterator[Finding]:
+    """So few steps for an epoch that nothing is learned, or batches of so few rows that it is noise."""
+    rows, size = len(facts.case), facts.case.batch_size
+    if size > 64 and rows / size < 12 and facts.learned < _ENOUGH:
+        better = max(16, min(64, rows // 40))
+        yield Finding(
+            "batch too large",
+            f"an epoch of batches of {size:,} has {-(-rows // size)} steps",
+            73,
+            {"rows": rows, "batch_size": size, "steps of an epoch": -(-rows // size)},
+            "The weights only move once for each batch. A large batch makes each step a little more exact, and there "
+            "are too few of them.",
+            Fix(
+                f"Take batches of {better}.",
+                f"model.fit(x, y, batch_size={better})",
+                lambda case: case.with_(batch_size=better).fresh(),
+            ),
+            sure=False,
+        )
+    if size <= 2 and rows >= 200:
+        normalized = any(type(c.layer).__name__ == "BatchNormalization" for c in facts.start.calls)
+        why = "The gradient of one or two rows is mostly noise, and the machine does far less in a second than with larger batches."
+        if normalized:
+            why = "Batch normalization divides by the spread of the batch: that of one or two rows is no measure of anything."
+        yield Finding(
+            "batch too small",
+            f"batches of {size} row{'s' * (size > 1)}" + (" are normalized" if normalized else ""),
+            79 if normalized else 52,
+            {"batch_size": size, "rows": rows},
+            why,
+            Fix(
+                "Take batches of 32.", "model.fit(x, y, batch_size=32)", lambda case: case.with_(batch_size=32).fresh()
+            ),
+            sure=normalized,
+        )
+
+
+def regularization(facts: Facts) -> Iterator[Finding]:
+    """Penalties and decay that weigh more than the data."""
+    model = facts.case.model
+    penalty = _penalty(facts)
+    loss = float(facts.start.losses.mean()) - penalty
+    decay = model.optimizer.get_config().get("weight_decay") or 0.0
+    strong = penalty > 0.5 * max(loss, 1e-9)
+    if not strong and decay < 0.05:
+        return
+    yield Finding(
+        "regularization too strong",
+        "keeping weights small counts more than the data",
+        76,
+        {"penalty in the loss": penalty, "the rest of the loss": loss} | ({"weight_decay": decay} if decay else {}),
+        "What pulls all weights to 0 is stronger than what the data say: the network forgets as fast as it learns.",
+        Fix(
+            "Make it a hundred times weaker.",
+            "kernel_regularizer=nacre.regularizers.L2(1e-4)" + ("\nweight_decay=1e-4" if decay else ""),
+            lambda case: _less_regularized(case, decay),
+        ),
+        sure=False,
+        needed=0.08,
+    )
+
+
+def dropout(facts: Facts) -> Iterator[Finding]:
+    """So much dropped that hardly anything gets through."""
+    strong = [c for c in facts.start.calls if isinstance(c.layer, NOISE[:1]) and getattr(c.layer, "rate", 0) >= 0.6]
+    if strong:
+        rates = {f"rate of {c.name!r}": float(getattr(c.layer, "rate", 0)) for c in strong}
+        yield Finding(
+            "dropout too strong",
+            f"{strong[0].name!r} drops {getattr(strong[0].layer, 'rate', 0):.0%} of the units",
+            71,
+            rates,
+            "Dropout keeps units from relying on single others. If most of them are missing at each step, what is "
+            "left is too little to learn.",
+            Fix("Drop a fifth.", "Dropout(0.2)", lambda case: case.rebuilt(_less_dropped)),
+            sure=False,
+            needed=0.05,
+        )
+
+
+def frozen(facts: Facts) -> Iterator[Finding]:
+    """Layers that never move, though they never learned anything."""
+    idle = [link for link in facts.links if not link.dense.trainable]
+    if not idle or not facts.fresh:
+        return
+    yield Finding(
+        "frozen layers",
+        f"{', '.join(repr(link.name) for link in idle[:3])} cannot change",
+        80,
+        {
+            "weights that cannot change": sum(link.dense.count_params() for link in idle),
+            "of": facts.case.model.count_params(),
+        },
+        "A layer that is frozen keeps its weights. That is right for weights that were learned elsewhere; these are random.",
+        Fix("Let it learn.", "layer.trainable = True  # and compile again", lambda case: case.rebuilt(_thawed)),
+        sure=False,
+        needed=0.05,
+    )
+
+
+def _with(case: Case, name: str, value: float) -> Case:
+    return case.optimized_by(**{name: value}).fresh()
+
+
+def _thawed(layer: Described) -> Described:
+    return layer | {"config": layer["config"] | {"trainable": True}}
+
+
+def _less_dropped(layer: Described) -> Described:
+    config = layer["config"]
+    return (
+        layer | {"config": config | {"rate": 0.2}}
+        if layer["class_name"] == "Dropout" and config["rate"] >= 0.6
+        else layer
+    )
+
+
+def _less_regularized(case: Case, decay: float) -> Case:
+    def change(layer: Described) -> Described:
+        config = dict(layer["config"])
+        for name in ("kernel_regularizer", "bias_regularizer", "activity_regularizer"):
+            found = config.get(name)
+            if isinstance(found, dict):
+                weaker = {k: v / 100 if isinstance(v, float) else v for k, v in found["config"].items()}
+                config[name] = found | {"config": weaker}
+        return layer | {"config": config}
+
+    again = case.rebuilt(change)
+    return again.optimized_by(weight_decay=min(decay, 1e-4)) if decay else again
+
+
+def _penalty(facts: Facts) -> float:
+    """What regularizers of weights add to the loss."""
+    total = 0.0
+    for w in facts.case.model.weights:
+        if w.regularizer is not None and w.trainable:
+            total += float(ops.evaluate([ops.operand(w.regularizer(ops.constant(w.numpy())))])[0])
+    return total
+
+
+def needed_for_more(base: float) -> float:
+    """How much more must be learned at a higher rate: a short training flatters it, so it counts only where little was learned."""
+    return _FAR_BETTER if base < 0.3 else 0.5
+
+
+def _rising(facts: Facts) -> bool:
+    """Whether the loss ends clearly above what it was to begin with, or at best."""
+    losses = [x for x in facts.trial.losses if math.isfinite(x)]
+    if len(losses) < 6:
+        return False
+    end, begin = float(np.median(losses[-4:])), float(facts.start.losses.mean())
+    return end > 1.3 * begin or end > 3 * min(losses) + 0.3
+
+
+def _steps(trial: Trial) -> dict[str, float]:
+    """How long a step is, to the weight, half of the way through."""
+    found = {}
+    for name, of in trial.seen.history.items():
+        if "update" in of and of["weight"]:
+            middle = len(of["update"]) // 2
+            found[name] = of["update"][middle] / max(of["weight"][middle], 1e-30)
+    return found
+
+
+RULES = (frozen, clipping, momentum, regularization, schedule, learning_rate, batch_size, dropout)

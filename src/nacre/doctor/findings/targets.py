@@ -1,0 +1,206 @@
+"""What is wrong with the targets: their order, their balance, their scale, and rows that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nacre.doctor.case import Array, Case
+from nacre.doctor.facts import Facts, rms
+from nacre.doctor.finding import Finding, Fix
+
+_RARE = 8.0  # so many times rarer than the most frequent one
+_LARGE, _SMALL = 20.0, 0.02
+
+
+def sorted_labels(facts: Facts) -> Iterator[Finding]:
+    """Labels that arrive one class after the other, where nothing mixes them."""
+    if facts.task.kind != "classes":
+        return
+    labels, counts = facts.labels, np.bincount(facts.labels)
+    changes = int((labels[1:] != labels[:-1]).sum())
+    expected = (len(labels) - 1) * (1 - float(((counts / len(labels)) ** 2).sum()))
+    if changes > 0.2 * expected or expected < 10:
+        return
+    numbers = {"changes of the label": changes, "by chance there were": round(expected), "shuffle": facts.case.shuffle}
+    why = (
+        "What comes last leaves the deepest imprint: each batch shows one class alone, and the network unlearns the "
+        "others. A share of "
+        "the rows that is split off at the end holds classes that were never trained."
+    )
+    fix = Fix(
+        "Mix the rows, and let fit mix them anew for each epoch.",
+        "order = np.random.default_rng(0).permutation(len(x))\nx, y = x[order], y[order]\nmodel.fit(x, y, shuffle=True)",
+        _mixed,
+    )
+    broken = not facts.case.shuffle or _missing(facts).size > 0
+    title = "rows come one class after the other" + ("" if broken else "; fit mixes them")
+    yield Finding("sorted labels", title, 90 if broken else 10, numbers, why, fix)
+
+
+def missing_classes(facts: Facts) -> Iterator[Finding]:
+    """Classes that are judged but were never trained, and outputs that nothing belongs to."""
+    if facts.task.kind != "classes":
+        return
+    missing = _missing(facts)
+    if len(missing):
+        numbers = {
+            "classes": ", ".join(map(str, missing[:10])),
+            "rows for validation": len(next(iter(facts.case.y_validation.values()))),
+        }
+        why = "The network cannot know what it was never shown: the rows were divided in a way that leaves classes out."
+        fix = Fix(
+            "Divide the rows so that each class is in every part.",
+            "order = np.random.default_rng(0).permutation(len(x))  # before anything is split off\nx, y = x[order], y[order]",
+            _mixed,
+        )
+        yield Finding("missing classes", f"{len(missing)} classes are judged but not trained", 88, numbers, why, fix)
+    empty = np.flatnonzero(np.asarray(facts.task.shares) == 0)
+    if len(empty) and not len(missing):
+        numbers = {"outputs": facts.task.classes, "without rows": ", ".join(map(str, empty[:10]))}
+        why = "An output without rows only learns to be small. It does no harm, but is it meant to be there?"
+        yield Finding("unused outputs", f"{len(empty)} outputs stand for no row", 7, numbers, why)
+
+
+def imbalance(facts: Facts) -> Iterator[Finding]:
+    """Rare classes that the network gives up."""
+    if facts.task.kind != "classes" or facts.case.class_weight is not None:
+        return
+    counts = np.bincount(facts.labels, minlength=facts.task.classes)
+    present = counts[counts > 0]
+    if len(present) < 2 or present.max() < _RARE * present.min():
+        return
+    score = facts.trial.judged
+    given_up = score.accuracy - score.recall > 0.08
+    weights = {int(k): len(facts.labels) / (len(present) * int(n)) for k, n in enumerate(counts) if n}
+    numbers = {
+        "rows of the rarest class": int(present.min()),
+        "of the most frequent": int(present.max()),
+        "accuracy": score.accuracy,
+        "mean recall of the classes": score.recall,
+    }
+    why = (
+        "The loss is a mean over rows: a class with few rows hardly counts, and saying the frequent class is right "
+        "most of the time. "
+        "Accuracy hides it; the recall of each class shows it."
+    )
+    fix = Fix(
+        "Let each class count alike, and watch the recall of each class.",
+        "counts = np.bincount(y)\nmodel.fit(x, y, class_weight={k: len(y) / (len(counts) * n) for k, n in enumerate(counts)})",
+        lambda case: case.with_(class_weight=weights).fresh(),
+    )
+    yield Finding("class imbalance", "rare classes are given up", 64 if given_up else 12, numbers, why, fix)
+
+
+def contradictions(facts: Facts) -> Iterator[Finding]:
+    """Equal rows with different targets."""
+    if facts.task.kind != "classes" or not facts.columns:
+        return
+    columns = np.hstack(list(facts.columns.values()))
+    labels = facts.labels[facts.rows[: len(columns)]]
+    _, group = np.unique(columns, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    low, high = np.full(group.max() + 1, np.iinfo(np.int64).max), np.full(group.max() + 1, -1)
+    np.minimum.at(low, group, labels)
+    np.maximum.at(high, group, labels)
+    torn = (low != high)[group]
+    share = float(torn.mean())
+    if share < 0.02:
+        return
+    best = sum(np.bincount(labels[group == g]).max() for g in np.unique(group[torn])) if torn.sum() < 2000 else 0
+    ceiling = (int((~torn).sum()) + int(best)) / len(labels)
+    numbers = {"rows": int(torn.sum()), "share of the rows": share}
+    if best:
+        numbers["accuracy is at most"] = ceiling
+    why = (
+        "Equations that contradict each other have no solution: no network can be right about all of these rows, and "
+        "it settles for the "
+        "share of each label. Either a column is missing that tells them apart, or labels are wrong: np.unique(x, "
+        "axis=0, return_inverse=True) groups equal rows."
+    )
+    yield Finding("conflicting labels", f"{share:.0%} of the rows have equals with another label", 66, numbers, why)
+
+
+def scale(facts: Facts) -> Iterator[Finding]:
+    """Numbers to predict that are large or tiny."""
+    if facts.task.kind != "numbers":
+        return
+    y = facts.targets
+    size = rms(y - y.mean(axis=0) if rms(y) <= _LARGE else y)
+    if _SMALL <= size <= _LARGE or size == 0:
+        return
+    numbers = {
+        "mean of the targets": float(y.mean()),
+        "standard deviation": float(y.std()),
+        "fits well": "about 0 and 1",
+    }
+    why = (
+        "The outputs of a fresh network are about 1 large, and the gradient of a squared error grows with the "
+        "distance to the target: "
+        "far targets make steps that blow up, or take very long to reach; tiny ones give hardly a gradient."
+    )
+    fix = Fix(
+        "Train on targets of mean 0 and standard deviation 1, and turn predictions back.",
+        "mean, deviation = y_train.mean(axis=0), y_train.std(axis=0)\nmodel.fit(x_train, (y_train - mean) / deviation)\n"
+        "prediction = model.predict(x) * deviation + mean",
+        _standard_targets,
+    )
+    yield Finding("unscaled targets", f"the numbers to predict are about {size:.3g} large", 83, numbers, why, fix)
+
+
+def heavy_tails(facts: Facts) -> Iterator[Finding]:
+    """A few targets that are far beyond all others, under a squared error."""
+    if facts.task.kind != "numbers" or facts.case.model.loss.name not in ("mean_squared_error", "mse"):
+        return
+    y = facts.targets
+    middle = np.median(y, axis=0)
+    typical = 1.4826 * np.median(np.abs(y - middle), axis=0)
+    away = np.abs(y - middle) / np.maximum(typical, 1e-12)
+    rows = (away > 20).any(axis=1)
+    if not rows.any() or rows.mean() > 0.05 or not (typical > 0).all():
+        return
+    share = float(((y[rows] - middle) ** 2).sum() / ((y - middle) ** 2).sum())
+    numbers = {"rows": int(rows.sum()), "their share of the squared error": share}
+    why = (
+        "A squared error counts a target that is 20 times as far 400 times as much: a few rows decide what is learned."
+    )
+    fix = Fix(
+        "Use a loss that grows with the distance, not with its square, or mend these rows.",
+        'model.compile(optimizer, loss="huber")',
+        lambda case: _within(case).with_loss("huber").fresh(),
+    )
+    yield Finding("outliers", f"{int(rows.sum()):,} targets lie far beyond the others", 85, numbers, why, fix)
+
+
+def _missing(facts: Facts) -> Array:
+    """Classes of validation rows that no row to train on has."""
+    judged = facts.task.labels_of(next(iter(facts.case.y_validation.values())))
+    return np.setdiff1d(judged, facts.labels)
+
+
+def _mixed(case: Case) -> Case:
+    """All rows mixed, and divided as they were."""
+    random, held = np.random.default_rng(0), len(next(iter(case.x_validation.values())))
+    x = {n: np.concatenate([a, case.x_validation[n]]) for n, a in case.x.items()}
+    y = {n: np.concatenate([a, case.y_validation[n]]) for n, a in case.y.items()}
+    order = random.permutation(len(next(iter(x.values()))))
+    parts = [({n: a[rows] for n, a in part.items()}) for rows in (order[held:], order[:held]) for part in (x, y)]
+    return case.with_(x=parts[0], y=parts[1], x_validation=parts[2], y_validation=parts[3], shuffle=True).fresh()
+
+
+def _standard_targets(case: Case) -> Case:
+    y = next(iter(case.y.values())).astype(np.float64)
+    mean, deviation = y.mean(axis=0), np.maximum(y.std(axis=0), 1e-30)
+    return case.targets_changed(lambda a: ((a - mean) / deviation).astype(np.float32)).fresh()
+
+
+def _within(case: Case) -> Case:
+    y = next(iter(case.y.values())).astype(np.float64)
+    middle = np.median(y, axis=0)
+    typical = 1.4826 * np.median(np.abs(y - middle), axis=0)
+    near = (np.abs(y - middle) <= 20 * typical).reshape(len(y), -1).all(axis=1)
+    return case.take(np.flatnonzero(near))
+
+
+RULES = (sorted_labels, missing_classes, imbalance, contradictions, scale, heavy_tails)

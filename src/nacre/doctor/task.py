@@ -1,0 +1,80 @@
+"""What a network is for: to tell classes apart, to predict numbers, or something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nacre.activations import linear, sigmoid, softmax
+from nacre.doctor.case import Array, Inputs
+from nacre.models import Model
+
+
+@dataclass(frozen=True)
+class Task:
+    """``kind`` is "classes", "numbers" or "other" (several outputs, or several classes at once); there are so many ``classes``,
+    each of which makes so much of the rows to train on (``shares``). ``names`` tells how the targets say it: "labels", "one-hot",
+    or "binary"; ``width`` is that of the output.
+    """
+
+    kind: str
+    classes: int = 0
+    shares: Array | None = None
+    names: str = ""
+    width: int = 0  # of the output
+
+    @classmethod
+    def of(cls, model: Model, y: Inputs) -> Task:
+        """The task of a model with such targets."""
+        outputs = model.judged_outputs()
+        if len(outputs) != 1 or len(y) != 1:
+            return cls("other")
+        ((sort, shape),), target = outputs, next(iter(y.values()))
+        width = int(shape[-1] or 0) if len(shape) == 2 else 0
+        names = _names(sort, target, width, model.loss.name)
+        if not names:
+            return cls("numbers" if sort != "labels" and len(shape) == 2 else "other", width=width)
+        labels = cls("classes", names=names).labels_of(target)
+        classes = max(width, 2)
+        return cls("classes", classes, np.bincount(labels, minlength=classes) / len(labels), names, width)
+
+    def labels_of(self, target: Array) -> Array:
+        """Targets as class numbers."""
+        return (target.argmax(axis=1) if self.names == "one-hot" else target.reshape(len(target))).astype(np.int64)
+
+    @property
+    def prior(self) -> float:
+        """The loss (nats) of saying nothing but how frequent each class is."""
+        p = np.asarray(self.shares)
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+
+    def probabilities(self, model: Model, outputs: Array) -> Array:
+        """What outputs say of each class, (n, classes), each row summing to 1."""
+        logits = getattr(model.loss, "from_logits", False)
+        ended = any(getattr(layer, "activation", None) in (sigmoid, softmax) for layer in model.layers[-1:])
+        outputs = outputs.reshape(len(outputs), -1)
+        if outputs.shape[1] == 1:
+            p = 1 / (1 + np.exp(-np.clip(outputs, -60, 60))) if logits and not ended else np.clip(outputs, 0, 1)
+            return np.hstack([1 - p, p])
+        if logits and not ended:
+            e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            return np.asarray(e / e.sum(axis=1, keepdims=True))
+        p = np.clip(outputs, 1e-7, None)
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def _names(sort: str, target: Array, width: int, loss: str) -> str:
+    """How targets name classes, "" if they do not."""
+    if sort == "labels":
+        return "labels" if width > 0 and target.size == len(target) else ""
+    flat = target.size == len(target)
+    values: Any = np.unique(target) if target.size else np.zeros(0)
+    if width == 1 and flat and len(values) <= 2 and set(values.tolist()) <= {0, 1} and loss != "hinge":
+        return "binary"
+    one_hot = target.ndim == 2 and target.shape[1] == width > 1 and set(values.tolist()) <= {0, 1}
+    return "one-hot" if one_hot and (target.sum(axis=1) == 1).all() else ""
+
+
+__all__ = ["Task", "linear"]

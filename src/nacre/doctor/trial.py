@@ -1,0 +1,177 @@
+"""A short training to look at: how the loss goes, what happens in each layer, and how good the network is in the end."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nacre.doctor.case import Array, Case
+from nacre.doctor.task import Task
+from nacre.errors import NonFiniteLossError
+from nacre.models import Model
+from nacre.training import Callback
+from nacre.training.statistics import LayerStatistics
+
+LEAST_STEPS, MOST_STEPS = 60, 1500  # of a trial
+WORK = 1.2e11  # multiply-adds and the like of a trial, at most, unless that is less than the least steps
+EPOCHS = 20  # where nobody said how many
+_POINTS = 40  # of the curve of the loss
+_JUDGED = 4000  # rows that a network is judged by
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a network is on rows: the ``loss`` that it is trained by; for classes ``accuracy``, ``recall`` (the mean over the
+    classes of the share that was found) and ``log_loss`` (of the probabilities, in nats); for numbers ``r2``, the explained share
+    of the variance. NaN where it does not apply."""
+
+    loss: float
+    accuracy: float = math.nan
+    recall: float = math.nan
+    log_loss: float = math.nan
+    r2: float = math.nan
+
+    @property
+    def figure(self) -> float:
+        """One number to compare by, the higher the better: recall of classes, r2 of numbers, else what the loss says."""
+        return next((f for f in (self.recall, self.r2) if math.isfinite(f)), -self.loss)
+
+    def __str__(self) -> str:
+        if math.isfinite(self.recall):
+            uneven = f", recall {self.recall:.3f}" if abs(self.accuracy - self.recall) > 0.02 else ""
+            return f"accuracy {self.accuracy:.3f}{uneven}, log loss {self.log_loss:.3f}"
+        return f"r2 {self.r2:.3f}" if math.isfinite(self.r2) else f"loss {self.loss:.4g}"
+
+
+@dataclass
+class Trial:
+    """What a short training of a copy came to. ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each
+    epoch; ``broke`` tells that the loss was not finite in the end."""
+
+    model: Model
+    epochs: dict[str, list[float]]
+    steps: list[int]
+    losses: list[float]
+    seen: LayerStatistics
+    begun: Score
+    train: Score
+    judged: Score
+    rows: int
+    broke: bool = False
+    moved: dict[str, float] = field(default_factory=dict)
+
+
+def plan_of(case: Case) -> tuple[int, int]:
+    """Rows and epochs of a trial: as many epochs as the user means, of as many rows as there is time for."""
+    rows, batch = len(case), case.batch_size
+    per_step = 6.0 * max(case.model.count_params(), 1) * min(batch, rows)
+    steps = int(min(MOST_STEPS, max(LEAST_STEPS, WORK / per_step)))
+    epochs = case.epochs or EPOCHS
+    of_epoch = -(-rows // batch)
+    if of_epoch >= steps:
+        return steps * batch, 1
+    return rows, min(epochs, steps // of_epoch)
+
+
+def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
+    """Train a copy of the model for a while, and judge it. The model of the case stays as it is."""
+    rows, epochs = plan or plan_of(case)
+    model = copy.deepcopy(case.model)
+    part = case
+    if rows < len(case):
+        chosen = (
+            np.arange(rows) if not case.shuffle else np.sort(np.random.default_rng(0).permutation(len(case))[:rows])
+        )
+        part = case.take(chosen)
+    steps = epochs * -(-len(part) // case.batch_size)
+    curve, seen = _Curve(max(1, steps // _POINTS)), LayerStatistics(max(1, steps // 20))
+    begun = judge(case, task, model)
+    before = {name: w.numpy() for name, w in model.named.items() if w.trainable}
+    broke = False
+    try:
+        model.fit(
+            _single(part.x),
+            _single(part.y),
+            batch_size=case.batch_size,
+            epochs=epochs,
+            shuffle=case.shuffle,
+            class_weight=case.class_weight,
+            validation_data=(_single(case.x_validation), _single(case.y_validation)),
+            callbacks=[*case.stop(), curve, seen],
+            verbose=0,
+        )
+    except NonFiniteLossError:
+        broke = True
+    history = model.history.history if model.history is not None else {}
+    if not broke and curve.losses and not math.isfinite(curve.losses[-1]):
+        broke = True
+    after = {name: model.named[name].numpy() for name in before}
+    moved = {n: _norm(after[n] - w) / max(_norm(w), 1e-12) for n, w in before.items() if w.ndim > 1}
+    trained = Case(model, part.x, part.y, part.x, part.y, True)
+    return Trial(
+        model, history, curve.steps, curve.losses, seen, begun,
+        judge(trained, task, model), judge(case, task, model), len(part), broke, moved,
+    )  # fmt: skip
+
+
+def judge(case: Case, task: Task, model: Model) -> Score:
+    """How good a model is on the rows that a case is judged by."""
+    count = len(next(iter(case.x_validation.values())))
+    rows = np.arange(count) if count <= _JUDGED else np.random.default_rng(1).permutation(count)[:_JUDGED]
+    x, y = ({n: a[rows] for n, a in part.items()} for part in (case.x_validation, case.y_validation))
+    outputs = model.predict(_single(x), verbose=0)
+    if task.kind == "other":
+        return Score(float(model.evaluate(_single(x), _single(y), verbose=0, return_dict=True)["loss"]))
+    target = next(iter(y.values()))
+    if task.kind == "numbers":
+        error = np.mean((outputs.reshape(len(rows), -1) - target.reshape(len(rows), -1).astype(np.float64)) ** 2)
+        return Score(
+            float(error), r2=1 - float(error) / max(float(np.var(target.astype(np.float64), axis=0).mean()), 1e-300)
+        )
+    labels = task.labels_of(target)
+    p = task.probabilities(model, outputs.astype(np.float64))
+    chosen = p.argmax(axis=1)
+    right = chosen == labels
+    recall = np.mean([right[labels == k].mean() for k in np.unique(labels)])
+    log_loss = -np.log(np.clip(p[np.arange(len(p)), labels], 1e-7, 1)).mean()
+    return Score(float(log_loss), float(right.mean()), float(recall), float(log_loss))
+
+
+class _Curve(Callback):
+    """The mean loss of each part of so many steps."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self._before = (0, 0.0)
+
+    def stride(self, kind: str) -> int | None:
+        """So many steps."""
+        return self.every if kind == "train" else None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - the hook's
+        """Sums begin anew."""
+        self._before = (0, 0.0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """The part of the mean that is new."""
+        done, total = batch + 1, (batch + 1) * (logs or {}).get("loss", math.nan)
+        count, so_far = self._before
+        if done > count:
+            self.losses.append((total - so_far) / (done - count))
+            self.steps.append(self.model.optimizer.iterations)
+        self._before = (done, total)
+
+
+def _single(parts: dict[str, Array]) -> Any:
+    """The only array, or all of them by name."""
+    return next(iter(parts.values())) if len(parts) == 1 else parts
+
+
+def _norm(array: Array) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))

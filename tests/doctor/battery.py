@@ -1,0 +1,583 @@
+"""Runs with a planted fault, and healthy ones. Each gives a compiled model and what `fit` is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import nacre
+from nacre.layers import (
+    Activation,
+    Add,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    LayerNormalization,
+    Normalization,
+    Rescaling,
+    Residual,
+)
+from nacre.optimizers import SGD, Adam, RMSprop
+
+LABELS = "sparse_categorical_crossentropy"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A run, and names of findings of which any is right; none if it is healthy."""
+
+    name: str
+    make: Callable[[], tuple[nacre.Model, dict[str, Any]]]
+    expected: tuple[str, ...] = ()
+
+
+FAULTS: list[Planted] = []
+HEALTHY: list[Planted] = []
+
+
+def fault(*expected: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    def add(make: Callable[[], Any]) -> Callable[[], Any]:
+        FAULTS.append(Planted(make.__name__, make, expected))
+        return make
+
+    return add
+
+
+def healthy(make: Callable[[], Any]) -> Callable[[], Any]:
+    HEALTHY.append(Planted(make.__name__, make))
+    return make
+
+
+# ------------------------------------------------------------------ data
+
+
+def digits(count: int = 1200) -> tuple[np.ndarray, np.ndarray]:
+    (x, y), _ = nacre.datasets.digits.load_data()
+    return x[:count].reshape(len(x[:count]), -1).astype("float32") / x.max(), y[:count].astype("int64")
+
+
+def blobs(count: int = 1000, features: int = 10, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    y = random.integers(0, classes, count)
+    return (random.normal(size=(classes, features))[y] * 1.5 + random.normal(size=(count, features))).astype(
+        "float32"
+    ), y
+
+
+def circles(count: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(seed).uniform(-1.5, 1.5, (count, 2))
+    return x.astype("float32"), (np.hypot(*x.T) < 0.85).astype("int64")
+
+
+def houses(count: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(count, 8))
+    y = x[:, 0] + np.sin(2 * x[:, 1]) + 0.5 * x[:, 2] * x[:, 3] + 0.1 * random.normal(size=count)
+    return x.astype("float32"), y.astype("float32")
+
+
+def mlp(
+    features: int, *widths: int, classes: int = 10, activation: str = "relu", out: str = "softmax", **dense: Any
+) -> list[Any]:
+    return [
+        nacre.Input((features,)),
+        *(Dense(w, activation, **dense) for w in widths),
+        Dense(classes, out),
+    ]
+
+
+def run(
+    layers: list[Any], data: tuple[np.ndarray, np.ndarray], optimizer: Any = "adam", loss: Any = LABELS, **fit: Any
+) -> Any:
+    nacre.utils.set_random_seed(7)
+    model = nacre.Sequential(layers)
+    model.compile(optimizer, loss)
+    return model, {"x": data[0], "y": data[1], **fit}
+
+
+def fresh(make: Callable[[], Any]) -> Any:
+    """Layers are made behind the seed."""
+    nacre.utils.set_random_seed(7)
+    return make()
+
+
+# ------------------------------------------------------------------ faults of data
+
+
+@fault("unscaled inputs")
+def pixels_as_bytes() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x * 255, y), SGD(0.1))
+
+
+@fault("unscaled inputs")
+def columns_on_different_scales() -> Any:
+    x, y = blobs()
+    return run(mlp(10, 32, classes=3), ((x * 10.0 ** np.arange(-4, 6)).astype("float32"), y), SGD(0.05))
+
+
+@fault("unscaled inputs")
+def scaled_twice() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x / 255, y), SGD(0.1), epochs=15)
+
+
+@fault("outliers")
+def a_few_broken_rows() -> Any:
+    x, y = houses()
+    x = x.copy()
+    x[::150] *= 3000
+    return run(mlp(8, 32, classes=1, out="linear"), (x, y), SGD(0.01), "mse")
+
+
+@fault("sorted labels")
+def sorted_and_not_shuffled() -> Any:
+    x, y = digits()
+    order = np.argsort(y, kind="stable")
+    return run(mlp(64, 64), (x[order], y[order]), SGD(0.1), shuffle=False, validation_data=(x[::7], y[::7]))
+
+
+@fault("missing classes", "sorted labels")
+def sorted_and_split_off() -> Any:
+    x, y = digits()
+    order = np.argsort(y, kind="stable")
+    return run(mlp(64, 64), (x[order], y[order]), "adam", validation_split=0.2)
+
+
+@fault("class imbalance")
+def one_in_forty() -> Any:
+    random = np.random.default_rng(0)
+    y = (random.random(2000) < 0.025).astype(int)
+    x = (random.normal(size=(2000, 6)) + 1.2 * y[:, None] * np.array([1, 1, 0, 0, 0, 0])).astype("float32")
+    return run(mlp(6, 16, classes=2), (x, y), "adam", epochs=10)
+
+
+@fault("conflicting labels")
+def a_column_is_missing() -> Any:
+    random = np.random.default_rng(0)
+    x = random.integers(0, 2, (1500, 5)).astype("float32")
+    y = (x[:, 0] + random.integers(0, 2, 1500) > 1).astype(int)
+    return run(mlp(5, 32, classes=2), (x, y), "adam")
+
+
+@fault("leakage")
+def validated_on_rows_trained_on() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x, y), "adam", validation_data=(x[:300], y[:300]), epochs=10)
+
+
+@fault("validation data differ")
+def validation_not_scaled() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x[:900], y[:900]), "adam", validation_data=(x[900:] * 255, y[900:]), epochs=10)
+
+
+@fault("unscaled targets")
+def prices_in_dollars() -> Any:
+    x, y = houses()
+    return run(mlp(8, 32, classes=1, out="linear"), (x, y * 60_000 + 250_000), SGD(0.01), "mse")
+
+
+@fault("memorizing", "no signal")
+def labels_mixed_up() -> Any:
+    x, y = digits(600)
+    return run(mlp(64, 256), (x, np.random.default_rng(0).permutation(y)), "adam", epochs=40)
+
+
+# ------------------------------------------------------------------ faults of construction
+
+
+@fault("vanishing gradient")
+def a_wide_softmax_inside() -> Any:
+    return run(
+        [nacre.Input((64,)), Dense(500), Activation("softmax"), Dense(10), Activation("softmax")], digits(), "sgd"
+    )
+
+
+@fault("missing non-linearity")
+def forgotten_activation() -> Any:
+    return run([nacre.Input((2,)), Dense(32), Dense(32), Dense(2, "softmax")], circles())
+
+
+@fault("softmax applied twice")
+def softmax_and_logits() -> Any:
+    loss = nacre.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return run(mlp(64, 64), digits(), "sgd", loss)
+
+
+@fault("softmax applied twice")
+def two_softmaxes() -> Any:
+    return run([nacre.Input((64,)), Dense(64, "relu"), Dense(10, "softmax"), Activation("softmax")], digits(), "sgd")
+
+
+@fault("wrong loss for the output")
+def scores_for_probabilities() -> Any:
+    return run(mlp(64, 64, out="linear"), digits(), "sgd")
+
+
+@fault("wrong loss for the output")
+def sigmoids_for_classes() -> Any:
+    return run(mlp(64, 64, out="sigmoid"), digits(), SGD(0.05), epochs=10)
+
+
+@fault("softmax of one unit")
+def softmax_of_one() -> Any:
+    x, y = circles()
+    return run(mlp(2, 32, classes=1), (x, y), "adam", "binary_crossentropy")
+
+
+@fault("wrong output activation")
+def relu_over_negative_targets() -> Any:
+    return run(mlp(8, 32, classes=1, out="relu"), houses(), "adam", "mse")
+
+
+@fault("step activation")
+def step_units() -> Any:
+    return run(mlp(2, 32, classes=2, activation="step"), circles())
+
+
+@fault("wrong loss for the output")
+def squared_error_for_classes() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x, np.eye(10)[y]), SGD(0.1), "mse", epochs=10)
+
+
+@fault("under-fitting")
+def a_line_for_circles() -> Any:
+    return run(mlp(2, classes=2), circles())
+
+
+@fault("under-fitting")
+def a_narrow_neck() -> Any:
+    return run(mlp(64, 64, 1, 64), digits(), "adam", epochs=10)
+
+
+# ------------------------------------------------------------------ faults of the beginning, and of the flow
+
+
+@fault("symmetric weights")
+def zeros_everywhere() -> Any:
+    return run(mlp(64, 64, kernel_initializer="zeros"), digits())
+
+
+@fault("saturated units", "exploding signal")
+def large_weights_of_tanh() -> Any:
+    return run(
+        mlp(64, 64, 64, activation="tanh", kernel_initializer=nacre.initializers.RandomNormal(stddev=3.0)),
+        digits(),
+        "sgd",
+    )
+
+
+@fault("vanishing gradient")
+def deep_sigmoids() -> Any:
+    return run(mlp(64, *[64] * 8, activation="sigmoid"), digits(), SGD(0.1))
+
+
+@fault("vanishing signal", "vanishing gradient")
+def deep_relu_with_small_weights() -> Any:
+    return run(
+        mlp(64, *[64] * 14, kernel_initializer=nacre.initializers.RandomNormal(stddev=0.05)), digits(), SGD(0.05)
+    )
+
+
+@fault("exploding signal", "exploding gradient")
+def deep_relu_with_large_weights() -> Any:
+    return run(mlp(64, *[64] * 8, kernel_initializer=nacre.initializers.RandomNormal(stddev=0.5)), digits(), SGD(0.01))
+
+
+@fault("dead ReLU")
+def negative_biases() -> Any:
+    return run(mlp(64, 64, 64, bias_initializer=nacre.initializers.Constant(-6.0)), digits(), SGD(0.05))
+
+
+# ------------------------------------------------------------------ faults of the optimization
+
+
+@fault("learning rate too large")
+def rate_far_too_large() -> Any:
+    return run(mlp(64, 64), digits(), SGD(20.0))
+
+
+@fault("learning rate too large")
+def adam_at_one() -> Any:
+    return run(mlp(64, 64, 64), digits(), Adam(0.5))
+
+
+@fault("learning rate too small")
+def rate_far_too_small() -> Any:
+    return run(mlp(64, 64), digits(), SGD(1e-5), epochs=20)
+
+
+@fault("batch too large", "learning rate too small")
+def one_batch_of_all() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.1), batch_size=960, epochs=20)
+
+
+@fault("clipping too tight")
+def clipped_to_nothing() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.1, clipnorm=1e-4), epochs=15)
+
+
+@fault("regularization too strong")
+def heavy_penalty() -> Any:
+    return run(mlp(64, 64, kernel_regularizer=nacre.regularizers.L2(1.0)), digits(), "adam", epochs=15)
+
+
+@fault("learning rate falls too early")
+def decays_at_once() -> Any:
+    rate = nacre.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+    return run(mlp(64, 64), digits(), SGD(rate), epochs=15)
+
+
+@fault("frozen layers")
+def forgotten_to_thaw() -> Any:
+    layers = [nacre.Input((64,)), Dense(8, "relu", trainable=False), Dense(10, "softmax")]
+    return run(layers, digits(), "adam", epochs=15)
+
+
+@fault("dropout too strong")
+def drops_nearly_all() -> Any:
+    layers = [
+        nacre.Input((64,)),
+        Dense(32, "relu"),
+        Dropout(0.95),
+        Dense(32, "relu"),
+        Dropout(0.95),
+        Dense(10, "softmax"),
+    ]
+    return run(layers, digits(), "adam", epochs=15)
+
+
+@fault("over-fitting", "memorizing")
+def too_many_weights_for_few_rows() -> Any:
+    x, y = blobs(120, features=30, classes=2, seed=3)
+    random = np.random.default_rng(1)
+    x = (0.25 * x + random.normal(size=x.shape)).astype("float32")
+    return run(mlp(30, 256, 256, classes=2), (x, y), "adam", epochs=100)
+
+
+@fault("batch too small")
+def normalized_batches_of_one() -> Any:
+    layers = [nacre.Input((64,)), Dense(32), BatchNormalization(), Activation("relu"), Dense(10, "softmax")]
+    return run(layers, digits(800), SGD(0.05), batch_size=1, epochs=10)
+
+
+@fault("momentum too large")
+def momentum_of_nearly_one() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.1, momentum=0.999), epochs=10)
+
+
+# ------------------------------------------------------------------ healthy runs
+
+
+@healthy
+def digits_adam() -> Any:
+    return run(mlp(64, 64), digits(), "adam", epochs=10)
+
+
+@healthy
+def digits_sgd() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.1), epochs=15)
+
+
+@healthy
+def digits_sgd_default_rate() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.01, momentum=0.9), epochs=15)
+
+
+@healthy
+def digits_linear() -> Any:
+    return run(mlp(64), digits(), "adam", epochs=20)
+
+
+@healthy
+def digits_tanh() -> Any:
+    return run(mlp(64, 64, 32, activation="tanh"), digits(), "adam", epochs=10)
+
+
+@healthy
+def digits_one_sigmoid_layer() -> Any:
+    return run(mlp(64, 64, activation="sigmoid"), digits(), SGD(0.5), epochs=20)
+
+
+@healthy
+def digits_deep_relu() -> Any:
+    return run(mlp(64, *[64] * 4, kernel_initializer="he_normal"), digits(), "adam", epochs=10)
+
+
+@healthy
+def digits_dropout() -> Any:
+    layers = [
+        nacre.Input((64,)),
+        Dense(128, "relu"),
+        Dropout(0.5),
+        Dense(64, "relu"),
+        Dropout(0.3),
+        Dense(10, "softmax"),
+    ]
+    return run(layers, digits(), "adam", epochs=15)
+
+
+@healthy
+def digits_batch_normalization() -> Any:
+    layers = [nacre.Input((64,)), Dense(64), BatchNormalization(), Activation("relu"), Dense(10, "softmax")]
+    return run(layers, digits(), SGD(0.1), epochs=10)
+
+
+@healthy
+def digits_logits() -> Any:
+    loss = nacre.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return run(mlp(64, 64, out="linear"), digits(), "adam", loss, epochs=10)
+
+
+@healthy
+def digits_one_hot() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x, np.eye(10, dtype="float32")[y]), "adam", "categorical_crossentropy", epochs=10)
+
+
+@healthy
+def digits_as_pictures_scaled_inside() -> Any:
+    x, y = digits()
+    layers = [nacre.Input((8, 8)), Rescaling(1 / 255), Flatten(), Dense(64, "relu"), Dense(10, "softmax")]
+    return run(layers, ((x.reshape(-1, 8, 8) * 255).astype("uint8"), y), "adam", epochs=10)
+
+
+@healthy
+def digits_rmsprop_gelu() -> Any:
+    return run(mlp(64, 64, 64, activation="gelu"), digits(), RMSprop(0.001), epochs=10)
+
+
+@healthy
+def digits_l2() -> Any:
+    return run(mlp(64, 64, kernel_regularizer="l2"), digits(), "adam", epochs=10)
+
+
+@healthy
+def digits_schedule() -> Any:
+    return run(mlp(64, 64), digits(), SGD(nacre.optimizers.schedules.CosineDecay(0.2, 600)), epochs=15)
+
+
+@healthy
+def digits_residual() -> Any:
+    nacre.utils.set_random_seed(7)
+    blocks = [Residual([LayerNormalization(), Dense(64, "relu"), Dense(64)]) for _ in range(6)]
+    return run([nacre.Input((64,)), *blocks, Dense(10, "softmax")], digits(), "adam", epochs=8)
+
+
+@healthy
+def digits_clipped() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.1, global_clipnorm=1.0), epochs=15)
+
+
+@healthy
+def digits_functional_branches() -> Any:
+    nacre.utils.set_random_seed(7)
+    x = nacre.Input((64,))
+    a, b = Dense(32, "relu")(x), Dense(32, "tanh")(x)
+    model = nacre.Model(x, Dense(10, "softmax")(Add()([a, b])))
+    model.compile("adam", LABELS)
+    images, labels = digits()
+    return model, {"x": images, "y": labels, "epochs": 10}
+
+
+@healthy
+def digits_validated() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x[:900], y[:900]), "adam", validation_data=(x[900:], y[900:]), epochs=10)
+
+
+@healthy
+def digits_large_batch_enough_epochs() -> Any:
+    return run(mlp(64, 64), digits(), Adam(0.003), batch_size=128, epochs=30)
+
+
+@healthy
+def already_trained() -> Any:
+    model, fit = run(mlp(64, 64), digits(), "adam", epochs=10)
+    model.fit(**fit, verbose=0)
+    return model, fit
+
+
+@healthy
+def blobs_softmax() -> Any:
+    return run(mlp(10, 16, classes=3), blobs(), "adam", epochs=20)
+
+
+@healthy
+def blobs_a_little_unbalanced() -> Any:
+    x, y = blobs(1500)
+    keep = (y > 0) | (np.arange(1500) % 3 == 0)
+    return run(mlp(10, 16, classes=3), (x[keep], y[keep]), "adam", epochs=20)
+
+
+@healthy
+def blobs_noisy() -> Any:
+    x, y = blobs(2000, seed=2)
+    x = (0.3 * x + np.random.default_rng(5).normal(size=x.shape)).astype("float32")
+    return run(mlp(10, 8, classes=3), (x, y), "adam", epochs=10)
+
+
+@healthy
+def circles_sigmoid() -> Any:
+    return run(mlp(2, 32, classes=1, out="sigmoid"), circles(), Adam(0.01), "binary_crossentropy", epochs=30)
+
+
+@healthy
+def circles_two_layers() -> Any:
+    return run(mlp(2, 16, 16, classes=2), circles(2000), Adam(0.01), epochs=20)
+
+
+@healthy
+def houses_mse() -> Any:
+    return run(mlp(8, 64, 32, classes=1, out="linear"), houses(2000), "adam", "mse", epochs=20)
+
+
+@healthy
+def houses_mae_normalized_inside() -> Any:
+    x, y = houses(2000)
+    x = x * np.array([1, 10, 100, 1, 1, 50, 1, 1], dtype="float32") + 20
+    normalize = Normalization()
+    normalize.adapt(x)
+    layers = [nacre.Input((8,)), normalize, Dense(64, "relu"), Dense(1)]
+    return run(layers, (x, y), Adam(0.003), "mae", epochs=20)
+
+
+@healthy
+def houses_line() -> Any:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(800, 5)).astype("float32")
+    return run([nacre.Input((5,)), Dense(1)], (x, x @ np.array([1, -2, 0.5, 0, 3]) + 1), SGD(0.05), "mse", epochs=20)
+
+
+@healthy
+def autoencoder_with_a_narrow_code() -> Any:
+    x, _ = digits()
+    layers = [nacre.Input((64,)), Dense(48, "relu"), Dense(16), Dense(48, "relu"), Dense(64, "sigmoid")]
+    return run(layers, (x, x), Adam(0.003), "mse", epochs=20)
+
+
+@healthy
+def words_looked_up() -> Any:
+    random = np.random.default_rng(0)
+    x = random.integers(0, 50, (1500, 6))
+    y = (np.sin(x * 1.7).sum(axis=1) > 0).astype(int)
+    layers = [nacre.Input((6,), dtype="int32"), Embedding(50, 8), Flatten(), Dense(32, "relu"), Dense(1, "sigmoid")]
+    return run(layers, (x, y), Adam(0.005), "binary_crossentropy", epochs=15)
+
+
+@healthy
+def two_outputs() -> Any:
+    nacre.utils.set_random_seed(7)
+    x, y = houses(1500)
+    given = nacre.Input((8,))
+    hidden = Dense(32, "relu")(given)
+    model = nacre.Model(given, [Dense(1, name="price")(hidden), Dense(2, "softmax", name="dear")(hidden)])
+    model.compile("adam", {"price": "mse", "dear": LABELS})
+    return model, {"x": x, "y": {"price": y, "dear": (y > 0.5).astype(int)}, "epochs": 15}
