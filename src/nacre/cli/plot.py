@@ -51,7 +51,7 @@ def plot(run: str, out: str | None, what: str | None, as_json: bool) -> None:
       nacre plot my-run --what weights --out weights.svg
     """
     opened = Run.open(best_of(Path(run)))
-    path = Path(out) if out else opened.folder / "plot.png"
+    path = Path(out) if out else Path(run, "plot.png")
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"A plot is no {path.suffix or 'file without a suffix'}.", {"known": ", ".join(_FORMATS)})
     guest("matplotlib", "nacre plot", "plot").use("Agg")  # which needs no screen

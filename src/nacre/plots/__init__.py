@@ -9,7 +9,7 @@ Colors are those of M. Okabe and K. Ito, "Color universal design", 2008, which c
 >>> import nacre
 >>> loss, accuracy = nacre.plots.history({"loss": [0.9, 0.4], "val_loss": [0.8, 0.5], "accuracy": [0.6, 0.8]})
 >>> loss.get_title(loc="left")
-'loss, lowest in validation in epoch 2: 0.5'
+'loss: 0.5 in validation in epoch 2, the lowest'
 """
 
 from nacre.plots.activation import activation

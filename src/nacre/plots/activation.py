@@ -16,7 +16,7 @@ from nacre.plots.canvas import COLORS, dress, one
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_POINTS = 1001
+_POINTS = 1000
 _SOME = 500  # of these points, which by themselves must give what they give among all
 
 

@@ -68,7 +68,10 @@ def decision_boundary(model: Model, x: Any, y: Any, ax: Any = None) -> Axes:
         axes.scatter(mine, high_up, s=18, color=color, edgecolors="white", linewidths=0.5, label=f"class {k}", zorder=3)
     right = _probabilities(model, points).argmax(-1) == classes
     dress(
-        axes, f"{100 * right.mean():.1f} % of {len(points):,} points lie in the region of their class", "x[0]", "x[1]"
+        axes,
+        f"{100 * right.mean():.1f} % of {len(points):,} points lie in the region of their class",
+        "first input",
+        "second input",
     )
     axes.grid(visible=False)
     axes.legend(loc="upper right", fontsize="small")

@@ -65,7 +65,7 @@ def confusion_matrix(
         axes.figure.colorbar(image, ax=axes, label="share of the true class" if normalize else "rows")
         return axes
     for (row, column), value in np.ndenumerate(cells):
-        color = "white" if value > _DARK * most else "black"
+        color = GREY if not value else "white" if value > _DARK * most else "black"
         text = f"{value:.2f}" if normalize else f"{value:,}"
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
     return axes
@@ -94,6 +94,8 @@ def calibration(y_true: Any, probabilities: Any, bins: int = 10, ax: Any = None)
             "Probabilities are (n,) or (n, classes) numbers within 0 and 1.", found, "apply softmax or sigmoid"
         )
     given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
+    if true.max() >= (classes := given.shape[1] if given.ndim == 2 else 2):
+        raise DataError(f"These are probabilities of {classes} classes.", {"found": f"class {true.max()} in y_true"})
     sure, right = (given, true == 1) if given.ndim == 1 else (given.max(1), given.argmax(1) == true)
     where = np.minimum((sure * bins).astype(np.int64), bins - 1)
     rows = np.bincount(where, minlength=bins)
@@ -102,34 +104,38 @@ def calibration(y_true: Any, probabilities: Any, bins: int = 10, ax: Any = None)
     came = np.bincount(where, right, bins)[filled] / rows[filled]
     error = float((rows[filled] * np.abs(came - said)).sum() / len(true))
     axes = one(ax, (5.0, 4.6))
-    axes.bar((filled + 0.5) / bins, came, 1 / bins, color=COLORS[0], alpha=0.35, edgecolor="white", label="came true")
-    axes.plot([0, 1], [0, 1], color=GREY, ls="--", label="as said")
-    axes.plot(said, came, "o-", color=COLORS[0], label="at the mean probability said")
+    axes.bar(
+        (filled + 0.5) / bins,
+        came,
+        1 / bins,
+        color=COLORS[0],
+        alpha=0.35,
+        edgecolor="white",
+        label="share that came true",
+    )
+    axes.plot([0, 1], [0, 1], color=GREY, ls="--", label="as it should be")
+    axes.plot(said, came, "o", color=COLORS[1], clip_on=False, label="mean probability of these rows")
     for bin_ in filled:
-        axes.annotate(
-            f"{rows[bin_]:,}",
-            ((bin_ + 0.5) / bins, 0),
-            (0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize="x-small",
-        )
+        axes.text((bin_ + 0.5) / bins, 0.01, f"{rows[bin_]:,}", ha="center", fontsize="x-small")
     what = "probability of class 1" if given.ndim == 1 else "probability of the class said"
     dress(axes, f"expected calibration error {error:.3g} over {len(true):,} rows", what, "share that came true")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(frameon=False, loc="upper left")
+    axes.set(xlim=(0, 1), ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))  # with room for the legend
+    axes.legend(frameon=False, fontsize="small", loc="upper left")
     return axes
 
 
 def class_numbers(name: str, y: Any) -> Array:
     """Class numbers (n,), of such numbers, one-hot rows, or what a model predicts. Raises `DataError` for what is none of these."""
     given = np.asarray(y)
+    if given.ndim not in (1, 2) or given.dtype.kind not in "biuf" or not given.size or not np.isfinite(given).all():
+        expected = {
+            "found": f"shape {given.shape}, {given.dtype}",
+            "expected": "finite numbers, (n,), (n, 1) or (n, classes)",
+        }
+        raise DataError(f"{name} holds no classes.", expected)
     if given.ndim == 2 and given.shape[1] > 1:
         numbers: Array = given.argmax(1)
         return numbers
-    if given.ndim not in (1, 2) or given.dtype.kind not in "biuf" or not given.size:
-        expected = {"found": f"shape {given.shape}, {given.dtype}", "expected": "(n,), (n, 1) or (n, classes) numbers"}
-        raise DataError(f"{name} holds no classes.", expected)
     flat = given.reshape(-1)
     if given.dtype.kind == "f" and (flat != np.floor(flat)).any() and flat.min() >= 0 and flat.max() <= 1:
         return (flat > 0.5).astype(np.int64)

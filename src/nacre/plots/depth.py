@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError
-from nacre.layers import InputLayer
 from nacre.models import Model
 from nacre.plots.canvas import COLORS, dress, several
 from nacre.training.statistics import LayerStatistics
@@ -24,10 +23,10 @@ def gradient_flow(model: Model, x: Any, y: Any, ax: Any = None) -> Array:
 
     The rows of x (n, ...) and y are one batch, as in the next step of training; some hundred rows are enough. Nothing is trained.
 
-    First, the Euclidean norm of the error of each layer: of the gradient of the loss by its scores, which its activation is applied
-    to, or by its outputs, for a layer without activation. Between a layer and the one that takes its output stands the factor by
-    which the error is multiplied on its way back. Second, of each layer that is trained, the norm of its weights and of the
-    gradient of the loss by them.
+    First, from the first layer that is trained on, the Euclidean norm of the error of each layer: of the gradient of the loss by
+    its scores, which its activation is applied to, or by its outputs, for a layer without activation. Between a layer and the one
+    that takes its output stands the factor by which the error is multiplied on its way back. Second, of each layer that is trained,
+    the norm of its weights and of the gradient of the loss by them.
 
     Raises `UsageError` for a model of which nothing is trained, and what `Model.inside` raises.
 
@@ -47,16 +46,19 @@ def gradient_flow(model: Model, x: Any, y: Any, ax: Any = None) -> Array:
     )
     if not trained:
         raise UsageError(f"Nothing of the model {model.name!r} is trained, so there are no gradients.")
-    calls = [c for c in inside.calls if c.error is not None and not isinstance(c.layer, InputLayer)]
+    reached = [c for c in inside.calls if c.error is not None]
+    calls = [*itertools.dropwhile(lambda c: not c.layer.trainable_weights, reached)]
     errors = [c.error if c.score_error is None else c.score_error for c in calls]
     norms = [float(np.linalg.norm(error)) for error in errors if error is not None]
     error, gradient = several(ax, ["error", "gradient"], (5.2, 3.8))
     _log_line(error, norms, COLORS[0], "error")
     for n, (here, there) in enumerate(itertools.pairwise(calls)):
         if norms[n + 1] > 0 and norms[n] > 0 and any(np.array_equal(here.output, given) for given in there.inputs):
-            middle = math.sqrt(norms[n] * norms[n + 1])
-            label = f"x {norms[n] / norms[n + 1]:.2g}"
-            error.annotate(label, (n + 0.5, middle), (0, 7), textcoords="offset points", ha="center", fontsize="small")
+            middle, factor = math.sqrt(norms[n] * norms[n + 1]), norms[n] / norms[n + 1]
+            side = (
+                {"xytext": (-4, 4), "ha": "right"} if factor < 1 else {"xytext": (4, 4), "ha": "left"}
+            )  # beside the line
+            error.annotate(f"x {factor:.2g}", (n + 0.5, middle), textcoords="offset points", fontsize="small", **side)
     left = norms[0] / norms[-1] if norms[-1] else math.nan
     dress(error, f"error: {calls[0].name} gets {left:.2g} times that of {calls[-1].name}", "layer", "norm of the error")
     _name_layers(error, [c.name for c in calls])

@@ -21,12 +21,12 @@ def history(history: History | Mapping[str, Sequence[float]], ax: Any = None) ->
     """The figures of a training by epochs, counted from 1: an axes for the loss, and one for each metric. Returns these axes.
 
     ``history`` is what `Model.fit` returns, or a dictionary of lists, one number per epoch. What was measured in validation is
-    drawn beside what was in training, with a mark at the epoch of the lowest ``val_loss``. ``ax`` is an array of as many axes as
-    `figure_names` says. Raises `UsageError` for a history without an epoch, or lists of different lengths.
+    drawn beside what was in training, with a mark at the epoch of the lowest ``val_loss``. ``ax`` is an array of as many axes.
+    Raises `UsageError` for a history without an epoch, or lists of different lengths.
 
     >>> [axes] = history({"loss": [3.0, 2.0, 1.0], "val_loss": [3.0, 2.0, 2.5]})
     >>> [line.get_label() for line in axes.lines], axes.lines[1].get_ydata().tolist()
-    (['training', 'validation', 'epoch 2'], [3.0, 2.0, 2.5])
+    (['training', 'validation', 'lowest val_loss'], [3.0, 2.0, 2.5])
     """
     epochs, figures = _figures(history)
     names = figure_names(figures)
@@ -41,10 +41,9 @@ def history(history: History | Mapping[str, Sequence[float]], ax: Any = None) ->
             drawn.plot(epochs, values, color=color, marker=marker, label=part)
         title = f"{name} by epoch"
         if best is not None and "validation" in there:
-            value = f"{there['validation'][best]:.4g}"
-            where = "lowest in validation" if name == "loss" else "in validation"
-            title = f"{name}, {where} in epoch {epochs[best]}: {value}"
-            drawn.axvline(epochs[best], color=GREY, ls=":", label=f"epoch {epochs[best]}")
+            lowest = ", the lowest" if name == "loss" else ""
+            title = f"{name}: {there['validation'][best]:.4g} in validation in epoch {epochs[best]}{lowest}"
+            drawn.axvline(epochs[best], color=GREY, ls=":", label="lowest val_loss")
         dress(drawn, title, "epoch", name)
         drawn.xaxis.get_major_locator().set_params(integer=True)
         if len(there) > 1:

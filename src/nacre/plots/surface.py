@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _POINTS, _ARROWS, _LEVELS = 101, 17, 24  # points and arrows are along each side
+_DOTTED = 200  # points up to which each is a dot on the path
 _MARGIN = 0.3  # around a path
 _USUAL = ((-2.0, 2.0), (-2.0, 2.0))
 
@@ -76,7 +77,8 @@ def level_sets(
         axes.quiver(*sparse, *np.moveaxis(downhill / length, -1, 0), color="white", alpha=0.8, width=0.003, scale=30)
     title = "level sets"
     if points is not None:
-        axes.plot(*points.T, ".-", color=COLORS[1], markersize=4, linewidth=1.2, label="path")
+        marker = "." if len(points) <= _DOTTED else ""
+        axes.plot(*points.T, color=COLORS[1], marker=marker, linewidth=1.4, label="path")
         axes.plot(*points[:1].T, "o", color="white", markeredgecolor=COLORS[1], label="begin")
         axes.plot(*points[-1:].T, "*", color=COLORS[1], markeredgecolor="white", markersize=13, label="end")
         axes.legend(fontsize="small")
