@@ -68,6 +68,12 @@ def test_without_validation_nothing_is_marked() -> None:
     assert [*lines(axes)] == ["training", "validation"]
 
 
+def test_no_empty_axes_stay_where_five_are_drawn() -> None:
+    axes = plots.history({name: [2.0, 1.0] for name in ("loss", "a", "b", "c", "d")})
+    assert [one.get_ylabel() for one in axes] == ["loss", "a", "b", "c", "d"]
+    assert axes[0].figure.axes == axes.tolist()
+
+
 def test_a_training_that_began_later_keeps_its_epochs() -> None:
     history = network(3).fit(X, Y, initial_epoch=5, epochs=7, verbose=0)
     assert list(history.plot()[0].lines[0].get_xdata()) == [6, 7]
