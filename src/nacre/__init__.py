@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         models,
         ops,
         optimizers,
+        plots,
         regularizers,
         utils,
     )
@@ -68,6 +69,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "plots",
     "regularizers",
     "utils",
     "value_and_grad",

@@ -20,7 +20,7 @@ PUBLIC = {
     "callbacks", "config", "constraints", "datasets",
     "diagnose", "errors",
     "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models",
-    "ops", "optimizers", "regularizers", "utils", "value_and_grad",
+    "ops", "optimizers", "plots", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip
 
 

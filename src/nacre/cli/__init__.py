@@ -11,6 +11,7 @@ from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
+from nacre.cli.plot import plot
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
 from nacre.cli.shell import Shell
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     evaluate,
     predict,
     compare,
+    plot,
     summary,
     plan,
     completion,

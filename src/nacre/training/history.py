@@ -14,6 +14,7 @@ import numpy.typing as npt
 from nacre.files import write_whole
 from nacre.training.callbacks import Callback
 from nacre.training.position import Logs
+from nacre.upstairs import room
 
 
 class History(Callback):
@@ -63,6 +64,11 @@ class History(Callback):
     def save(self, path: str | Path) -> None:
         """Write one JSON line per epoch."""
         write_whole(path, [(line + "\n").encode() for line in self.lines()])
+
+    def plot(self, ax: Any = None) -> npt.NDArray[Any]:
+        """Draw the figures by epochs, with Matplotlib: see `nacre.plots.history`. Returns an array of axes, loss first."""
+        axes: npt.NDArray[Any] = room("plots").history(self, ax)
+        return axes
 
     def __repr__(self) -> str:
         return f"<History: {len(self.epoch)} epochs of {', '.join(self.history)}>"
