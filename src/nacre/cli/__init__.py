@@ -8,6 +8,7 @@ from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
+from nacre.cli.explain import explain
 from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
@@ -26,6 +27,7 @@ COMMANDS: tuple[click.Command, ...] = (
     resume,
     evaluate,
     predict,
+    explain,
     compare,
     summary,
     plan,
