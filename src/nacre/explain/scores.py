@@ -51,14 +51,13 @@ def explain_scores(scores: Any, true_class: int) -> ExplainedScores:
     Scores of any size will do: the largest is taken off first, and logarithms are not taken of probabilities.
     Raises `DataError` for scores that are not k finite numbers, `UsageError` for a class that is not there.
 
-    >>> explained = explain_scores(np.log([0.2, 0.7, 0.1]), true_class=0)
-    >>> print(explained)
+    >>> print(explain_scores(np.log([0.2, 0.7, 0.1]) + 3, true_class=0))
     loss 1.6094 = -log of the probability of class 0
-    score = log probability + 0 for each class; gradient = probability - target
-    class    score  probability  log probability  target  gradient
-        0  -1.6094          0.2          -1.6094       1      -0.8
-        1 -0.35667          0.7         -0.35667       0       0.7
-        2  -2.3026          0.1          -2.3026       0       0.1
+    score = log probability + 3 for each class; gradient = probability - target
+    class   score probability log probability target gradient
+        0  1.3906         0.2         -1.6094      1     -0.8
+        1  2.6433         0.7        -0.35667      0      0.7
+        2 0.69741         0.1         -2.3026      0      0.1
     """
     array = np.asarray(scores)
     if array.ndim != 1 or array.dtype.kind not in "iuf" or not len(array) or not np.isfinite(array).all():

@@ -53,8 +53,8 @@ def workbook(explanation: Explanation) -> bytes:
     explanation = explanation[0]
     layers = [step for step in explanation.layers if not _passes(step)]
     _check(explanation, layers)
-    book = _Book(openpyxl)
     blocks = _blocks(explanation, layers)
+    book = _Book(openpyxl)  # from here on nothing is refused: a file once begun is to be ended
     book.write("step", _first_sheet(explanation, blocks))
     for block in blocks:
         for title, rows in block.sheets():
@@ -89,6 +89,12 @@ def _check(explanation: Explanation, layers: Sequence[LayerStep]) -> None:
                 {"input": step.inputs[0].shape[1:], "covered": what} if what else {"input": step.inputs[0].shape[1:]},
                 html if not known else f"put Flatten() before it, or {html}",
             )
+        if isinstance(step.layer, (Dense, *_ACTIVATIONS)):
+            curve(step)
+        arrays = [*step.inputs, step.output, *(weight.value for weight in step.weights.values())]
+        arrays += [] if explanation.losses is None else [explanation.losses]
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise Limitation("A spreadsheet has no NaN and no infinity, and this step has.", hint=html)
         terms = [
             step.layer.activity_regularizer,
             *(t for w in step.layer.weights for t in (w.regularizer, w.constraint)),
@@ -170,9 +176,7 @@ def _across(title: str, row: int) -> Vector:
 
 
 def _numbers(array: Array) -> list[float]:
-    """Numbers as a sheet holds them. Raises `Limitation` for what is no finite number, which it cannot hold."""
-    if not np.isfinite(array).all():
-        raise Limitation("A spreadsheet has no NaN and no infinity, and this step has.", hint="save it as .html")
+    """Numbers as a sheet holds them."""
     found: list[float] = array.reshape(-1).astype(np.float64).tolist()
     return found
 
@@ -290,7 +294,6 @@ class _Dense(_Block):
             ]  # fmt: skip
         yield [_Text("number of input"), _Text("input"), _Text("error"), _Text("weights")]
         kernel = step.weights["kernel"].value
-        _numbers(kernel)
         for i, weights in enumerate(kernel.astype(np.float64)):
             row = _FIRST + i
             back = f"SUMPRODUCT($D{row}:${self.last}{row},{self._across(11)})" if error is not None else None
