@@ -83,7 +83,7 @@ def _logits(rng):
 
 
 def _absolute(rng):
-    model = _compiled([nacre.Input((4,)), layers.Dense(3, "selu"), layers.Dense(2)], "mae")
+    model = _compiled([layers.Dense(3, "selu", input_dim=4), layers.Dense(2)], "mae")
     return model.explain(rng.normal(size=(1, 4)).astype(np.float32), np.array([[3.0, -3.0]]))
 
 

@@ -300,6 +300,32 @@ def test_a_network_of_two_inputs_is_explained_too(rng):
     assert step.votes().activations.tolist() == [*x["a"][0].tolist(), *x["b"][0].tolist()]
 
 
+def test_layers_inside_a_layer_and_dense_layers_along_an_axis_are_looked_into(rng):
+    class Twice(layers.Layer):
+        def __init__(self):
+            super().__init__(name="twice")
+            self.first, self.second = layers.Dense(3), layers.Dense(3)
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    stack = [nacre.Input((5, 4)), layers.Dense(2, "relu", name="along"), layers.Flatten(), Twice()]
+    model = nacre.Sequential([*stack, layers.Dense(1, name="end")])
+    model.compile(optimizers.SGD(0.1), "mse")
+    step = model.explain(rng.normal(size=(1, 5, 4)).astype(np.float32), np.array([1.0]))
+    assert {"twice/dense", "twice/dense_1", "twice"} <= {layer.name for layer in step.layers}
+    inner = step.layer("twice/dense_1")
+    table = np.outer(inner.inputs[0][0], inner.score_error[0])
+    np.testing.assert_allclose(inner.weights["kernel"].gradient, table, rtol=1e-5, atol=1e-7)
+    assert not step.layer(
+        "along"
+    ).dense  # its weights act at five places, and no product of two numbers is their gradient
+    assert "along: Dense, relu   (5 x 4) -> (5 x 2)" in str(step)
+    with pytest.raises(UsageError, match="no table of blame"):
+        step.blame("along")
+    json.dumps(step.document(), allow_nan=False)
+
+
 def test_a_large_network_is_told_in_some_sixty_lines(rng):
     model = nacre.Sequential([nacre.Input((784,)), layers.Dense(128, "relu"), layers.Dense(10, "softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")

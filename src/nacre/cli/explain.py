@@ -10,6 +10,7 @@ import numpy as np
 from nacre.cli.options import DATA, JSON, MODEL, show
 from nacre.cli.sources import Part, Source, open_data, open_model, tell_notes
 from nacre.data import Features
+from nacre.data.folders import TablePieces
 from nacre.errors import DataError, Limitation, UsageError
 from nacre.explain import explain as explain_step
 from nacre.models import Model
@@ -64,6 +65,6 @@ def _opened(name: str, model: Model) -> Source:
 def _row(name: str, rows: Part, row: int) -> Part:
     if not 0 <= row < len(rows):
         raise UsageError(f"{name} has rows 0 to {len(rows) - 1:,}, got {row}.")
-    if rows.y is None and rows.judged:
+    if isinstance(rows.x, TablePieces):
         raise Limitation(f"{name} is read piece by piece, and no row is looked at by itself.", hint="one of its files")
     return rows.take(np.array([row]))

@@ -44,14 +44,15 @@ class Blame(NamedTuple):
     weight: WeightStep
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerStep:
     """The call of a layer in the step, for n rows.
 
     ``inputs`` are arrays (n, ...), ``output`` (n, ...) is what it gave, ``scores`` (n, ...) what its activation was applied to, if
     it has one. Backward, with targets: ``error`` (n, ...) is the gradient of the loss of each row by the output, None where the
     loss is computed from the scores; ``slope`` (n, ...) that of each output by its own score, None where an output depends on
-    several; ``score_error`` (n, ...), their product, is the gradient by the scores. ``weights`` are by their names in the layer.
+    several; ``score_error`` (n, ...), their product, is the gradient by the scores. ``weights`` are by their names, "kernel" and "bias",
+    in full where layers are inside and share names.
     """
 
     name: str
@@ -87,7 +88,7 @@ class LayerStep:
         return replace(self, inputs=[a[own] for a in self.inputs], **found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Votes:
     """What m units say for k outputs of the dense layer behind them, for one row, in float64, in which the product of two float32
     is exact.
@@ -113,7 +114,7 @@ class Votes:
         return top(self.votes[:, output], len(self.votes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """One step on n rows: what `explain` found. ``print`` it, ``save`` it as a page or spreadsheet; ``explanation[i]`` is about
     row i of the same step.

@@ -51,6 +51,7 @@ def _content(explanation: Explanation) -> dict[str, Any]:
         "backward": [
             _backward(step) for step in reversed(first.layers) if step.error is not None or step.score_error is not None
         ],
+        "together": "" if explanation.batch == 1 else f", of all {explanation.batch} rows together",
         "rule": rule(explanation) if backward else "",
         "update": [_update(first, step) for step in first.layers if step.dense and step.score_error is not None],
     }

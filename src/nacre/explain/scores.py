@@ -14,7 +14,7 @@ from nacre.explain.numbers import columns, short
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExplainedScores:
     """What softmax and crossentropy make of the ``scores`` (k,) of k classes, of which ``true_class`` is the right one, in float64.
 

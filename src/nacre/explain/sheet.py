@@ -204,7 +204,7 @@ class _Block:
 
 
 class _Input(_Block):
-    """The row itself; a picture in one colour as a picture."""
+    """The row itself; what has two axes, as a picture in one colour has, with both."""
 
     def __init__(self, x: Array) -> None:
         super().__init__("input")
@@ -499,7 +499,9 @@ def _first_sheet(explanation: Explanation, blocks: Sequence[_Block]) -> Iterator
     else:
         yield []
     yield [_Text("sheets"), *(_Text(block.title) for block in blocks)]
-    yield []
+    yield (
+        [_Text(f"The step is that of this row alone, not of all {explanation.batch}.")] if explanation.batch > 1 else []
+    )
     yield [_Text("number"), _Text("by formulas"), _Text("by the engine"), _Text("apart")]
     row = 8
     if explanation.losses is not None:

@@ -13,7 +13,7 @@ from nacre import ops
 from nacre.calculus import grad
 from nacre.errors import Limitation, UsageError
 from nacre.explain.explanation import Explanation, LayerStep, WeightStep
-from nacre.layers import BatchNormalization, Layer, Softmax
+from nacre.layers import BatchNormalization, InputLayer, Layer, Softmax
 from nacre.layers.layer import now
 from nacre.losses import Loss
 from nacre.models import Model
@@ -61,9 +61,9 @@ def explain(model: Model, x: Any, y: Any = None) -> Explanation:
     gradients = {} if y is None else model.gradients(x, y)
     new = _next_weights(model, gradients)
     names = {id(w): name for name, w in model.named.items()}
-    weights = [{names[id(w)]: w.numpy() for w in call.layer.weights} for call in inside.calls]
-    layers = [_layer(call, own, gradients, new) for call, own in zip(_looked_at(inside.calls), weights, strict=True)]
-    chain = [call.layer for call in inside.calls] == _chain(model)
+    layers = [_layer(call, names, gradients, new) for call in _looked_at(inside.calls)]
+    called = [call.layer for call in inside.calls if not isinstance(call.layer, InputLayer)]
+    chain = called == _chain(model)
     classes = None if model.features is None else getattr(model.features, "classes", None)
     classes = list(classes) if classes is not None and len(classes) == layers[-1].output.shape[-1] else None
     otherwise = _otherwise(model)
@@ -91,16 +91,15 @@ def explain(model: Model, x: Any, y: Any = None) -> Explanation:
     )
 
 
-def _layer(
-    call: Call, weights: Mapping[str, Array], gradients: Mapping[str, Array], new: Mapping[str, Array]
-) -> LayerStep:
+def _layer(call: Call, names: Mapping[int, str], gradients: Mapping[str, Array], new: Mapping[str, Array]) -> LayerStep:
     activation = getattr(call.layer, "activation", None)
     scores, score_error, error = call.scores, call.score_error, call.error
     if activation is None:  # what hands on its input has the scores of the layer before
         scores = score_error = None
+    ends = [own.rpartition("/")[2] for own in call.layer.named]
     steps = {
-        name.rpartition("/")[2]: WeightStep(value, gradients.get(name), new.get(name))
-        for name, value in weights.items()
+        end if ends.count(end) == 1 else own: WeightStep(w.numpy(), gradients.get(names[id(w)]), new.get(names[id(w)]))
+        for end, (own, w) in zip(ends, call.layer.named.items(), strict=True)
     }
     slope = None
     if scores is not None and error is not None and score_error is not None:
@@ -133,11 +132,14 @@ def _next_weights(model: Model, gradients: Mapping[str, Array]) -> dict[str, Arr
     """What the optimizer makes of the weights that are trained, in the step that comes next."""
     if not gradients:
         return {}
-    optimizer, tensors = model.optimizer, model.snapshot()[1]
+    assert model._trainer is not None  # it made the gradients
+    optimizer, state = model.optimizer, model._trainer.state
     trained = {name: model.named[name] for name in gradients}
     slots = [
         {
-            slot: ops.constant(tensors.get(f"optimizer/{name}/{slot}", np.full(w.shape, start, np.float32)))
+            slot: ops.constant(
+                state[key].read() if (key := f"{name}/{slot}") in state else np.full(w.shape, start, w.dtype)
+            )
             for slot, start in optimizer.state().items()
         }
         for name, w in trained.items()
@@ -164,10 +166,10 @@ def _targets(given: Array, loss: Loss, outputs: Array) -> Array | None:
 def _chain(model: Model) -> list[Layer]:
     """The layers from input to output, if each takes what the one before it gave; none, if the model is no such chain."""
     (symbol,) = model.outputs
-    found = [symbol.layer]
+    found: list[Layer] = []
     while len(symbol.operands) == 1:
-        (symbol,) = symbol.operands
         found.append(symbol.layer)
+        (symbol,) = symbol.operands
     return [] if symbol.operands else found[::-1]
 
 

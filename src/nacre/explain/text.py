@@ -170,7 +170,7 @@ def _backward(explanation: Explanation) -> list[str]:
 
 
 def _buffer(error: Array) -> str:
-    return f"{error[0].size:,} numbers, norm {short(float(np.linalg.norm(error[0].astype(np.float64))))}"
+    return f"{error[0].size:,} {'number' if error[0].size == 1 else 'numbers'}, norm {short(float(np.linalg.norm(error[0].astype(np.float64))))}"
 
 
 def rule(explanation: Explanation) -> str:
@@ -182,7 +182,8 @@ def rule(explanation: Explanation) -> str:
 
 
 def _update(explanation: Explanation) -> list[str]:
-    lines = ["", f"UPDATE: gradient = input x error; {rule(explanation)}"]
+    of = "" if explanation.batch == 1 else f", of all {explanation.batch} rows together"
+    lines = ["", f"UPDATE: gradient = input x error{of}; {rule(explanation)}"]
     for step in explanation.layers:
         if not step.dense or step.score_error is None:
             continue
