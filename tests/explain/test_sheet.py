@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import openpyxl
@@ -253,6 +254,14 @@ def test_branches_numbers_that_are_not_finite_and_pictures_in_a_dense_layer_are_
     with pytest.raises(Limitation, match=r"has no formula(.|\n)*Flatten"):
         model.explain(np.ones((1, 3, 3), np.float32)).save(tmp_path / "a.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_openpyxl_it_is_said_what_to_install(tmp_path, monkeypatch):
+    model = nacre.Sequential([nacre.Input((3,)), layers.Dense(2)])
+    step = model.explain(np.ones((1, 3), np.float32))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UsageError, match=r"pip install nacre\[sheet\]"):
+        step.save(tmp_path / "a.xlsx")
 
 
 def test_other_formats_and_folders_that_are_not_there_are_refused(tmp_path, rng):

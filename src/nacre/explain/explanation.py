@@ -51,8 +51,8 @@ class LayerStep:
     ``inputs`` are arrays (n, ...), ``output`` (n, ...) is what it gave, ``scores`` (n, ...) what its activation was applied to, if
     it has one. Backward, with targets: ``error`` (n, ...) is the gradient of the loss of each row by the output, None where the
     loss is computed from the scores; ``slope`` (n, ...) that of each output by its own score, None where an output depends on
-    several; ``score_error`` (n, ...), their product, is the gradient by the scores. ``weights`` are by their names, "kernel" and "bias",
-    in full where layers are inside and share names.
+    several; ``score_error`` (n, ...), their product, is the gradient by the scores. ``weights`` are by their
+    names, such as "kernel", in full where layers inside share names.
     """
 
     name: str

@@ -70,7 +70,9 @@ def explain_scores(scores: Any, true_class: int) -> ExplainedScores:
     log_p = (z - top) - np.log(np.exp(z - top).sum())
     p = np.exp(log_p)
     target = np.arange(len(z)) == true_class
-    return ExplainedScores(z, int(true_class), p, log_p, float(z[0] - log_p[0]), -float(log_p[true_class]), p - target)
+    return ExplainedScores(
+        z, int(true_class), p, log_p, float(z[0] - log_p[0]), 0.0 - float(log_p[true_class]), p - target
+    )
 
 
 __all__ = ["ExplainedScores", "explain_scores"]

@@ -170,7 +170,8 @@ def _backward(explanation: Explanation) -> list[str]:
 
 
 def _buffer(error: Array) -> str:
-    return f"{error[0].size:,} {'number' if error[0].size == 1 else 'numbers'}, norm {short(float(np.linalg.norm(error[0].astype(np.float64))))}"
+    size, norm = error[0].size, float(np.linalg.norm(error[0].astype(np.float64)))
+    return f"{size:,} {'number' if size == 1 else 'numbers'}, norm {short(norm)}"
 
 
 def rule(explanation: Explanation) -> str:
