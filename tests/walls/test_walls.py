@@ -18,7 +18,7 @@ ROOT = Path(nacre.__file__).parent
 PUBLIC = {
     "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Sequential", "__version__", "activations",
     "callbacks", "config", "constraints", "datasets",
-    "diagnose", "errors",
+    "diagnose", "errors", "explain",
     "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models",
     "ops", "optimizers", "plots", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
+from nacre.cli.explain import explain
 from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
 from nacre.cli.plot import plot
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor,
     evaluate,
     predict,
+    explain,
     compare,
     plot,
     summary,

@@ -16,6 +16,7 @@ from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, run
 from nacre.errors import Limitation, UsageError
 from nacre.models import Model
+from nacre.ops import seeded
 
 _HELD_OUT = 0.2  # of the rows, where there is no validation
 _GRAVE = 75  # what is as severe explains poor results by itself
@@ -97,11 +98,12 @@ class Diagnosis:
         finding = able[number]
         assert finding.fix is not None
         facts = Facts(self.case)
-        fixed = finding.fix.change(self.case)
         rows, usual = facts.plan
         plan = (len(self.case), epochs) if epochs is not None else (rows, usual)
-        before = run(self.case, facts.task, plan)
-        after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), plan[1]))
+        with seeded(0):
+            fixed = finding.fix.change(self.case)
+            before = run(self.case, facts.task, plan)
+            after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), plan[1]))
         proof = Proof(finding, before.judged, after.judged, plan[1], plan[0], before.broke, after.model)
         return proof if proof.helped else replace(proof, model=before.model)
 
@@ -153,10 +155,12 @@ def diagnose(
     'missing non-linearity'
     """
     size = 32 if batch_size is None else batch_size
+    model.rows_of(x, y)  # a model that is built for these rows draws its weights as it would in fit
     case = _case_of(model, x, y, size, epochs, validation_split, validation_data, shuffle, class_weight)
     figures = history if history is not None else model.history
     figures = getattr(figures, "history", figures)
-    return examine(case, figures if isinstance(figures, Mapping) else None)
+    with seeded(0):
+        return examine(case, figures if isinstance(figures, Mapping) else None)
 
 
 def examine(case: Case, history: Mapping[str, list[float]] | None = None) -> Diagnosis:

@@ -88,6 +88,10 @@ class Facts:
         self.task = Task.of(case.model, case.y)
         self.fresh = case.model.optimizer.iterations == 0  # has never been trained
 
+    def called(self, name: str) -> str:
+        """An input, in a sentence."""
+        return f"the input {name!r}" if len(self.case.x) > 1 else "the inputs"
+
     # -------------------------------------------------------------- data
 
     @cached_property

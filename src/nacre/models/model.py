@@ -65,6 +65,7 @@ from nacre.training.inside import Inside
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
 from nacre.training.trainer import EVALUATION_ROWS
+from nacre.upstairs import room
 
 Array = npt.NDArray[Any]
 
@@ -915,6 +916,19 @@ class Model(Weighted, Configured):
             return self._predicting().inside(data, training, layers)
         data = self._dataset(x, y)
         return self._training(data).inside(data, training, layers)
+
+    def explain(self, x: Any, y: Any = None) -> Any:
+        """One step on rows x (n, ...), at most 32, with all its numbers: forward pass, and, with targets y, loss, backward pass and
+        update. The `nacre.explain.Explanation` can be printed, and saved as a page or a spreadsheet.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(2, "softmax", kernel_initializer="ones", name="out")])
+        >>> model.compile(loss="sparse_categorical_crossentropy")
+        >>> explanation = model.explain(np.array([[1.0, 2.0]]), np.array([1]))
+        >>> explanation.outputs.tolist(), explanation.layer("out").score_error.tolist()
+        ([[0.5, 0.5]], [[0.5, -0.5]])
+        """
+        return room("explain").explain(self, x, y)
 
     def loss_function(self, x: Any, y: Any) -> tuple[Callable[[Mapping[str, Any]], Value], dict[str, Array]]:
         """The loss on x and y as a function of the trained weights, and these weights, in float64 and without dropout.

@@ -166,7 +166,7 @@ from nacre.ops.measures import (
 )
 from nacre.ops.operands import on_arrays as _on_arrays
 from nacre.ops.primitive import TABLE, Primitive, Sample, primitive
-from nacre.ops.random import SEED, STEP, next_seed, normal, random_uniform, set_random_seed, threefry, uniform
+from nacre.ops.random import SEED, STEP, next_seed, normal, random_uniform, seeded, set_random_seed, threefry, uniform
 from nacre.ops.rearranging import (
     append,
     arange,
@@ -351,6 +351,7 @@ __all__ = [
     "round",
     "rsqrt",
     "scatter_add",
+    "seeded",
     "select",
     "selu",
     "set_random_seed",

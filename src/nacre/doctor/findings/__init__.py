@@ -4,7 +4,11 @@ that file's ``RULES``, and in ``tests/doctor/battery.py`` a run that has the fau
 from nacre.doctor.findings import beginning, construction, flow, inputs, optimization, outcome, splits, targets
 
 CAUSES = (*inputs.RULES, *targets.RULES, *splits.RULES, *construction.RULES, *beginning.RULES, *flow.RULES)
-CONSEQUENCES = (*optimization.RULES, *outcome.RULES)  # what a grave cause before them would explain
+CONSEQUENCES = (
+    *beginning.CONSEQUENCES,
+    *optimization.RULES,
+    *outcome.RULES,
+)  # what a grave cause before them would explain
 LAST = outcome.LAST  # when nothing else was found
 
 __all__ = ["CAUSES", "CONSEQUENCES", "LAST"]

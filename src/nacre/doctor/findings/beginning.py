@@ -198,4 +198,5 @@ def _kernel(link: Link) -> Array:
     return link.dense.kernel.numpy()
 
 
-RULES = (symmetry, signal, dead, saturated, certain_start)
+RULES = (symmetry, signal, dead, saturated)
+CONSEQUENCES = (certain_start,)

@@ -67,7 +67,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
     activation, call = last.activation
     kind = type(loss).__name__
     logits = bool(getattr(loss, "from_logits", False))
-    said = f"loss {loss.name}" + (", from_logits=True" if logits else "")
+    said = loss.name + (", from_logits=True" if logits else "")
     numbers: dict[str, Any] = {"output": f"{activation} of {call.name!r}", "loss": said}
     ends = call.name
     if activation in ("softmax", "sigmoid") and logits:

@@ -84,7 +84,9 @@ def outliers(facts: Facts) -> Iterator[Finding]:
             _CLIPPED,
             partial(_clipped, name=name),
         )
-        yield Finding("outliers", f"{len(rows):,} rows of {name!r} lie far beyond the others", 86, numbers, why, fix)
+        yield Finding(
+            "outliers", f"{len(rows):,} rows of {facts.called(name)} lie far beyond the others", 86, numbers, why, fix
+        )
 
 
 def silent_columns(facts: Facts) -> Iterator[Finding]:
@@ -95,7 +97,9 @@ def silent_columns(facts: Facts) -> Iterator[Finding]:
         if len(constant):
             numbers = {"columns": len(constant), "of": columns.shape[1], "first": int(constant[0])}
             why = "They say nothing about the target, and their weights never learn anything; they only cost time."
-            yield Finding("constant columns", f"{len(constant):,} columns of {name!r} never change", 8, numbers, why)
+            yield Finding(
+                "constant columns", f"{len(constant):,} columns of {facts.called(name)} never change", 8, numbers, why
+            )
         varying = np.flatnonzero(low != high)
         _, first, counts = np.unique(columns[:, varying], axis=1, return_index=True, return_counts=True)
         twice = int((counts - 1).sum())
@@ -103,7 +107,9 @@ def silent_columns(facts: Facts) -> Iterator[Finding]:
             pair = varying[first[counts > 1][:1]]
             numbers = {"columns too many": twice, "for example": f"column {int(pair[0])} is there again"}
             why = "Weights of equal columns share one job in an arbitrary way: nothing is gained, and weights become hard to read."
-            yield Finding("duplicate columns", f"{twice:,} columns of {name!r} repeat others", 9, numbers, why)
+            yield Finding(
+                "duplicate columns", f"{twice:,} columns of {facts.called(name)} repeat others", 9, numbers, why
+            )
 
 
 def trimmed(columns: Array) -> Array:

@@ -68,7 +68,12 @@ def shift(facts: Facts) -> Iterator[Finding]:
             partial(_aligned, name=name),
         )
         yield Finding(
-            "validation data differ", f"{name!r} is distributed otherwise in the validation", 87, numbers, why, fix
+            "validation data differ",
+            f"{facts.called(name)} are distributed otherwise in the validation",
+            87,
+            numbers,
+            why,
+            fix,
         )
 
 
