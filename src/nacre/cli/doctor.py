@@ -30,8 +30,8 @@ from nacre.training.run import SETTINGS, Run
 def doctor(what: str, fix: bool, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Say why WHAT does not learn, or will not: the measured causes, the likeliest first, each with a fix.
 
-    WHAT is the folder of a run, a Python script that calls model.fit (which is run up to there), or data, which are taken as
-    nacre train takes them, with the same options. Copies are trained for a short while; a run stays as it is.
+    WHAT is the folder of a run, a Python script that calls model.fit (which is run up to there), or data: the network is then the
+    one that "nacre train" would make, with the same options. Copies are trained for a short while; a run stays as it is.
 
     \b
     Examples:
