@@ -9,6 +9,7 @@ from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
 from nacre.cli.inspect import inspect
+from nacre.cli.lab import lab
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     compare,
     summary,
     plan,
+    lab,
     completion,
 )
 
