@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nacre.metrics import Metric
     from nacre.models import Model, Sequential
     from nacre.optimizers import Optimizer
+    from nacre.training.run import Run
     from nacre.tuning import find_learning_rate, fit_many
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Run",
     "Sequential",
     "__version__",
     "activations",
@@ -81,6 +83,7 @@ _HOMES = {
     "Metric": "nacre.metrics",
     "Model": "nacre.models",
     "Optimizer": "nacre.optimizers",
+    "Run": "nacre.training.run",
     "Sequential": "nacre.models",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",

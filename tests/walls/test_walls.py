@@ -16,8 +16,8 @@ from nacre.backends.native import memory
 ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
-    "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Sequential", "__version__", "activations",
-    "callbacks", "config", "constraints", "datasets", "errors",
+    "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Run", "Sequential", "__version__",
+    "activations", "callbacks", "config", "constraints", "datasets", "errors",
     "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "labs", "layers", "losses", "metrics", "minimize",
     "models", "ops", "optimizers", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip

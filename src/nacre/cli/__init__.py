@@ -3,11 +3,13 @@
 import click
 
 from nacre import __version__
+from nacre.cli.at import at
 from nacre.cli.compare import compare
 from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
+from nacre.cli.fork import fork
 from nacre.cli.inspect import inspect
 from nacre.cli.lab import lab
 from nacre.cli.plan import plan
@@ -25,6 +27,8 @@ COMMANDS: tuple[click.Command, ...] = (
     train,
     tune,
     resume,
+    at,
+    fork,
     evaluate,
     predict,
     compare,
