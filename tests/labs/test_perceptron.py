@@ -105,6 +105,12 @@ def test_a_wire_that_is_an_input_and_one_that_is_made_early_reach_the_last_layer
     assert truth_table(Network(1, (), (0,)).model()).outputs == (0, 1)
 
 
+def test_a_network_whose_wires_do_not_exist_is_refused() -> None:
+    for gates, out in ((((NAND, (0, 2)),), (2,)), (((NAND, (0,)),), (2,)), (((NAND, (0, 1)),), (3,)), ((), ())):
+        with pytest.raises(UsageError, match="wires"):
+            Network(2, gates, out)
+
+
 def test_the_perceptron_rule_finds_every_gate_a_line_divides_and_not_xor() -> None:
     found = {outputs: perceptron_rule(FOUR, outputs, passes=50) for outputs in product((0, 1), repeat=4)}
     undivided = {(0, 1, 1, 0), (1, 0, 0, 1)}

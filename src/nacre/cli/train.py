@@ -313,7 +313,7 @@ def described(source: Source) -> str:
 def document(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     """The outcome for programs."""
     return {
-        "command": outcome.run.settings()["command"],
+        "command": outcome.run.settings().get("command", settings.command),
         "run": str(outcome.run.folder),
         "model": str(outcome.run.model),
         "seed": settings.seed,

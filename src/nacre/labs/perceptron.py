@@ -108,6 +108,18 @@ class Network:
     gates: tuple[tuple[Perceptron, tuple[int, ...]], ...]
     out: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` if a gate takes what is not there before it, or not as many wires as it has inputs."""
+        for number, (gate, taken) in enumerate(self.gates, self.inputs):
+            if len(taken) != gate.inputs or not all(0 <= wire < number for wire in taken):
+                raise UsageError(
+                    f"Wire {number} is of a gate that takes {gate.inputs} of the wires before it, got {taken}."
+                )
+        if not self.out or not all(0 <= wire < self.inputs + len(self.gates) for wire in self.out):
+            raise UsageError(
+                f"The outputs are wires, of which there are {self.inputs + len(self.gates)}, got {self.out}."
+            )
+
     def __call__(self, x: Any) -> Any:
         """The outputs for inputs x (n,), as a tuple, or for rows (rows, n), as an array (rows, outputs)."""
         said = self.outputs(_rows(x, self.inputs))

@@ -275,8 +275,10 @@ class KeptCheckpoints(Checkpoints):
 
     kept = None
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: Any) -> None:
         super().__init__(folder)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise UsageError(f"Checkpoints are kept after a number of steps from 1 on, got {every!r}.")
         self.every = every
 
     def stride(self, kind: str) -> int | None:
