@@ -29,7 +29,7 @@ def at(run: str, step: int, out: Path, as_json: bool, quiet: bool) -> None:
     \b
     Examples:
       nacre train digits --out my-run
-      nacre at my-run 700 --out early.safetensors
+      nacre at my-run 500 --out early.safetensors
       nacre evaluate early.safetensors digits
     """
     opened = Run.open(best_of(Path(run)))

@@ -34,7 +34,7 @@ def fork(run: str, step: int, out: Path | None, as_json: bool, quiet: bool, **op
     \b
     Examples:
       nacre train digits --out my-run
-      nacre fork my-run --at 700 --learning-rate 0.02 --out slower
+      nacre fork my-run --at 500 --learning-rate 0.02 --out slower
       nacre compare my-run slower
     """
     parent = Run.open(best_of(Path(run)))
