@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         errors,
         explain,
         initializers,
+        labs,
         layers,
         losses,
         metrics,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from nacre.metrics import Metric
     from nacre.models import Model, Sequential
     from nacre.optimizers import Optimizer
+    from nacre.training.run import Run
     from nacre.tuning import find_learning_rate, fit_many
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Run",
     "Sequential",
     "__version__",
     "activations",
@@ -64,6 +67,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "initializers",
+    "labs",
     "layers",
     "losses",
     "metrics",
@@ -85,6 +89,7 @@ _HOMES = {
     "Metric": "nacre.metrics",
     "Model": "nacre.models",
     "Optimizer": "nacre.optimizers",
+    "Run": "nacre.training.run",
     "Sequential": "nacre.models",
     "diagnose": "nacre.doctor",
     "find_learning_rate": "nacre.tuning",

@@ -16,11 +16,10 @@ from nacre.backends.native import memory
 ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
-    "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Sequential", "__version__", "activations",
-    "callbacks", "config", "constraints", "datasets",
-    "diagnose", "errors", "explain",
-    "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models",
-    "ops", "optimizers", "plots", "regularizers", "utils", "value_and_grad",
+    "__version__", "activations", "callbacks", "config", "constraints", "datasets", "diagnose", "errors", "explain",
+    "find_learning_rate", "fit_many", "grad", "gradcheck", "Initializer", "initializers", "Input", "labs", "Layer",
+    "layers", "Loss", "losses", "Metric", "metrics", "minimize", "Model", "models", "ops", "Optimizer", "optimizers",
+    "plots", "regularizers", "Run", "Sequential", "utils", "value_and_grad",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import click
 
 from nacre import __version__
+from nacre.cli.at import at
 from nacre.cli.compare import compare
 from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
@@ -10,7 +11,9 @@ from nacre.cli.demo import demo
 from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
+from nacre.cli.fork import fork
 from nacre.cli.inspect import inspect
+from nacre.cli.lab import lab
 from nacre.cli.plan import plan
 from nacre.cli.plot import plot
 from nacre.cli.predict import predict
@@ -28,6 +31,8 @@ COMMANDS: tuple[click.Command, ...] = (
     tune,
     resume,
     doctor,
+    at,
+    fork,
     evaluate,
     predict,
     explain,
@@ -35,6 +40,7 @@ COMMANDS: tuple[click.Command, ...] = (
     plot,
     summary,
     plan,
+    lab,
     completion,
 )
 

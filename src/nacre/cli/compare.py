@@ -47,14 +47,16 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _told(run: Run) -> dict[str, Any]:
-    settings = Settings.of(run.settings())
+    noted = run.settings()
+    settings = Settings.of(noted)
     history = run.figures
     watched = history.get("val_loss") or history.get("loss") or []
     if not watched:
         raise UsageError(f"The run in {run.folder} has no epoch yet.", hint=f"nacre resume {run.folder}")
     best = min(range(len(watched)), key=lambda epoch: (watched[epoch] != watched[epoch], watched[epoch]))
     figures = {name: values[best] for name, values in history.items()}
-    return {"settings": {"data": settings.data, **settings.options}, "epoch": best + 1, "figures": figures}
+    forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
+    return {"settings": {"data": settings.data, **settings.options, **forked}, "epoch": best + 1, "figures": figures}
 
 
 def _short(value: float | None) -> str:

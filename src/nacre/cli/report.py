@@ -67,7 +67,7 @@ def _content(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "epochs": f"{len(next(iter(history.values()), [])):,}",
         **_verdict(model, source, judge),
         "importance": _importance(model, source, judge),
-        "command": settings.command,
+        "command": outcome.run.settings().get("command", settings.command),
         "config": f"nacre train --config {outcome.run.folder}/run.toml",
         "facts": _facts(outcome),
     }

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from nacre import __version__
-from nacre.callbacks import EarlyStopping
+from nacre.cli.moments import moment_before, stopping, terms
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
 from nacre.cli.report import write_report
@@ -28,7 +28,7 @@ from nacre.data.tables import kind_of
 from nacre.errors import UsageError
 from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
-from nacre.training.checkpoint import PacedCheckpoints
+from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
 from nacre.training.run import Run
 
 
@@ -93,14 +93,14 @@ _KINDS = (("tables", FOR_TABLES), ("pictures", FOR_PICTURES))
 _SILENT = ("seed", "group", "time", "size", "color", "augment")  # what they are else is told in words
 
 
-def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that decide what comes out of a training, added to a command."""
+def training_options(command: Callable[..., Any], names: Container[str] = frozenset(_USUAL)) -> Callable[..., Any]:
+    """The options that decide what comes out of a training, or those with some names, added to a command."""
     epochs = "".join(f"{n} for {data}, " for data, n in EPOCHS.items())
     said = {
         "epochs": f"{epochs}else {_USUAL['epochs']}",
         "batch_size": f"{_USUAL['batch_size']}, for tables by their rows",
     }
-    for name, kind, text in reversed(_OPTIONS):
+    for name, kind, text in reversed([option for option in _OPTIONS if option[0] in names]):
         several = isinstance(_USUAL[name], tuple)
         usual = said.get(name, "" if several or name in _SILENT else _USUAL[name])
         more = "".join(
@@ -125,11 +125,22 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--balanced", is_flag=True, default=None, help="Let each class count alike, however rare it is.")
 @click.option("--config", type=click.Path(path_type=Path), help="A run.toml: repeat that run. Other options change it.")
 @click.option(
+    "--keep", type=click.IntRange(1), help="Keep a checkpoint of every so many steps, for nacre at and nacre fork."
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="A new folder for the run.  [default: runs/train-DATE-NNN]"
 )
 @JSON
 @QUIET
-def train(data: str | None, config: Path | None, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+def train(
+    data: str | None,
+    config: Path | None,
+    keep: int | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Train a network on DATA and say how well it does.
 
     DATA is digits, mnist, a table (.csv, .tsv, .parquet, .arrow, .feather; the first two also packed), a folder of Parquet files,
@@ -154,7 +165,10 @@ def train(data: str | None, config: Path | None, out: Path | None, as_json: bool
     settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
     Run.check(out)
     settings, source = opened(settings, quiet)
-    outcome = carry_out(settings, source, lambda: begin(settings, out), quiet)
+    more: dict[str, Any] = {"keep": keep} if keep else {}
+    if config is not None and (before := noted_in(config).get("before")):  # it is of a fork
+        more |= {"command": "nacre train --config run.toml", "before": before}
+    outcome = carry_out(settings, source, lambda: begin(settings, out, **more), quiet)
     show(as_json, document(settings, outcome), describe(outcome))
 
 
@@ -173,27 +187,10 @@ def opened(settings: Settings, quiet: bool) -> tuple[Settings, Source]:
     return (settings if settings.batch_size else settings.with_(batch_size=batch_for(len(source.train)))), source
 
 
-def terms(settings: Settings, source: Source) -> dict[str, Any]:
-    """What `Model.fit` is told by the settings."""
-    validation = source.parts.get("validation")
-    return {
-        "x": source.train.x,
-        "y": source.train.y,
-        "batch_size": settings.batch_size,
-        "epochs": settings.epochs,
-        "validation_data": None if validation is None else (validation.x, validation.y),
-        "class_weight": source.class_weight if settings.balanced else None,
-    }
-
-
 def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -> Settings:
     """The settings of a run: of a run.toml if there is one, what was given, and else what is usual for such data."""
     if config is not None:
-        try:
-            found = tomllib.loads(config.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UsageError(f"{config} cannot be read: {error}.") from error
-        before = Settings.of(found)
+        before = Settings.of(noted_in(config))
         return Settings.of({"data": data or before.data, "options": before.options | given})
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
@@ -207,6 +204,14 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
     elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}
     return Settings.of({"data": data, "options": usual | given})
+
+
+def noted_in(config: Path) -> dict[str, Any]:
+    """What is in a run.toml."""
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{config} cannot be read: {error}.") from error
 
 
 def begin(settings: Settings, out: Path | None, kind: str = "train", **more: Any) -> Run:
@@ -254,9 +259,13 @@ def _fit(
     model: Model, source: Source, settings: Settings, run: Run, checkpoints: PacedCheckpoints, quiet: bool
 ) -> tuple[int, float]:
     """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
-    callbacks: list[Any] = [checkpoints]
-    if settings.patience and "validation" in source.parts:
-        callbacks.append(EarlyStopping(patience=settings.patience))
+    noted = run.settings()
+    moment = moment_before(run, source)
+    callbacks: list[Any] = [checkpoints, *stopping(settings, source)]
+    if moment is not None:  # where there are checkpoints, they are further on
+        callbacks.insert(0, GoFrom(moment))
+    if "keep" in noted:
+        callbacks.append(KeptCheckpoints(run.steps, noted["keep"]))
     verbose, begun = 0 if quiet else 1, time.perf_counter()
     try:
         model.fit(**terms(settings, source), verbose=verbose, callbacks=callbacks)
@@ -304,7 +313,7 @@ def described(source: Source) -> str:
 def document(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     """The outcome for programs."""
     return {
-        "command": settings.command,
+        "command": outcome.run.settings().get("command", settings.command),
         "run": str(outcome.run.folder),
         "model": str(outcome.run.model),
         "seed": settings.seed,

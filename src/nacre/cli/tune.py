@@ -19,11 +19,12 @@ import click
 
 from nacre import activations, optimizers
 from nacre.callbacks import Callback, EarlyStopping
+from nacre.cli.moments import terms
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, plain, show
 from nacre.cli.settings import Settings, augmentation
 from nacre.cli.sources import Source
-from nacre.cli.train import begin, carry_out, describe, document, opened, settings_for, terms, training_options
+from nacre.cli.train import begin, carry_out, describe, document, opened, settings_for, training_options
 from nacre.cli.waiting import waiting
 from nacre.errors import NonFiniteLossError, UsageError, find, guest
 from nacre.files import write_whole

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,13 @@ CALLBACK_PREFIX = "/callback/"  # of tensors; a weight is called layer/weight, a
 _PLACE = "nacre.place"  # in the metadata, beside "nacre", where any model file has its description
 
 
+class Moment(NamedTuple):
+    """All that a training is at some step, as a checkpoint holds it: arrays by name, and what is said of them."""
+
+    tensors: dict[str, Any]
+    metadata: dict[str, str]
+
+
 class Checkpoints(Callback):
     """Writes checkpoints to a folder, and goes on from the newest that is whole. Subclasses say when to write.
 
@@ -36,6 +43,7 @@ class Checkpoints(Callback):
     """
 
     outermost = True  # the others see where the training goes on from, and are seen when they have done their work
+    kept: int | None = KEPT  # how many of them; None: all
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,21 +57,35 @@ class Checkpoints(Callback):
         Raises `UsageError` when it is of another model, other settings or other data.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.go_on()
+        self.begun_at = self.model.optimizer.iterations
+
+    def go_on(self, last: int | None = None) -> Moment | None:
+        """Go on from the newest checkpoint that is whole, of step ``last`` or before; gives what it holds, or None."""
         self._terms = self.position.terms()
         for path in reversed(self.paths()):
+            if last is not None and int(path.stem.removeprefix("step-")) > last:
+                continue
             try:
-                tensors, metadata = safetensors.read(path)
+                moment = Moment(*safetensors.read(path))
             except ModelFileError as error:
                 reason = str(error).splitlines()[0]
                 warnings.warn(f"A checkpoint is damaged; going on from the one before. {reason}", stacklevel=2)
                 continue
-            self._go_on_from(path, tensors, metadata)
-            break
-        self.begun_at = self.model.optimizer.iterations
+            self._go_on_from(path, moment)
+            return moment
+        return None
 
     def save(self) -> None:
         """Begin to write a checkpoint of this moment, once the last one is written; raises what that one met with."""
         self.finish()
+        path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
+        pool = ThreadPoolExecutor(1, "nacre-checkpoint")
+        self._writing = pool.submit(self._write, path, self.moment())
+        pool.shutdown(wait=False)
+
+    def moment(self) -> Moment:
+        """This moment of the training, in copies."""
         described, tensors = self.model.snapshot()
         remembered: dict[str, dict[str, Any]] = {}
         for who, state in self.position.callbacks.state().items():
@@ -71,18 +93,15 @@ class Checkpoints(Callback):
             tensors |= {f"{CALLBACK_PREFIX}{who}/{name}": array for name, array in arrays.items()}
             remembered[who] = {name: value for name, value in state.items() if name not in arrays}
         place = json.dumps(self.position.state() | {"terms": self._terms, "callbacks": remembered})
-        path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
         copies = {name: np.array(array) for name, array in tensors.items()}  # the training writes on in these
-        pool = ThreadPoolExecutor(1, "nacre-checkpoint")
-        self._writing = pool.submit(self._write, path, copies, {"nacre": json.dumps(described), _PLACE: place})
-        pool.shutdown(wait=False)
+        return Moment(copies, {"nacre": json.dumps(described), _PLACE: place})
 
-    def _write(self, path: Path, tensors: dict[str, Any], metadata: dict[str, str]) -> float:
+    def _write(self, path: Path, moment: Moment) -> float:
         """Write one, then remove those before the last."""
         begun = time.monotonic()
-        safetensors.write(path, tensors, metadata)
-        # What is further on than this was damaged, or it would have been gone on from.
-        self._remove(kept=[other for other in self.paths() if other <= path][-KEPT:])
+        safetensors.write(path, *moment)
+        if self.kept is not None:  # what is further on than this was damaged, or it would have been gone on from
+            self._remove(kept=[other for other in self.paths() if other <= path][-self.kept :])
         return time.monotonic() - begun
 
     def finish(self) -> None:
@@ -107,9 +126,9 @@ class Checkpoints(Callback):
             if path not in kept:
                 path.unlink(missing_ok=True)
 
-    def _go_on_from(self, path: Path, tensors: dict[str, Any], metadata: Mapping[str, str]) -> None:
+    def _go_on_from(self, path: Path, moment: Moment) -> None:
         try:
-            described, place = json.loads(metadata["nacre"]), json.loads(metadata[_PLACE])
+            described, place = json.loads(moment.metadata["nacre"]), json.loads(moment.metadata[_PLACE])
             here = _identity(json.loads(json.dumps(self.model.snapshot()[0])), self._terms)
             if other := _difference(_identity(described, place["terms"]), here):
                 raise UsageError(
@@ -117,18 +136,32 @@ class Checkpoints(Callback):
                     other,
                     "go on with the same model, settings and data; or begin in another folder",
                 )
-            remembered = {who: dict(state) for who, state in place["callbacks"].items()}
-            for name in [name for name in tensors if name.startswith(CALLBACK_PREFIX)]:
-                who, what = name.removeprefix(CALLBACK_PREFIX).split("/", 1)
-                remembered[who][what] = tensors.pop(name)
-            self.position.move(place)
-            self.position.callbacks.kept = remembered
-            self.model.revert(described, tensors)
+            self.go_to(moment)
         except NacreError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             reason = {"reason": f"{type(error).__name__}: {error}"}
             raise ModelFileError(f"{path} is no checkpoint.", reason, "remove it to begin anew") from error
+
+    def go_to(self, moment: Moment) -> None:
+        """Go on from a moment of this training, or of one that differs in settings, but not in weights and slots."""
+        place = json.loads(moment.metadata[_PLACE])
+        remembered = {who: dict(state) for who, state in place["callbacks"].items()}
+        for name in [name for name in moment.tensors if name.startswith(CALLBACK_PREFIX)]:
+            who, what = name.removeprefix(CALLBACK_PREFIX).split("/", 1)
+            remembered[who][what] = moment.tensors[name]
+        self.position.move(place)
+        self.position.callbacks.kept = remembered
+        put(self.model, moment)
+
+
+def put(model: Any, moment: Moment) -> None:
+    """Give a model in training the weights, the state of the optimizer and the seed of a moment.
+
+    Raises `ModelFileError` if its weights or slots are others.
+    """
+    tensors = {name: array for name, array in moment.tensors.items() if not name.startswith(CALLBACK_PREFIX)}
+    model.revert(json.loads(moment.metadata["nacre"]), tensors)
 
 
 class BackupAndRestore(Checkpoints):
@@ -235,6 +268,78 @@ class PacedCheckpoints(Checkpoints):
         took = self._writing.result() if self._writing is not None else 0.0
         self.save()
         self._due = time.monotonic() + max(REST, (time.monotonic() - now + took) / SHARE)
+
+
+class KeptCheckpoints(Checkpoints):
+    """Writes a checkpoint after every so many steps, and keeps all of them, for who comes back to one of these steps."""
+
+    kept = None
+
+    def __init__(self, folder: Path, every: Any) -> None:
+        super().__init__(folder)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise UsageError(f"Checkpoints are kept after a number of steps from 1 on, got {every!r}.")
+        self.every = every
+
+    def stride(self, kind: str) -> int | None:
+        """The batches that are left until the next."""
+        return self.every - self.model.optimizer.iterations % self.every if kind == "train" else None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """The training begins, or goes on, elsewhere."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._terms = self.position.terms()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Write one if it is time. (A loss that is not finite ends the training.)"""
+        if self.model.optimizer.iterations % self.every == 0 and math.isfinite((logs or {}).get("loss", math.nan)):
+            self.save()
+
+
+class GoFrom(Checkpoints):
+    """Begins a training at a moment of another, which had other settings; the learning rate is that of this one."""
+
+    def __init__(self, moment: Moment) -> None:
+        super().__init__(Path())
+        self._moment = moment
+
+    def stride(self, kind: str) -> int | None:
+        """Nothing is to be done between batches."""
+        return None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go there."""
+        optimizer = self.model.optimizer
+        rate = optimizer.get_config()["learning_rate"]
+        self.go_to(self._moment)
+        if not isinstance(rate, Mapping):
+            optimizer.learning_rate = rate
+
+
+class GoUntil(Checkpoints):
+    """Ends a training after a step, with its ``reached`` moment; begins at the last checkpoint in ``folder`` before it."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(folder)
+        self.step = step
+        self.reached: Moment | None = None
+
+    def stride(self, kind: str) -> int | None:
+        """The batches that are left."""
+        return self.step - self.model.optimizer.iterations if kind == "train" else None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go on from the last checkpoint before the step."""
+        found = self.go_on(self.step)
+        if self.model.optimizer.iterations >= self.step:
+            self.reached = found or self.moment()
+            self.model.stop_training = True
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """End if this was the step."""
+        if self.model.optimizer.iterations >= self.step:
+            self.reached = self.moment()
+            self.model.stop_training = True
 
 
 def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class EarlyStopping(Monitor):
         self.best_epoch = int(state["best_epoch"])
         count = sum(name.startswith("weights/") for name in state)
         self.best_weights = [state[f"weights/{n}"] for n in range(count)] or None
-        self.model.stop_training = self.stopped_epoch > 0
+        self.model.stop_training = self.model.stop_training or self.stopped_epoch > 0
 
 
 class ReduceLROnPlateau(Monitor):

@@ -18,9 +18,10 @@ import tomli_w
 from nacre.errors import UsageError
 from nacre.files import write_whole
 from nacre.training.history import History
+from nacre.upstairs import room
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
-REPORT, CHECKPOINTS = "report.html", "checkpoints"
+REPORT, CHECKPOINTS, STEPS = "report.html", "checkpoints", "steps"
 BEST = "best"  # in the folder of a search for settings, the run with those that were best
 
 
@@ -86,6 +87,32 @@ class Run:
     def checkpoints(self) -> Path:
         """The folder for what a run goes on from."""
         return self.folder / CHECKPOINTS
+
+    @property
+    def steps(self) -> Path:
+        """The folder for the checkpoints of single steps that a run keeps when it is over."""
+        return self.folder / STEPS
+
+    def at(self, step: int) -> Any:
+        """The compiled model as it was after so many steps of the training, rebuilt to the bit, with the state of its optimizer.
+
+        The training is repeated up to there, from the last checkpoint before it that the run kept (``nacre train --keep``), or from
+        the beginning. ``model.optimizer.iterations`` is the step. The weights are those that the training had then: what is done
+        when it ends, such as going back to the best epoch, has not been done to them.
+
+        Raises `UsageError` for a step that the run does not have, and `DataError` if what comes out is not what the run wrote
+        down, as the data are others now.
+
+        >>> import nacre, tempfile
+        >>> from click.testing import CliRunner
+        >>> from nacre.cli import main
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     done = CliRunner().invoke(main, ["train", "digits", "--epochs", "2", "--out", f"{root}/run"])
+        ...     model = nacre.Run.open(f"{root}/run").at(step=50)
+        >>> model.optimizer.iterations
+        50
+        """
+        return room("cli.moments").model_at(self, step)
 
     @property
     def epochs(self) -> int:
