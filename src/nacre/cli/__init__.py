@@ -8,7 +8,9 @@ from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
+from nacre.cli.features import features
 from nacre.cli.inspect import inspect
+from nacre.cli.ledger import ledger
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
@@ -27,6 +29,8 @@ COMMANDS: tuple[click.Command, ...] = (
     evaluate,
     predict,
     compare,
+    features,
+    ledger,
     summary,
     plan,
     completion,

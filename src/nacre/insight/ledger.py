@@ -23,7 +23,6 @@ _BLOCK = 1024  # rows that are looked into at a time, of which all that layers h
 _EPOCHS, _PATIENCE = 50, 2  # at most so many; a fold ends when the rows it does not see got no better for so many
 _FAR = 6.0  # robust standard deviations beyond the median, where an input counts as outlying
 _OFF = 4.0  # robust standard deviations, where a target counts as wrong
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,13 @@ class Ledger:
         who = f"{self.folds} models that did not see them" if self.folds else "the model as it is"
         return f"{len(self):,} rows, judged by {who}: {found}"
 
-    def __str__(self) -> str:
-        some = self.top(_SHOWN).columns()
-        texts = {
-            name.replace("_", " "): [_written(value) for value in column.tolist()] for name, column in some.items()
-        }
+    def texts(self) -> dict[str, list[str]]:
+        """The columns as people read them."""
+        return {name: [_written(value) for value in column.tolist()] for name, column in self.columns().items()}
+
+    def text(self, count: int = 20) -> str:
+        """The summary, and a table of the first rows."""
+        texts = {name.replace("_", " "): column for name, column in self.top(count).texts().items()}
         widths = {name: max(map(len, [name, *column])) for name, column in texts.items()}
         rows = [list(texts), *map(list, zip(*texts.values(), strict=True))]
         aligned = [
@@ -91,8 +92,11 @@ class Ledger:
             ).rstrip()
             for row in rows
         ]
-        more = [f"and {len(self) - _SHOWN:,} more"] if len(self) > _SHOWN else []
+        more = [f"and {len(self) - count:,} more"] if len(self) > count else []
         return "\n".join([self.summary(), "", *aligned, *more])
+
+    def __str__(self) -> str:
+        return self.text()
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; numbers that are not finite as text."""

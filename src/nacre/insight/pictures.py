@@ -58,6 +58,12 @@ class FirstLayer:
         return {"layer": self.name, "pictures": self.pictures.tolist()}
 
 
+def sees_pictures(model: Model) -> bool:
+    """Whether the model takes one input, of (height, width), or (height, width, channels) with 1 or 3 channels."""
+    shapes = [shape[1:] for shape in model.input_shapes]
+    return len(shapes) == 1 and (len(shapes[0]) == 2 or (len(shapes[0]) == 3 and shapes[0][2] in (1, 3)))
+
+
 def first_layer(model: Model) -> FirstLayer:
     """The kernel columns of the first dense layer of a model of pictures: what each unit adds and takes away, place by place.
 
@@ -70,14 +76,13 @@ def first_layer(model: Model) -> FirstLayer:
     >>> first_layer(nacre.Sequential(layers)).pictures.shape
     (4, 2, 3)
     """
-    shapes = model.input_shapes
-    shape = tuple(int(n or 0) for n in shapes[0][1:])
-    if len(shapes) != 1 or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+    if not sees_pictures(model):
         raise Limitation(
             f"{model.name!r} does not take pictures, so its weights are none.",
-            {"found": ", ".join(" x ".join(map(str, one[1:])) or "one number" for one in shapes)},
+            {"found": ", ".join(" x ".join(map(str, one[1:])) or "one number" for one in model.input_shapes)},
             "an input of (height, width) or (height, width, channels)",
         )
+    shape = tuple(int(n or 0) for n in model.input_shapes[0][1:])
     for call in model.inside(np.zeros((1, *shape), np.float32)).calls:
         if isinstance(call.layer, Dense) and call.layer.kernel is not None:
             if call.layer.kernel.shape[0] != int(np.prod(shape)):
@@ -133,4 +138,4 @@ def _corners(random: np.random.Generator, count: int, size: int) -> list[tuple[i
             return [(int(x), int(y)) for x, y in points]
 
 
-__all__ = ["SHAPES", "FirstLayer", "first_layer", "shapes"]
+__all__ = ["SHAPES", "FirstLayer", "first_layer", "sees_pictures", "shapes"]

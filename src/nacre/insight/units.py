@@ -63,7 +63,7 @@ class Selectivity:
             f"dead        {dead or 'none'}",
             f"duplicates  {pairs or 'none'}",
             "",
-            "unit  selectivity  class",
+            "unit  selectivity  prefers",
         ]
         order = np.argsort(-self.index, kind="stable")[:_SHOWN].tolist()
         lines += [f"{u:>4}  {self.index[u]:>11.2f}  {self.classes[self.preferred[u]]}" for u in order]
