@@ -55,7 +55,7 @@ def features(model: str, data: str | None, out: Path | None, as_json: bool) -> N
         check_page(out, (".html",))
     trained = open_model(model)
     data = _trained_on(model) if data is None else data
-    source = open_data(data, trained, judged=False)
+    source = open_data(data, trained)
     part = in_memory(source.last)
     tell_notes(source.notes)
     answers = activations(trained, part.x)
@@ -108,7 +108,12 @@ def _labels(model: Model, source: Source, part: Part) -> tuple[Array | None, Seq
         return None, None
     labels = np.asarray(part.y).reshape(-1)
     several = len(labels) == len(part) and labels.dtype.kind in "iu" and len(np.unique(labels)) > 1
-    return (labels, list(source.classes) or None) if several else (None, None)
+    return (labels, class_names(model, source)) if several else (None, None)
+
+
+def class_names(model: Model, source: Source) -> Sequence[str] | None:
+    """The names of the classes that the model tells apart, if they have some."""
+    return model.features.classes if model.features is not None else list(source.classes) or None
 
 
 # ------------------------------------------------------------------ the page

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from nacre.cli.features import check_page, in_memory
+from nacre.cli.features import check_page, class_names, in_memory
 from nacre.cli.options import DATA, JSON, MODEL, show
 from nacre.cli.pixels import page, plainly, png
 from nacre.cli.sources import ACCEPTED, Part, open_data, open_model, tell_notes
@@ -20,6 +20,8 @@ from nacre.insight import Ledger
 from nacre.insight import ledger as judged_rows
 from nacre.insight.pictures import sees_pictures
 from nacre.models import Model
+
+_MOST_COLUMNS = 8  # of a table, on a page
 
 
 @click.command()
@@ -35,7 +37,8 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
 
     MODEL is a model file or the folder of a run; rows are those to train on, if DATA has several parts, and are counted from 0.
     Each row is judged by a copy of MODEL that was trained from fresh weights on other rows, since a model may know wrong labels by
-    heart; with --folds 0, MODEL judges as it is. With --by gradient, the rows come first that push the weights hardest.
+    heart; with --folds 0, MODEL judges as it is. With --by gradient, the rows come first that push the weights hardest. Rows of
+    tables that have no target are not counted; the files say what is in the others.
 
     \b
     Examples:
@@ -52,12 +55,11 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
     if not part.judged:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     tell_notes(source.notes)
-    found = judged_rows(trained, part.x, part.y, folds, list(source.classes) or None)
+    found = judged_rows(trained, part.x, part.y, folds, class_names(trained, source))
     found = found.hardest() if by == "gradient" else found
     some = found.top(top)
-    files = None if part.files is None else [str(part.files[row]) for row in some.row.tolist()]
     document = {"model": model, "data": data, "rows": len(found), **some.document()}
-    document |= {} if files is None else {"file": files}
+    document |= {"known": dict(_known(some, part))}
     text = found.text(top)
     if out is not None:
         everything = (
@@ -68,22 +70,26 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
     show(as_json, document, text)
 
 
+def _known(found: Ledger, part: Part) -> list[tuple[str, list[str]]]:
+    """By what people know the rows: their files, or the columns of their table."""
+    table = None if part.table is None else part.table.take(found.row)
+    files = [] if part.files is None else [("file", [str(part.files[row]) for row in found.row.tolist()])]
+    return files + ([] if table is None else [(name, table[name].text()) for name in table.columns])
+
+
 def _as_csv(found: Ledger, part: Part) -> bytes:
-    columns = {name: column.tolist() for name, column in found.columns().items()}
-    if part.files is not None:
-        columns["file"] = [str(part.files[row]) for row in found.row.tolist()]
+    columns = [(name, column.tolist()) for name, column in found.columns().items()] + _known(found, part)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(name for name, _ in columns)
+    writer.writerows(zip(*(column for _, column in columns), strict=True))
     return file.getvalue().encode()
 
 
 def _as_page(found: Ledger, some: Ledger, part: Part, model: Model, data: str) -> bytes:
-    columns = some.texts()
-    numbers = [name for name, column in some.columns().items() if column.dtype.kind in "if"]
-    if part.files is not None:
-        columns["file"] = [str(part.files[row]) for row in some.row.tolist()]
+    columns = [(name.replace("_", " "), column) for name, column in some.texts().items()]
+    numbers = [name.replace("_", " ") for name, column in some.columns().items() if column.dtype.kind in "if"]
+    columns += _known(some, part)[:_MOST_COLUMNS]
     pictures: list[str] = []
     if sees_pictures(model):
         low, high = float(np.min(part.x)), float(np.max(part.x))
@@ -91,9 +97,9 @@ def _as_page(found: Ledger, some: Ledger, part: Part, model: Model, data: str) -
     content: dict[str, Any] = {
         "title": f"Ledger of {Path(data).name}",
         "told": found.summary(),
-        "names": [name.replace("_", " ") for name in columns],
-        "numbers": [name.replace("_", " ") for name in numbers],
-        "rows": list(zip(*columns.values(), strict=True)),
+        "names": [name for name, _ in columns],
+        "numbers": numbers,
+        "rows": list(zip(*(column for _, column in columns), strict=True)),
         "pictures": pictures,
     }
     return page("ledger.html.jinja", content)
