@@ -169,6 +169,8 @@ def test_weights_that_are_frozen_stay_in_the_models_that_judge():
 def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(UsageError, match="from 2 on, got 1"):
         ledger(_model(), X, Y, folds=1)
+    with pytest.raises(UsageError, match="one name for each class"):
+        ledger(_model(), X, Y, folds=0, classes=["a", "b"])
     with pytest.raises(UsageError, match="too few rows"):
         ledger(_model(), X[:4], Y[:4])
     with pytest.raises(Limitation, match="several classes at once"):

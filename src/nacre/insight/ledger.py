@@ -163,25 +163,15 @@ def ledger(model: Model, x: Any, y: Any, folds: int = 5, classes: Sequence[str] 
     (targets,) = some(np.arange(count))[1].values()
     given = _given(model.loss, np.asarray(targets))
     judges = [(model, np.arange(count))] if folds == 0 else _cross_fitted(model, some, given, folds)
-    loss, gradient_norm, reach = (np.zeros(count) for _ in range(3))
-    outputs: list[Array] = [np.zeros(0)] * len(judges)
-    for number, (judge, rows) in enumerate(judges):
-        outputs[number] = np.asarray(judge.predict(some(rows)[0], verbose=0), np.float64)
-        for first in range(0, len(rows), _BLOCK):
-            block = rows[first : first + _BLOCK]
-            inside = judge.inside(*some(block))
-            loss[block] = inside.losses
-            gradient_norm[block] = np.sqrt(sum(norm.astype(np.float64) ** 2 for norm in inside.norms.values()))
-            reach[block] = _reach(inside)
-    said = np.zeros((count, *outputs[0].shape[1:]))
-    for (_, rows), output in zip(judges, outputs, strict=True):
-        said[rows] = output
+    said, loss, gradient_norm, reach = _judged(judges, some, count)
     far = _robust(reach)
     outlying = far > _FAR
     order = _order(loss, np.where(outlying, far, -np.inf))
     if given.dtype.kind == "i":
         p = _probabilities(model.loss, said)
         names = [str(k) for k in range(p.shape[1])] if classes is None else list(classes)
+        if len(names) != p.shape[1]:
+            raise UsageError("There is one name for each class.", {"names": len(names), "classes": p.shape[1]})
         predicted, probability, residual = p.argmax(1), p[np.arange(count), given], None
         verdict = _of_labels(p, given, predicted, names)
     else:
@@ -193,6 +183,27 @@ def ledger(model: Model, x: Any, y: Any, folds: int = 5, classes: Sequence[str] 
         np.arange(count), loss, gradient_norm, given, predicted, probability, residual, verdict, folds, names
     )
     return found._take(order)
+
+
+def _judged(
+    judges: Sequence[tuple[Model, Array]], some: Callable[[Array], tuple[Any, Any]], count: int
+) -> tuple[Array, Array, Array, Array]:
+    """What is said of each row by the model that judges it, its loss, the norm of its gradient, and that of its input."""
+    loss, gradient_norm, reach = (np.zeros(count) for _ in range(3))
+    outputs: list[Array] = [np.zeros(0)] * len(judges)
+    for number, (judge, rows) in enumerate(judges):
+        outputs[number] = np.asarray(judge.predict(some(rows)[0], verbose=0), np.float64)
+        for first in range(0, len(rows), _BLOCK):
+            block = rows[first : first + _BLOCK]
+            xs, ys = some(block)
+            inside = judge.inside(xs, ys, layers=False)  # with layers, it would hand out their gradients too
+            loss[block] = inside.losses
+            gradient_norm[block] = np.sqrt(sum(norm.astype(np.float64) ** 2 for norm in inside.norms.values()))
+            reach[block] = _reach(judge.inside(xs))
+    said = np.zeros((count, *outputs[0].shape[1:]))
+    for (_, rows), output in zip(judges, outputs, strict=True):
+        said[rows] = output
+    return said, loss, gradient_norm, reach
 
 
 # ------------------------------------------------------------------ models that did not see what they judge
@@ -296,7 +307,7 @@ def _reach(inside: Inside) -> Array:
         if getattr(call.layer, "kernel", None) is not None:
             taken = call.inputs[0].astype(np.float64)
             return np.asarray(np.linalg.norm(taken.reshape(len(taken), -1), axis=1))
-    return np.zeros(len(inside.losses))
+    return np.zeros(len(inside.calls[0].output))
 
 
 def _robust(values: Array, center: float | None = None) -> Array:
