@@ -17,9 +17,9 @@ ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
     "__version__", "activations", "callbacks", "config", "constraints", "datasets", "diagnose", "errors", "explain",
-    "find_learning_rate", "fit_many", "grad", "gradcheck", "Initializer", "initializers", "Input", "labs", "Layer",
-    "layers", "Loss", "losses", "Metric", "metrics", "minimize", "Model", "models", "ops", "Optimizer", "optimizers",
-    "plots", "regularizers", "Run", "Sequential", "utils", "value_and_grad",
+    "find_learning_rate", "fit_many", "grad", "gradcheck", "Initializer", "initializers", "Input", "insight", "labs",
+    "Layer", "layers", "Loss", "losses", "Metric", "metrics", "minimize", "Model", "models", "ops", "Optimizer",
+    "optimizers", "plots", "regularizers", "Run", "Sequential", "utils", "value_and_grad",
 }  # fmt: skip
 
 

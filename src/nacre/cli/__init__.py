@@ -11,9 +11,11 @@ from nacre.cli.demo import demo
 from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
+from nacre.cli.features import features
 from nacre.cli.fork import fork
 from nacre.cli.inspect import inspect
 from nacre.cli.lab import lab
+from nacre.cli.ledger import ledger
 from nacre.cli.plan import plan
 from nacre.cli.plot import plot
 from nacre.cli.predict import predict
@@ -38,6 +40,8 @@ COMMANDS: tuple[click.Command, ...] = (
     explain,
     compare,
     plot,
+    features,
+    ledger,
     summary,
     plan,
     lab,

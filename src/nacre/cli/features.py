@@ -1,0 +1,218 @@
+"""nacre features: what the units of a model look for, and what excites them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from nacre.cli.options import JSON, MODEL, complete_data, show
+from nacre.cli.pixels import page, plainly, png, signed, strip
+from nacre.cli.settings import Settings
+from nacre.cli.sources import Part, Source, best_of, open_data, open_model, tell_notes
+from nacre.data.folders import TablePieces
+from nacre.errors import Limitation, UsageError
+from nacre.files import write_whole
+from nacre.insight import Exciting, Selectivity, first_layer, gradient_times_input, maximize
+from nacre.insight.pictures import sees_pictures
+from nacre.insight.units import activations, most_exciting, told_apart
+from nacre.models import Model
+from nacre.training.run import Run
+
+Array = npt.NDArray[Any]
+
+_TOP = 9  # rows that are shown of each unit
+_UNITS = 24  # of a layer that are shown with what excites them
+_WEIGHTS = 256  # units of the first layer whose weights are shown
+
+
+@click.command()
+@MODEL
+@click.argument("data", required=False, shell_complete=complete_data)
+@click.option("--out", type=click.Path(path_type=Path), help="Write a page with pictures, an .html file, too.")
+@JSON
+def features(model: str, data: str | None, out: Path | None, as_json: bool) -> None:
+    """Print what the units of MODEL tell apart, layer by layer, and which rows of DATA excite them most.
+
+    MODEL is a model file or the folder of a run; left out, DATA is what the run was trained on. Its test part is looked at, if it
+    has one. Selectivity is 1 for a unit that answers to one class alone, and 0 for one that answers to all alike; units that are
+    dead, or that do the same as others, are named.
+
+    The page also shows the weights of the first layer, the inputs that excite each unit most, found by gradient ascent, and what
+    speaks for each class, where inputs are pictures.
+
+    \b
+    Examples:
+      nacre train digits --out my-run
+      nacre features my-run
+      nacre features my-run digits --out features.html
+    """
+    if out is not None:
+        check_page(out, (".html",))
+    trained = open_model(model)
+    data = _trained_on(model) if data is None else data
+    source = open_data(data, trained)
+    part = in_memory(source.last)
+    tell_notes(source.notes)
+    answers = activations(trained, part.x)
+    if not answers:
+        raise Limitation(f"{model} has no dense layer, and so no units to look at.")
+    labels, names = _labels(trained, source, part)
+    told: dict[str, tuple[Exciting, Selectivity | None]] = {
+        name: (most_exciting(name, a, _TOP), None if labels is None else told_apart(name, a, labels, names))
+        for name, a in answers.items()
+    }
+    document: dict[str, Any] = {"model": model, "data": data, "rows": len(part)}
+    document["layers"] = [excited.document() | (apart.document() if apart else {}) for excited, apart in told.values()]
+    text = "\n\n".join(str(apart or excited) for excited, apart in told.values())
+    if out is not None:
+        write_whole(out, [page("features.html.jinja", _content(trained, part, told, labels, names, document))])
+        document["out"] = str(out)
+        text += f"\n\npictures in {out}"
+    show(as_json, document, text)
+
+
+def check_page(out: Path, suffixes: Sequence[str]) -> None:
+    """Demand that a file can be written, before anything takes long."""
+    if out.suffix.lower() not in suffixes:
+        raise UsageError(f"Cannot write {out}: it ends with {' or '.join(suffixes)}.")
+    if not out.parent.is_dir():
+        raise UsageError(f"Cannot write {out}: there is no folder {out.parent}.")
+
+
+def in_memory(part: Part) -> Part:
+    """The rows, which are in memory. Raises `Limitation` for rows that are read piece by piece."""
+    if isinstance(part.x, TablePieces):
+        raise Limitation(
+            "Rows are looked at one by one, and a folder of tables is read piece by piece.", hint="one file"
+        )
+    return part
+
+
+def _trained_on(model: str) -> str:
+    if not Path(model).is_dir():
+        raise UsageError(
+            f"{model} is a file, which does not say what it was trained on.", hint="name the data behind it"
+        )
+    return Settings.of(Run.open(best_of(Path(model))).settings()).data
+
+
+def _labels(model: Model, source: Source, part: Part) -> tuple[Array | None, Sequence[str] | None]:
+    """The class of each row, if that is what is predicted, and names of classes, if they have some."""
+    judged = model.judged_outputs()
+    if len(judged) != 1 or judged[0][0] != "labels" or part.y is None:
+        return None, None
+    labels = np.asarray(part.y).reshape(-1)
+    several = len(labels) == len(part) and labels.dtype.kind in "iu" and len(np.unique(labels)) > 1
+    return (labels, class_names(model, source)) if several else (None, None)
+
+
+def class_names(model: Model, source: Source) -> Sequence[str] | None:
+    """The names of the classes that the model tells apart, if they have some."""
+    return model.features.classes if model.features is not None else list(source.classes) or None
+
+
+# ------------------------------------------------------------------ the page
+
+
+def _content(
+    model: Model,
+    part: Part,
+    told: dict[str, tuple[Exciting, Selectivity | None]],
+    labels: Array | None,
+    names: Sequence[str] | None,
+    document: dict[str, Any],
+) -> dict[str, Any]:
+    pictured = sees_pictures(model)
+    return {
+        "title": f"Features of {document['model']}",
+        "rows": f"{len(part):,}",
+        "data": Path(document["data"]).name,
+        "top": min(_TOP, len(part)),
+        "weights": _weights(model) if pictured else None,
+        "layers": [_layer(model, part.x, *found, pictured) for found in told.values()],
+        "votes": _votes(model, part.x, labels, names) if pictured and labels is not None else [],
+    }
+
+
+def _weights(model: Model) -> dict[str, Any] | None:
+    try:
+        found = first_layer(model)
+    except Limitation:  # another layer lies in front: there is nothing to show
+        return None
+    shown = found.pictures[:_WEIGHTS]
+    pictures = [png(signed(unit, float(np.abs(unit).max()))) for unit in shown]
+    return {"layer": found.name, "pictures": pictures, "more": len(found.pictures) - len(shown)}
+
+
+def _layer(model: Model, x: Any, excited: Exciting, apart: Selectivity | None, pictured: bool) -> dict[str, Any]:
+    count = len(excited.rows)
+    order = np.arange(count) if apart is None else np.argsort(-apart.index, kind="stable")
+    chosen = order if apart is None else order[~np.isin(order, apart.dead)]
+    chosen = np.sort(chosen[:_UNITS]) if count <= _UNITS else chosen[:_UNITS]
+    units = [
+        {
+            "number": int(u),
+            "prefers": "" if apart is None else apart.classes[apart.preferred[u]],
+            "index": "" if apart is None else f"{apart.index[u]:.2f}",
+            "rows": ", ".join(f"{row:,}" for row in excited.rows[u].tolist()),
+        }
+        for u in chosen.tolist()
+    ]
+    drawn = pictured and " (" not in excited.layer and len(chosen) > 0
+    if drawn:
+        low, high = float(np.min(x)), float(np.max(x))
+        best = maximize(model, excited.layer, chosen.tolist(), x).inputs
+        for unit, number, image in zip(units, chosen.tolist(), best, strict=True):
+            unit["maximized"] = png(plainly(image, low, high))
+            unit["rows"] = png(strip([plainly(x[row], low, high) for row in excited.rows[number].tolist()]))
+    return {
+        "name": excited.layer,
+        "count": count,
+        "told": _told(apart),
+        "heat": "" if apart is None else _heat(apart),
+        "classes": [] if apart is None else apart.classes,
+        "units": units,
+        "drawn": drawn,
+    }
+
+
+def _told(apart: Selectivity | None) -> str:
+    if apart is None:
+        return ""
+    dead = f"{len(apart.dead)} are dead ({_listed(apart.dead.tolist())})" if len(apart.dead) else "none is dead"
+    pairs = [f"{a} and {b}" for a, b in apart.duplicates]
+    same = f"{len(pairs)} pairs do the same ({_listed(pairs)})" if pairs else "no two do the same"
+    return f"Selectivity is {apart.index.mean():.2f} on average; {dead}, {same}."
+
+
+def _listed(things: Sequence[Any]) -> str:
+    return ", ".join(map(str, things[:12])) + (", ..." if len(things) > 12 else "")
+
+
+def _heat(apart: Selectivity) -> str:
+    """Mean activations, classes down, units across by the class they prefer, each unit by its largest; dead ones come last."""
+    order = np.lexsort((-apart.index, apart.preferred, np.isin(np.arange(len(apart.index)), apart.dead)))
+    means = apart.means[order] / np.maximum(apart.means[order].max(1, keepdims=True), 1e-12)
+    return png(signed(means.T, 1.0))
+
+
+def _votes(model: Model, x: Any, labels: Array, names: Sequence[str] | None) -> list[dict[str, str]]:
+    """For the first row of each class, the picture, and what each place adds to the score."""
+    numbers, rows = np.unique(labels, return_index=True)
+    some, low, high = np.asarray(x)[rows], float(np.min(x)), float(np.max(x))
+    found = gradient_times_input(model, some, numbers)
+    values = found.values.sum(3, keepdims=True) if found.values.ndim == 4 else found.values
+    return [
+        {
+            "name": str(number) if names is None else names[number],
+            "score": f"{score:.3g}",
+            "picture": png(plainly(image, low, high)),
+            "added": png(signed(value, float(np.abs(value).max()))),
+        }
+        for number, score, image, value in zip(numbers.tolist(), found.scores, some, values, strict=True)
+    ]
