@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         utils,
     )
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
+    from nacre.capacity import budget
+    from nacre.compression import collapse
     from nacre.initializers import Initializer
     from nacre.layers import Input, Layer
     from nacre.losses import Loss
@@ -49,7 +51,9 @@ __all__ = [
     "Sequential",
     "__version__",
     "activations",
+    "budget",
     "callbacks",
+    "collapse",
     "config",
     "constraints",
     "datasets",
@@ -80,6 +84,8 @@ _HOMES = {
     "Model": "nacre.models",
     "Optimizer": "nacre.optimizers",
     "Sequential": "nacre.models",
+    "budget": "nacre.capacity",
+    "collapse": "nacre.compression",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",
     **dict.fromkeys(["grad", "gradcheck", "minimize", "value_and_grad"], "nacre.calculus"),

@@ -17,7 +17,7 @@ ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
     "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Sequential", "__version__", "activations",
-    "callbacks", "config", "constraints", "datasets", "errors",
+    "budget", "callbacks", "collapse", "config", "constraints", "datasets", "errors",
     "find_learning_rate", "fit_many", "grad", "gradcheck", "initializers", "layers", "losses", "metrics", "minimize", "models",
     "ops", "optimizers", "regularizers", "utils", "value_and_grad",
 }  # fmt: skip

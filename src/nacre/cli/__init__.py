@@ -3,6 +3,8 @@
 import click
 
 from nacre import __version__
+from nacre.cli.budget import budget
+from nacre.cli.collapse import collapse
 from nacre.cli.compare import compare
 from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
@@ -28,6 +30,8 @@ COMMANDS: tuple[click.Command, ...] = (
     predict,
     compare,
     summary,
+    budget,
+    collapse,
     plan,
     completion,
 )
