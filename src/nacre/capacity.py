@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from nacre import optimizers
-from nacre.configured import strangers
 from nacre.data import Dataset
-from nacre.errors import ShapeError, UsageError
+from nacre.errors import ShapeError, UnknownName, UsageError
 from nacre.initializers import Constant, Ones, RandomUniform, VarianceScaling, Zeros
 from nacre.ir import TensorType, footprint
 from nacre.layers import Dense, Input, Layer, Parameter
@@ -443,7 +442,7 @@ def _changes(model: Model, asked: _Asked, available: int) -> Iterator[Change]:
     yield from first(fitting(f"batches of {n:,} rows", model, n) for n in halves)
     if model._settings is not None and model.optimizer.state():
         yield from fitting("plain SGD", model, plain=True)
-    if type(model) is not Sequential or strangers(model):
+    if type(model) is not Sequential:
         return  # nothing is known of how another kind of model goes on with other sizes
     shape = tuple(int(n or 0) for n in model.input_shapes[0][1:])
     pictures, fewer = _smaller_inputs(shape)
@@ -458,7 +457,7 @@ _Inputs = list[tuple[str, tuple[int, ...]]]
 
 
 def _smaller_inputs(shape: tuple[int, ...]) -> tuple[_Inputs, _Inputs]:
-    """Smaller pictures, and fewer numbers, the largest first. A vector as long as a square picture of three colors is taken for one.
+    """Smaller pictures, and fewer numbers, the largest first. A vector may be as long as a square picture of three colors.
 
     >>> _smaller_inputs((300_001,))[1][:2]
     [('150,000 inputs', (150000,)), ('75,000 inputs', (75000,))]
@@ -493,7 +492,7 @@ def _rebuilt(model: Model, shape: tuple[int, ...], share: int = 1) -> Model | No
             layer["config"]["units"] = max(1, layer["config"]["units"] // share)
     try:
         other = Sequential.from_config(config)
-    except ShapeError:  # such as that of a Reshape, which goes with one size only
+    except (ShapeError, UnknownName):  # of a Reshape, which goes with one size only, or a function of one's own
         return None
     other._settings = model._settings
     return other if other.output_shape == model.output_shape else None

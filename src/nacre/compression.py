@@ -112,7 +112,8 @@ def collapse(model: Model, x: Any = None) -> Collapsed:
     as the first was, with an optimizer that begins anew, and keeps its `features`; the first stays as it is. The difference of the
     outputs is measured on x, or on random rows.
 
-    Raises `Limitation` for a model that is no chain, or is written as a class, and `NotBuiltError` for one without weights.
+    Raises `Limitation` for a model that is no chain, or is written as a class, `UsageError` for one with functions that have no
+    name, such as a lambda, and `NotBuiltError` for one without weights.
 
     >>> import nacre
     >>> layers = [nacre.layers.Dense(n) for n in (100, 50, 10)]
@@ -440,9 +441,9 @@ class _Chain:
         for at, piece, after in self._pairs():
             if not piece.by_unit:
                 continue
-            fixed: Array = ~piece.kernel.any(axis=0)
+            fixed = np.asarray(~piece.kernel.any(axis=0))
             given = self._outputs(at, rows) if rows is not None and piece.activation is activations.relu else None
-            silent = fixed & False if given is None else np.asarray(~given.any(axis=0))
+            silent = np.zeros_like(fixed) if given is None else np.asarray(~given.any(axis=0))
             (values,) = ops.evaluate([piece.activation(ops.constant(piece.bias))])
             for gone, why in (
                 (fixed, "whose weights are all 0"),

@@ -209,13 +209,11 @@ def test_a_small_step_is_measured_and_leaves_the_model_as_it_was():
 @pytest.mark.usefixtures("untimed")
 def test_each_change_that_is_named_fits_and_the_next_larger_one_does_not():
     model = network(0, 512, 10, optimizer="adam", shape=(200, 200, 3))
-    found = nacre.budget(model, memory=GB)
+    found = nacre.budget(model, memory=2 * GB)
     assert found.fits
     room = found.memory.most
     assert nacre.budget(model, memory=room).fits
-    small = nacre.budget(model, memory=room - 1)
-    assert not small.fits
-    assert small.changes[0].what == "batches of 16 rows"  # what loses least comes first
+    assert not nacre.budget(model, memory=room - 1).fits
     whats = [change.what for change in nacre.budget(model, memory=room // 2).changes]
     assert whats == [
         "resize to 128 x 128 x 3",
@@ -228,6 +226,26 @@ def test_each_change_that_is_named_fits_and_the_next_larger_one_does_not():
     assert (change.parameters, change.nbytes) == (again.count_params(), nacre.budget(again).memory.most)
     fewer = nacre.budget(network(0, 256, 10, optimizer="adam", shape=(200, 200, 3))).memory.most
     assert fewer > room // 2  # half of the units would not have done
+
+
+@pytest.mark.usefixtures("untimed")
+def test_smaller_batches_lose_least_and_come_first():
+    model = network(100, 200, 10, optimizer="adam")
+    most = nacre.budget(model, batch_size=4096).memory.most
+    small = nacre.budget(model, batch_size=4096, memory=most - 1)
+    assert small.changes[0] == capacity.Change(
+        "batches of 2,048 rows", model.count_params(), nacre.budget(model, batch_size=2048).memory.most
+    )
+    assert len(small.changes) > 2
+
+
+@pytest.mark.usefixtures("untimed")
+def test_a_function_of_ones_own_is_no_hindrance():
+    model = nacre.Sequential([nacre.Input((900,)), Dense(1000, activation=lambda x: x * x), Dense(2)])
+    model.compile("sgd", "mse")
+    room = nacre.budget(model).memory.most
+    model.compile("adam", "mse", metrics=["mae"])
+    assert [change.what for change in nacre.budget(model, memory=room).changes] == ["plain SGD"]
 
 
 @pytest.mark.usefixtures("untimed")
