@@ -104,7 +104,7 @@ def collapse(model: Model, x: Any = None) -> Collapsed:
       narrow layer between two wide ones saves parameters, and stays.
     * `BatchNormalization`, as it is in prediction, `Rescaling` and `Normalization` go into the Dense layer before or after them.
     * A unit whose weights are all 0 gives the same for every row, and goes into the biases of the next layer. With rows ``x``
-      (n, ...), so do relu units that give 0 for all of them: for other rows, they may not.
+      (n, ...), units that give 0 for all of them, as those of relu may, go too: for other rows, they may not.
     * Units of a layer with the same weights and bias become one, whose outgoing weights are the sums of theirs.
 
     All is computed in float64 and stored as float32. Layers that act in training only, such as `Dropout`, go if they were between
@@ -437,13 +437,12 @@ class _Chain:
     # -------------------------------------------------------------- units
 
     def remove_constant(self, rows: Array | None) -> bool:
-        """Take out units that always give the same, and relu units that give 0 for all rows, if there are some; whether any was."""
+        """Take out units that always give the same, or 0 for all rows, if there are rows; whether there was one."""
         for at, piece, after in self._pairs():
             if not piece.by_unit:
                 continue
             fixed = np.asarray(~piece.kernel.any(axis=0))
-            given = self._outputs(at, rows) if rows is not None and piece.activation is activations.relu else None
-            silent = np.zeros_like(fixed) if given is None else np.asarray(~given.any(axis=0))
+            silent = np.zeros_like(fixed) if rows is None else np.asarray(~self._outputs(at, rows).any(axis=0))
             (values,) = ops.evaluate([piece.activation(ops.constant(piece.bias))])
             for gone, why in (
                 (fixed, "whose weights are all 0"),

@@ -113,6 +113,22 @@ def test_prediction_needs_less_memory_than_training():
 
 
 @pytest.mark.usefixtures("untimed")
+def test_drawing_the_first_weights_takes_more_than_they_do():
+    kernel = 4 * 4096 * 1024
+    for name, times in (("glorot_uniform", 3), ("he_normal", 9), ("zeros", 3)):
+        model = nacre.Sequential([nacre.Input((4096,)), Dense(1024, use_bias=False, kernel_initializer=name)])
+        assert (
+            nacre.budget(model).prediction.most == times * kernel
+        )  # of zeros, the matrix, its panels, and these as they are made
+
+
+@pytest.mark.usefixtures("untimed")
+def test_fewer_rows_than_a_batch_are_a_batch():
+    found = nacre.budget(network(20, 3), rows=10, batch_size=32)
+    assert (found.batch_size, found.steps_per_epoch) == (10, 1)
+
+
+@pytest.mark.usefixtures("untimed")
 def test_gradients_are_counted_where_they_are_kept():
     plain = nacre.budget(network(512, 256, 10)).training
     clipped = nacre.budget(network(512, 256, 10, optimizer=nacre.optimizers.SGD(0.1, global_clipnorm=1.0))).training

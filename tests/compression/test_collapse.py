@@ -114,6 +114,14 @@ def test_dense_layers_over_the_last_of_several_axes_are_multiplied_and_flatten_k
     same(model, found, x)
 
 
+def test_what_becomes_one_is_frozen_only_if_all_of_it_was():
+    for frozen, trainable in (((True, False), True), ((False, True), True), ((True, True), False)):
+        model = sequential(Dense(30), Dense(3))
+        for layer, still in zip(model.layers, frozen, strict=True):
+            layer.trainable = not still
+        assert nacre.collapse(model).model.trainable == trainable
+
+
 @pytest.mark.parametrize(
     "layers",
     [
@@ -137,12 +145,17 @@ def test_where_nothing_can_be_collapsed_the_model_is_given_back_and_it_is_said(l
 @pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False}, {"epsilon": 0.1}])
 def test_batch_normalization_goes_into_the_layer_before_or_behind_it(options):
     x = rows()
-    for activation, left in ((None, 5 * 13), ("relu", 5 * 13 + 5 * 6)):
-        layers = [Dense(5, use_bias=False), *([Activation(activation)] if activation else [])]
+    for biased, activation, left in (
+        (True, None, 65),
+        (False, None, 65),
+        (False, "relu", 60 + 30),
+        (True, "relu", 65 + 30),
+    ):
+        layers = [Dense(5, use_bias=biased), *([Activation(activation)] if activation else [])]
         model = sequential(*layers, BatchNormalization(**options), *([Dense(5)] if activation else []))
         found = nacre.collapse(model, x)
         assert not any(isinstance(layer, BatchNormalization) for layer in found.model.layers)
-        assert found.after == left - 5 * (activation is not None)  # the first has no bias, if nothing is added to it
+        assert found.after == left  # a layer has no bias if it had none, and nothing is added to it
         same(model, found, x)
 
 
