@@ -220,7 +220,7 @@ def budget(
 
     Memory is that of arrays; Python and the code take some 50 MB beside it. What is freed on the way is given back at once only if
     it is large: matrices of 3 to 32 MB leave up to 20 MB behind, and more where normal numbers were drawn. Of the 24 trainings of
-    ``benchmarks/budget.py``, 12 took what was predicted within 1 %, those with such matrices up to 8 % more.
+    ``benchmarks/budget.py``, 13 took what was predicted within 1 %, those with such matrices up to 8 % more.
 
     Time is measured, on batches of random rows for some 0.2 seconds, if a step is short and takes at most 1 GB and half of what
     is free; else it is a rough estimate, from the rates at which this machine multiplies and reads large matrices.

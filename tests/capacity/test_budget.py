@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -325,6 +326,17 @@ def test_the_command_answers_for_shapes_data_and_models(tmp_path):
     network(64, 10).save(path)
     assert asked(str(path))["training"]["slots"] == 0
     assert asked(str(path), "--optimizer", "adam")["training"]["slots"] > 2 * 64 * 10 * 4
+
+
+@pytest.mark.usefixtures("untimed")
+def test_the_command_counts_bytes_as_bytes_and_takes_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("bytes.npz", x=np.zeros((50, 5, 4), np.uint8), y=np.arange(50) % 3)
+    assert asked("bytes.npz")["training"]["data"] == 50 * (5 * 4 + 4 + 8)
+    lines = [f"{n},{n % 7},{'yes' if n % 2 else 'no'}" for n in range(100)]
+    Path("table.csv").write_text("\n".join(["a,b,paid", *lines]))
+    table = asked("table.csv", "--target", "paid", "--model", "mlp:16")
+    assert (table["rows"], table["training"]["slots"] > 0) == (70, True)  # the rest is to watch by and to test on; Adam
 
 
 @pytest.mark.usefixtures("untimed")

@@ -114,6 +114,14 @@ def test_dense_layers_over_the_last_of_several_axes_are_multiplied_and_flatten_k
     same(model, found, x)
 
 
+def test_layers_without_biases_become_one_without_a_bias():
+    model = sequential(Dense(30, use_bias=False), Dense(3, use_bias=False))
+    x = rows()
+    found = nacre.collapse(model, x)
+    assert [w.shape for w in found.model.weights] == [(12, 3)]
+    same(model, found, x)
+
+
 def test_what_becomes_one_is_frozen_only_if_all_of_it_was():
     for frozen, trainable in (((True, False), True), ((False, True), True), ((True, True), False)):
         model = sequential(Dense(30), Dense(3))
