@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         utils,
     )
     from nacre.calculus import grad, gradcheck, minimize, value_and_grad
+    from nacre.capacity import budget
+    from nacre.compression import collapse
     from nacre.doctor import diagnose
     from nacre.initializers import Initializer
     from nacre.layers import Input, Layer
@@ -56,7 +58,9 @@ __all__ = [
     "Sequential",
     "__version__",
     "activations",
+    "budget",
     "callbacks",
+    "collapse",
     "config",
     "constraints",
     "datasets",
@@ -93,6 +97,8 @@ _HOMES = {
     "Optimizer": "nacre.optimizers",
     "Run": "nacre.training.run",
     "Sequential": "nacre.models",
+    "budget": "nacre.capacity",
+    "collapse": "nacre.compression",
     "diagnose": "nacre.doctor",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",

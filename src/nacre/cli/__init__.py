@@ -4,6 +4,8 @@ import click
 
 from nacre import __version__
 from nacre.cli.at import at
+from nacre.cli.budget import budget
+from nacre.cli.collapse import collapse
 from nacre.cli.compare import compare
 from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
@@ -43,6 +45,8 @@ COMMANDS: tuple[click.Command, ...] = (
     features,
     ledger,
     summary,
+    budget,
+    collapse,
     plan,
     lab,
     completion,

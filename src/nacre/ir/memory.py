@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError
-from nacre.ir.types import TensorType
+from nacre.ir.types import ITEM_BYTES, TensorType
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -65,6 +65,17 @@ def is_narrow(type_: TensorType) -> bool:
 def panels(columns: int) -> int:
     """How many panels hold so many columns."""
     return -(-columns // PANEL)
+
+
+def footprint(type_: TensorType) -> tuple[int, int]:
+    """Bytes that a `Memory` of this type takes: of the plain form, and of the paneled one that only a matrix has beside it.
+
+    >>> footprint(TensorType((3, 40))), footprint(TensorType((40,)))
+    ((512, 768), (256, 0))
+    """
+    item = ITEM_BYTES[type_.dtype]
+    rows, columns = (type_.shape[::-1] if is_narrow(type_) else type_.shape) if is_matrix(type_) else (0, 0)
+    return panels(type_.size) * PANEL * item, panels(columns) * rows * PANEL * item
 
 
 class Memory:
