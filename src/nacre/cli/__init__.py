@@ -8,6 +8,7 @@ from nacre.cli.completion import completion
 from nacre.cli.datasets import datasets
 from nacre.cli.demo import demo
 from nacre.cli.evaluate import evaluate
+from nacre.cli.graph import graph
 from nacre.cli.inspect import inspect
 from nacre.cli.plan import plan
 from nacre.cli.predict import predict
@@ -28,6 +29,7 @@ COMMANDS: tuple[click.Command, ...] = (
     predict,
     compare,
     summary,
+    graph,
     plan,
     completion,
 )
