@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from nacre.backends.base import PlannedStep
@@ -91,8 +91,11 @@ def _said(value: Value, groups: Groups) -> str:
 # ------------------------------------------------------------------ layer by layer
 
 
-def layers(groups: Groups, ranges: Ranges, loss: str, optimizer: str) -> tuple[list[Node], list[Edge]]:
-    """A node for all that a layer does in one direction; for the loss, metrics, and what is done for all weights at once."""
+def layers(groups: Groups, ranges: Ranges, loss: str = "", optimizer: str = "") -> tuple[list[Node], list[Edge]]:
+    """A node for all that a layer does in one direction; for the loss, metrics, and what is done for all weights at once.
+
+    Of training, ``loss`` and ``optimizer`` are their names.
+    """
     shown = [g for g in groups.all.values() if g.kind != "input" or any(id(v) in groups.columns for v in g.members)]
     words = _Words(groups, loss, optimizer)
     nodes = []
@@ -102,7 +105,7 @@ def layers(groups: Groups, ranges: Ranges, loss: str, optimizer: str) -> tuple[l
         nodes.append(
             Node(
                 group.key,
-                {"loss": loss, "metrics": "metrics"}.get(group.part, group.kind) if not group.layer else group.kind,
+                loss if group.kind == "loss" and not group.layer else group.kind,
                 group.part,
                 group.layer,
                 words.formula(group),
@@ -125,60 +128,60 @@ class _Words:
 
     def __init__(self, groups: Groups, loss: str, optimizer: str) -> None:
         self.groups, self.loss, self.optimizer = groups, loss, optimizer
-        self.crossings: dict[tuple[Group, Group], None] = {}  # which group takes something of which
+        self.crossings: dict[tuple[Group, Group], list[Value]] = {}  # what a group makes of what another gives it
         self.handed: dict[str, Value] = {}  # by groups, what another one reads first
         for value in groups.graph.nodes:
             target = groups.of[id(value)]
             for operand in value.operands:
                 source = groups.of[id(operand)]
-                if (
-                    source is target
-                    or id(operand) in groups.fixed
-                    or (isinstance(operand, Input) and id(operand) not in groups.columns)
-                ):
-                    continue  # weights and slots are said to be in a group
-                self.crossings[source, target] = None
-                if source.part == target.part:
-                    self.handed.setdefault(source.key, operand)
-        numbers: dict[str, int] = {}
+                if source is not target and id(operand) not in groups.still:
+                    self.crossings.setdefault((source, target), []).append(value)
+                    if source.part == target.part:
+                        self.handed.setdefault(source.key, operand)
+        self.read = {key: self._weights_in(group.members) for key, group in groups.all.items()}
         self.symbols: dict[str, str] = {}
         self.weight_symbols: dict[str, str] = {}
+        numbers: dict[str, int] = {}
         keys = list(groups.all)
         for key, after in zip_longest(keys, keys[1:], fillvalue=""):
             group = groups.all[key]
             if group.part != "forward" or group.kind == "input":
-                self.symbols[key] = {"loss": "L"}.get(group.kind, key)
+                self.symbols[key] = "L" if group.kind == "loss" else key
                 continue
             number = numbers.setdefault(group.layer, len(numbers) + 1)
-            activated = (
-                bool(after) and groups.all[after].layer == group.layer != "" and groups.all[after].part == "forward"
-            )
-            self.symbols[key] = f"{'Z' if activated else 'X'}{number}"
-            for value in self._read(group):
-                short = value.name.rpartition("/")[2]
-                if self._is_affine(group):
-                    short = "A" if value.type.rank == 2 else "b"
-                self.weight_symbols[value.name] = f"{short}{number}"
+            goes_on = bool(after) and groups.all[after].is_activation and groups.all[after].layer == group.layer
+            self.symbols[key] = f"{'Z' if goes_on else 'X'}{number}"
+            for weight in self.read[key]:
+                short = ("A" if weight.type.rank == 2 else "b") if self._is_affine(group) else _last(weight.name)
+                self.weight_symbols.setdefault(weight.name, f"{short}{number}")
+        for name in groups.weights - self.weight_symbols.keys():  # those that only follow the data
+            self.weight_symbols[name] = f"{_last(name)}{numbers.get(name.rpartition('/')[0], '')}"
 
-    def _read(self, group: Group) -> list[Input]:
-        return [v for v in group.members if isinstance(v, Input) and v.name in self.groups.weights]
+    def _weights_in(self, members: Iterable[Value]) -> list[Input]:
+        """The weights that values work with; another group may have brought them into shape."""
+        seen, pending = {id(value) for value in members}, list(members)
+        while pending:
+            for operand in pending.pop().operands:
+                if id(operand) in self.groups.still and id(operand) not in seen:
+                    seen.add(id(operand))
+                    pending.append(operand)
+        return [v for v in self.groups.graph.inputs if id(v) in seen and v.name in self.groups.weights]
 
     def _is_affine(self, group: Group) -> bool:
         done = {value.operation.name for value in group.members if value.operation is not None}
-        ranks = sorted(value.type.rank for value in self._read(group))
-        return "matmul" in done and done <= _AFFINE and ranks in ([2], [1, 2])
+        ranks = sorted(value.type.rank for value in self.read[group.key])
+        given = [source for source, target in self.crossings if target is group]
+        return "matmul" in done and done <= _AFFINE and ranks in ([2], [1, 2]) and len(given) == 1
 
     def weights(self, group: Group) -> list[Weight]:
         """The weights that a forward group reads, of which a backward one makes the gradients, or that an update changes."""
-        of, graph, found = self.groups.of, self.groups.graph, self.groups.notes.gradients
-        if group.part == "backward":
-            named = {name: value for name, value in found.items() if of.get(id(value)) is group}
-            return [Weight(name, v.shape, f"d{self.weight_symbols.get(name, name)}") for name, v in named.items()]
-        if group.part == "update":
-            new = {n: v for n, v in graph.outputs.items() if n in self.groups.weights and of.get(id(v)) is group}
-            return [Weight(name, value.shape, self.weight_symbols.get(name, name)) for name, value in new.items()]
-        read = self._read(group) if group.part == "forward" else []
-        return [Weight(value.name, value.shape, self.weight_symbols[value.name]) for value in read]
+        if group.part == "forward":
+            return [Weight(value.name, value.shape, self.weight_symbols[value.name]) for value in self.read[group.key]]
+        graph, mark = self.groups.graph, "d" if group.part == "backward" else ""
+        new = {name: value for name, value in graph.outputs.items() if name in self.groups.weights}
+        made = {"backward": self.groups.notes.gradients, "update": new}.get(group.part, {})
+        own = [(name, value) for name, value in made.items() if self.groups.of.get(id(value)) is group]
+        return [Weight(name, value.shape, mark + self.weight_symbols[name]) for name, value in own]
 
     def gives(self, group: Group) -> Value:
         """The value that stands for what a group gives."""
@@ -190,22 +193,47 @@ class _Words:
     def formula(self, group: Group) -> str:
         """What a group does."""
         weights = [weight.symbol for weight in self.weights(group)]
-        taken = [s for s, t in self.crossings if t is group]
         if group.part == "backward":
-            to = [t for s, t in self.crossings if s is group and t.part == "backward"]
-            names = [*(f"d{self.symbols[t.of]}" for t in to), *weights]
-            return f"d{self.symbols[group.of]} -> {', '.join(dict.fromkeys(names))}"
+            return f"d{self.symbols[group.of]} -> {', '.join(dict.fromkeys([*self._gradients(group), *weights]))}"
         if group.part == "update":
-            return f"{', '.join(weights)} <- {self.optimizer}({', '.join(f'd{name}' for name in weights)})"
+            learned = [w.symbol for w in self.weights(group) if w.name in self.groups.notes.gradients]
+            followed = [symbol for symbol in weights if symbol not in learned]
+            rules = (
+                [f"{', '.join(learned)} <- {self.optimizer}({', '.join(f'd{w}' for w in learned)})"] if learned else []
+            )
+            rules += [f"{', '.join(followed)} <- {self.symbols.get(group.of, 'the data')}"] if followed else []
+            return "; ".join(rules) or "for several weights"
         if group.kind == "input":
             return group.key
-        given = list(dict.fromkeys(self.symbols[s.key] for s in taken))
+        sources = [source for source, target in self.crossings if target is group]
+        if group.part == "loss":
+            sources.sort(key=lambda source: source.kind != "input")  # targets come first
+        given = list(dict.fromkeys(self.symbols[source.key] for source in sources))
         if self._is_affine(group) and group.part == "forward":
-            by_symbol = sorted(weights)  # capital letters first
-            return f"{' '.join([*given, by_symbol[0]])}{''.join(f' + {b}' for b in by_symbol[1:])} = {self.symbols[group.key]}"
-        said = self.loss if group.part == "loss" else snake_case(group.kind)
-        result = f" = {self.symbols[group.key]}" if group.part != "metrics" else ""
-        return f"{said}({', '.join([*given, *weights])}){result}"
+            kernel, *bias = sorted(weights)  # a capital letter comes first
+            return f"{' + '.join([f'{given[0]} {kernel}', *bias])} = {self.symbols[group.key]}"
+        if group.part == "loss":
+            terms = [self.weight_symbols[weight.name] for weight in self.read[group.key]]
+            regularized = f" + r({', '.join(terms)})" if terms else ""
+            return f"{self.loss}({', '.join(given)}){regularized} = L"
+        result = f" = {self.symbols[group.key]}" if group.part == "forward" else ""
+        return f"{snake_case(group.kind)}({', '.join([*given, *weights])}){result}"
+
+    def _gradients(self, group: Group) -> Iterator[str]:
+        """Of what a backward group gives gradients to others: by the forward values that the chain rule goes on with."""
+        for (source, target), values in self.crossings.items():
+            if source is group and target.part == "backward":
+                partners = [partner for value in values if (partner := self.groups.partner(value)) is not None]
+                if all(
+                    id(partner) in self.groups.still for partner in partners
+                ):  # a sum for a weight that is used again
+                    yield from (f"d{self.weight_symbols[w.name]}" for w in self._weights_in(partners))
+                else:
+                    yield f"d{self.symbols[target.of]}"
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 # ------------------------------------------------------------------ kernel by kernel

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.configured import snake_case
 from nacre.diagrams.build import boxes, kernels, layers, operations
 from nacre.diagrams.diagram import Diagram
 from nacre.diagrams.groups import Groups
@@ -64,12 +63,14 @@ def draw(
     def range_of(value: Value) -> Range | None:
         return ranges.get(id(value))
 
-    if by_layers:
-        losses = model.loss if isinstance(model.loss, list) else [model.loss]
-        said = " + ".join(snake_case(type(one).__name__) if one.name is None else one.name for one in losses if one)
-        nodes, edges = layers(groups, range_of, said, model.optimizer.name)
-    else:
+    if not by_layers:
         nodes, edges = operations(groups, range_of)
+    elif y is None:
+        nodes, edges = layers(groups, range_of)
+    else:
+        losses = model.loss if isinstance(model.loss, list) else [model.loss]
+        said = " + ".join(one.name for one in losses if one is not None)
+        nodes, edges = layers(groups, range_of, said, model.optimizer.name)
     return Diagram(model.name, kind, step, rows, tuple(nodes), tuple(edges), boxes(groups), tuple(groups.idle))
 
 

@@ -49,7 +49,7 @@ class Groups:
         self.columns: set[int] = set()  # inputs that are data
         self.idle: list[str] = []
         self._live = {id(value) for value in self.graph.nodes}
-        self.fixed = self._fixed()
+        self.still = self._still()
         self._forward(split)
         self._judged()
         self._given(("forward", "loss", "metrics"))
@@ -64,9 +64,8 @@ class Groups:
         first = [group for group in groups if group.kind == "input"]
         forward = [group for group in groups if group.part not in ("backward", "update")]
         backward = sorted((group for group in groups if group.part == "backward"), key=lambda group: -at[group.of])
-        self.all = {
-            group.key: group for group in [*first, *forward, *backward, *groups]
-        }  # in the order in which they run
+        ordered = [*first, *forward, *backward, *groups]  # as they run
+        self.all = {group.key: group for group in ordered}
         there = {group.layer for group in self.all.values()}
         self.idle = [name for name in self.idle if name not in there]
 
@@ -77,6 +76,10 @@ class Groups:
         while found is not None and id(found) not in self.of:
             found = next(iter(found.operands), None)
         return found
+
+    def _first(self, layer: str) -> Group | None:
+        """The group in which a layer begins."""
+        return next((group for group in self.all.values() if group.layer == layer), None)
 
     def _new(self, key: str, part: str, kind: str, layer: str = "", of: str = "") -> Group:
         key = next(name for name in again(key) if name not in self.all)  # layers may be called anything
@@ -93,20 +96,20 @@ class Groups:
         seen, pending = {id(value) for value in begins}, list(ends)
         while pending:
             value = pending.pop()
-            if id(value) in seen or id(value) in self.of or value.operation is None:
+            if id(value) in seen or value.operation is None:
                 continue
             seen.add(id(value))
             if id(value) in self._live:
-                self.of[id(value)] = group
+                self.of.setdefault(id(value), group)
             pending += value.operands
 
-    def _fixed(self) -> set[int]:
-        """Constants and numbers of the schedule, and what is computed of these alone."""
-        fixed = {id(value) for value in self.graph.inputs if value.name in self.program.schedule}
+    def _still(self) -> set[int]:
+        """Values that do not depend on the data: constants, weights, the learning rate, and what is computed of these alone."""
+        still = {id(value) for value in self.graph.inputs if value.name not in self.program.columns}
         for value in self.graph.nodes:
-            if all(id(operand) in fixed for operand in value.operands):
-                fixed.add(id(value))
-        return fixed
+            if all(id(operand) in still for operand in value.operands):
+                still.add(id(value))
+        return still
 
     def _forward(self, split: bool) -> None:
         before: tuple[Called, str] | None = None
@@ -120,20 +123,19 @@ class Groups:
             scores, activation = self.notes.scores.get(call.output), getattr(call.layer, "activation", None)
             kind, begins, end = type(shown(call.layer)).__name__, call.inputs, call.output
             said = getattr(activation, "__name__", snake_case(type(activation).__name__))
+            is_all = any(scores is x for x in begins)
             if scores is not None and scores is not end and id(end) not in self._live:
                 end = scores  # a loss that works on the scores of an activation has no need of it
-                self.idle.append(f"{name} {said}")
+                self.idle += [] if is_all else [f"{name} {said}"]
             if split and scores is not None and scores is not end:
-                is_all = any(scores is x for x in begins)
                 if not is_all:
                     self._call(self._new(name, "forward", kind, name), scores, begins)
                 group = self._new(name if is_all else f"{name} {said}", "forward", said, name)
                 group.is_activation = True
                 self._call(group, end, [scores])
-            elif before is not None and before[1] == name:
-                self._call(next(group for group in self.all.values() if group.layer == name), end, begins)
             else:
-                self._call(self._new(name, "forward", kind, name), end, begins)
+                known = self._first(name) if before is not None and before[1] == name else None
+                self._call(known or self._new(name, "forward", kind, name), end, begins)
             self.idle.append(name)
             before = call, name
         if self.notes.loss is None:
@@ -185,7 +187,9 @@ class Groups:
             if name not in self.graph.outputs:
                 continue
             weight = next((w for w in (name, name.rpartition("/")[0]) if w in self.weights), "")
-            group = self.of.get(id(self.graph.input(weight))) if weight else None
+            group = (
+                self.of.get(id(self.graph.input(weight)), self._first(weight.rpartition("/")[0])) if weight else None
+            )
             seen, pending = set(), [self.graph.outputs[name]]
             while pending:
                 value = pending.pop()
@@ -195,7 +199,7 @@ class Groups:
                     pending += value.operands
         shared: Group | None = None
         for number, keys in owners.items():
-            of = self.all.get(keys[0]) if len(set(keys)) == 1 or number in self.fixed else None
+            of = self.all.get(keys[0]) if len(set(keys)) == 1 or number in self.still else None
             if of is None:
                 shared = shared or self._new("update", "update", "update")
                 self.of[number] = shared

@@ -6,7 +6,7 @@ Systems, Man, and Cybernetics 11, 1981: ranks by longest paths, dummy nodes on l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -39,10 +39,11 @@ def layered(
     edges: Iterable[tuple[str, str]],
     across: float = 24,
     down: float = 30,
-    last: Iterable[str] = (),
+    first: Collection[str] = (),
+    last: Collection[str] = (),
 ) -> Placed:
-    """Places for nodes of some sizes (width, height), ``across`` and ``down`` from each other, along their edges; of those that
-    are to be ``last``, in the last row.
+    """Places for nodes of some sizes (width, height), ``across`` and ``down`` from each other, along their edges; those that are
+    to be ``first`` or ``last`` in the first or the last row.
 
     Nodes are given in an order in which they run; an edge against it has no say in where its ends lie.
 
@@ -53,7 +54,7 @@ def layered(
     at = {name: n for n, name in enumerate(sizes)}
     kept = list(dict.fromkeys(edge for edge in edges if at[edge[0]] < at[edge[1]]))
     ranks = _ranks(sizes, kept)
-    ranks |= dict.fromkeys(last, max(ranks.values(), default=0))
+    ranks |= dict.fromkeys(first, 0) | dict.fromkeys(last, max(ranks.values(), default=0))
     rows: list[list[Slot]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
     for name in sizes:
         rows[ranks[name]].append(Slot(name))

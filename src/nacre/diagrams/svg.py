@@ -167,7 +167,7 @@ class _Picture:
         for key, nodes in inside.items():
             part, title, partner = self.content.boxes[key]
             ins, outs = ({k: v for k, v in ports[key].items() if k.endswith(end)} for end in (_IN, _OUT))
-            placed = layered(ins | {n.name: self._size(n) for n in nodes} | outs, edges[key], 16, 20, outs)
+            placed = layered(ins | {n.name: self._size(n) for n in nodes} | outs, edges[key], 16, 20, ins, outs)
             more, above = (2 * _PAD, _HEAD) if self.framed else (0, 0)
             width = max(placed.width, _LETTER * len(_cut(title)) if self.framed else 0) + more
             cell = partner if partner in forward else otherwise
