@@ -198,11 +198,10 @@ class _Words:
         if group.part == "update":
             learned = [w.symbol for w in self.weights(group) if w.name in self.groups.notes.gradients]
             followed = [symbol for symbol in weights if symbol not in learned]
-            rules = (
-                [f"{', '.join(learned)} <- {self.optimizer}({', '.join(f'd{w}' for w in learned)})"] if learned else []
-            )
-            rules += [f"{', '.join(followed)} <- {self.symbols.get(group.of, 'the data')}"] if followed else []
-            return "; ".join(rules) or "for several weights"
+            by = f"{self.optimizer}({', '.join(f'd{symbol}' for symbol in learned)})"
+            rules = [(learned, by), (followed, self.symbols.get(group.of, "the data"))]
+            said = [f"{', '.join(names)} <- {source}" for names, source in rules if names]
+            return "; ".join(said) or "for several weights"
         if group.kind == "input":
             return group.key
         sources = [source for source, target in self.crossings if target is group]
@@ -224,9 +223,7 @@ class _Words:
         for (source, target), values in self.crossings.items():
             if source is group and target.part == "backward":
                 partners = [partner for value in values if (partner := self.groups.partner(value)) is not None]
-                if all(
-                    id(partner) in self.groups.still for partner in partners
-                ):  # a sum for a weight that is used again
+                if all(id(partner) in self.groups.still for partner in partners):  # for a weight that is used again
                     yield from (f"d{self.weight_symbols[w.name]}" for w in self._weights_in(partners))
                 else:
                     yield f"d{self.symbols[target.of]}"

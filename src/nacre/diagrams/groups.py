@@ -161,10 +161,10 @@ class Groups:
                 if not isinstance(operand, Input) or id(operand) in self.of or group is None:
                     continue
                 is_data = operand.name in self.program.columns
+                if is_data:
+                    self.columns.add(id(operand))
                 if is_data or operand.name in self.program.schedule:
-                    self.columns |= {id(operand)} if is_data else set()
-                    own = self._new(operand.name, group.part, "input")
-                    self.of[id(operand)] = own
+                    self.of[id(operand)] = self._new(operand.name, group.part, "input")
                 else:
                     self.of[id(operand)] = group
 
@@ -187,9 +187,8 @@ class Groups:
             if name not in self.graph.outputs:
                 continue
             weight = next((w for w in (name, name.rpartition("/")[0]) if w in self.weights), "")
-            group = (
-                self.of.get(id(self.graph.input(weight)), self._first(weight.rpartition("/")[0])) if weight else None
-            )
+            group = self._first(weight.rpartition("/")[0])  # where it is not read, it follows what its layer sees
+            group = self.of.get(id(self.graph.input(weight)), group) if weight else None
             seen, pending = set(), [self.graph.outputs[name]]
             while pending:
                 value = pending.pop()

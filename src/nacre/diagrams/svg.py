@@ -161,16 +161,13 @@ class _Picture:
                 edges[a].append((source, source + _OUT))
                 edges[b].append((target + _IN, target))
         forward = [key for key in inside if self._panel(self.content.boxes[key].part) == 0]
-        otherwise = next(
-            (key for key in forward if self.content.boxes[key].part == "loss" and key == "loss"), forward[-1]
-        )
         for key, nodes in inside.items():
             part, title, partner = self.content.boxes[key]
             ins, outs = ({k: v for k, v in ports[key].items() if k.endswith(end)} for end in (_IN, _OUT))
             placed = layered(ins | {n.name: self._size(n) for n in nodes} | outs, edges[key], 16, 20, ins, outs)
             more, above = (2 * _PAD, _HEAD) if self.framed else (0, 0)
             width = max(placed.width, _LETTER * len(_cut(title)) if self.framed else 0) + more
-            cell = partner if partner in forward else otherwise
+            cell = partner if partner in forward else forward[-1]  # beside the loss
             found.append(_Box(key, title, part, cell, nodes, placed, width, placed.height + more + above))
         return found
 
