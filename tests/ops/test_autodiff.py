@@ -9,7 +9,7 @@ from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.reference import evaluate
 from nacre.errors import GraphError
-from nacre.ir import Graph, Input, TensorType
+from nacre.ir import Graph, Input, TensorType, order
 
 
 def _gradient(build, *numbers):
@@ -107,3 +107,19 @@ def test_a_thousand_layers_are_differentiated_without_recursion():
     for _ in range(3000):
         y = ops.tanh(y)
     assert len(Graph([x], {"d": gradients(ops.sum(y), [x])[0]}).nodes) > 6000
+
+
+def test_what_the_chain_rule_makes_belongs_to_the_value_whose_rule_made_it():
+    x = Input("x", TensorType((3, 3)))
+    bent = ops.tanh(x)
+    used = bent * bent
+    made = {}
+    loss = ops.reduce_sum(used, axes=[0, 1])
+    (found,) = gradients(loss, [x], made=made)
+    assert all(id(value) in map(id, order([loss])) for value in made.values())
+    assert made[found] is bent  # dy * (1 - y * y)
+    total = next(value for value in made if value.operation.name == "add")
+    assert made[total] is bent  # both uses of it, added up
+    by_product = [value for value, y in made.items() if y is used]
+    assert [value.operation.name for value in by_product] == ["multiply", "multiply"]
+    assert {id(v) for v in order([found])} - {id(v) for v in order([loss])} == {id(v) for v in made}

@@ -15,6 +15,7 @@ from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
 from nacre.cli.features import features
 from nacre.cli.fork import fork
+from nacre.cli.graph import graph
 from nacre.cli.inspect import inspect
 from nacre.cli.lab import lab
 from nacre.cli.ledger import ledger
@@ -47,6 +48,7 @@ COMMANDS: tuple[click.Command, ...] = (
     summary,
     budget,
     collapse,
+    graph,
     plan,
     lab,
     completion,

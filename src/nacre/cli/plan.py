@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 from nacre.backends.base import PlannedStep
 from nacre.cli.options import JSON, MODEL, show
 from nacre.cli.sources import open_model
-from nacre.models import Model
-
-Array = npt.NDArray[Any]
+from nacre.diagrams import rows_like, short
 
 _SECONDS = 1.0  # for which steps are timed
 
@@ -39,30 +33,13 @@ def plan(model: str, batch_size: int, only_predict: bool, timed: bool, as_json: 
       nacre plan my-run/model.safetensors --predict --batch-size 1 --json
     """
     trained = open_model(model)
-    x, y = _rows(trained, batch_size * 8)
+    x, y = rows_like(trained, batch_size * 8)
     steps, seconds = trained.plan(x, None if only_predict else y, batch_size, _SECONDS if timed else 0)
     described = [asdict(step) for step in steps]
     for step, time in zip(described, seconds, strict=False):
         step["seconds"] = time
     document = {"model": model, "batch_size": batch_size, "steps": described}
     show(as_json, document, _text(steps, seconds))
-
-
-def _rows(model: Model, count: int) -> tuple[Any, Any]:
-    """Random rows, and targets of the sort that the losses want; None if the model was not compiled."""
-    random = np.random.default_rng(0)
-    x = [random.random((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32) for shape in model.input_shapes]
-    y = [_targets(sort, count, shape) for sort, shape in model.judged_outputs()]
-    return x if len(x) > 1 else x[0], None if not y else y if len(y) > 1 else y[0]
-
-
-def _targets(sort: str, count: int, shape: Sequence[int | None]) -> Array:
-    if sort == "labels":
-        return np.zeros(count, dtype=np.int32)
-    y = np.zeros((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32)
-    if sort == "probabilities":
-        y[..., 0] = 1
-    return y
 
 
 def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
@@ -73,7 +50,7 @@ def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
         took = [f"{time * 1e6:.1f}", f"{step.flops / time / 1e9:.1f}" if time and step.flops else ""]
         mark = {"": " ", "by rows": "=", "freely": "~"}[step.shared]
         name = step.results[0] + (f" and {len(step.results) - 1} more" if len(step.results) > 1 else "")
-        counts = [_short(step.flops), _short(step.nbytes)]
+        counts = [short(step.flops), short(step.nbytes)]
         rows.append(
             [f"{number}{mark}", step.kernel, name, *counts, *(took if seconds else []), ", ".join(step.operands)]
         )
@@ -87,19 +64,7 @@ def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
     first = next((n for n, step in enumerate(steps) if step.updates), len(steps))
     if first < len(steps):
         lines.insert(first + 1, "     -- the loss is known: backward and update --")
-    total = f"{_short(sum(s.flops for s in steps))} flops, {_short(sum(s.nbytes for s in steps))} bytes a batch"
+    total = f"{short(sum(s.flops for s in steps))} flops, {short(sum(s.nbytes for s in steps))} bytes a batch"
     spent = sum(seconds)
     timed = f", {spent * 1e6:.1f} us, {sum(s.flops for s in steps) / spent / 1e9:.1f} gflop/s" if spent else ""
     return "\n".join([*lines, "", total + timed])
-
-
-def _short(number: int) -> str:
-    """A number with a metric prefix.
-
-    >>> _short(950), _short(12_345), _short(3_000_000)
-    ('950', '12.3k', '3.0M')
-    """
-    for size, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.1f}{prefix}"
-    return str(number)

@@ -995,6 +995,39 @@ class Model(Weighted, Configured):
         trainer = self._training(data) if data.targets else self._predicting()
         return trainer.plan(data, size, seconds)
 
+    def graph(
+        self,
+        x: Any = None,
+        y: Any = None,
+        kind: str = "layers",
+        plan: bool = False,
+        batch_size: int = 32,
+        seconds: float = 0,
+        predict: bool = False,
+    ) -> Any:
+        """What one step of training runs, as a `nacre.diagrams.Diagram`: the forward graph, the loss, the backward graph with each
+        node linked to the forward node it belongs to, and the update. Of a prediction, for rows x without y, for a model that is
+        not compiled, or with ``predict``.
+
+        It has a node for what each layer does in each direction, or, with kind="operations", for every operation of the very graph
+        that is run; with ``plan``, for each kernel, and with ``seconds`` the time of each, measured for about so long. The graph
+        is that of a batch of ``batch_size`` rows, or as many as there are; of given rows, the first of them, nodes know the least,
+        the mean and the largest number of what they give.
+
+        Print it, ``save`` it as .svg, .html or .txt, or leave it at the end of a cell of a notebook. Raises `UnknownName` for
+        another kind, and what `fit` raises for data that does not fit.
+
+        >>> import nacre
+        >>> model = nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(3, "relu"), nacre.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> [node.formula for node in model.graph().nodes if node.part == "forward"]
+        ['x', 'x A1 + b1 = Z1', 'relu(Z1) = X1', 'X1 A2 + b2 = X2']
+        >>> [node.formula for node in model.graph().nodes if node.part == "backward"]
+        ['dL -> dX2', 'dX2 -> dX1, dA2, db2', 'dX1 -> dZ1', 'dZ1 -> dA1, db1']
+        """
+        size = _positive("batch_size", batch_size)
+        return room("diagrams").draw(self, x, y, kind, plan, size, seconds, predict)
+
     def _outputs(self) -> list[tuple[Layer, Shape]]:
         """Each call of a layer with the shape of its output."""
         record = Record()

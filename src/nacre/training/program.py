@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Protocol
 
@@ -133,6 +133,47 @@ class Goal:
         return (*self.losses, *(m.name for m in self.measured))
 
 
+@dataclass
+class Notes:
+    """What is known while a program is traced and cannot be read from its graph: the ``calls`` of layers, the ``scores`` that
+    activations were applied to, by their outputs, the ``loss``, the ``gradients`` by the names of weights, and by each value that
+    the chain rule ``made`` the one that it belongs to; see `gradients`."""
+
+    calls: Sequence[Called] = ()
+    scores: dict[Value, Value] = field(default_factory=dict)
+    loss: Value | None = None
+    gradients: dict[str, Value] = field(default_factory=dict)
+    made: dict[Value, Value] = field(default_factory=dict)
+
+    def marked(self) -> dict[str, Value]:
+        """All values that the notes are on, as outputs of a graph, so that what becomes of them there is known."""
+        values: list[Value] = []
+
+        def keep(value: Value) -> Value:
+            values.append(value)
+            return value
+
+        self._of(keep)
+        return {f"note {n}": value for n, value in enumerate(values)}
+
+    def found_in(self, graph: Graph) -> tuple[Graph, Notes]:
+        """The graph without the marks, and the same notes on its values. Where values became one, the first note holds."""
+        marks = (value for name, value in graph.outputs.items() if name.startswith("note "))
+        outputs = {name: value for name, value in graph.outputs.items() if not name.startswith("note ")}
+        return Graph(graph.inputs, outputs), self._of(lambda _: next(marks))
+
+    def _of(self, become: Callable[[Value], Value]) -> Notes:
+        calls = [Called(c.name, c.layer, [become(x) for x in c.inputs], become(c.output)) for c in self.calls]
+        loss = None if self.loss is None else become(self.loss)
+        gradients = {name: become(value) for name, value in self.gradients.items()}
+        scores: dict[Value, Value] = {}
+        made: dict[Value, Value] = {}
+        for known, notes in ((scores, self.scores), (made, self.made)):
+            for key, value in notes.items():
+                known.setdefault(become(key), become(value))
+        return Notes(calls, scores, loss, gradients, made)
+
+
 def slot_types(optimizer: Optimizer, weights: Mapping[str, Parameter]) -> dict[str, TensorType]:
     """Types of all slots by name: the weight's name, then the slot's."""
     return {f"{of}/{name}": w.type for of, w in weights.items() if w.trainable for name in optimizer.state()}
@@ -147,8 +188,11 @@ def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs:
     return simplify(Graph([*(longer.get(w, w) for w in weights.values()), *inputs], outputs))
 
 
-def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0) -> Program:
-    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0."""
+def training_program(
+    network: Network, goal: Goal, data: RowTypes, sizes: Sequence[int], every: int = 0, notes: Notes | None = None
+) -> Program:
+    """Forward, loss, backward and update, for batches of the given sizes; every so many steps with statistics, unless that is 0.
+    With ``notes``, which are taken of the last size, the graph hands out what they are on."""
     weights = network.named
     slots = {name: Input(name, t) for name, t in slot_types(goal.optimizer, weights).items()}
     numbers = {name: Input(name, TensorType(())) for name in goal.optimizer.numbers(0)}
@@ -159,7 +203,7 @@ def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequen
         columns, record, loss, emits = measured(network, goal, data, rows, training=True)
         trained = {name: w for name, w in weights.items() if w.trainable}
         updates = {name: record.updates[w] for name, w in weights.items() if w in record.updates}
-        found = gradients(loss, list(trained.values()))
+        found = gradients(loss, list(trained.values()), made=None if notes is None else notes.made)
         own = [{slot: slots[f"{name}/{slot}"] for slot in goal.optimizer.state()} for name in trained]
         moved = goal.optimizer.step(trained, found, own, numbers)
         for (name, w), gradient, (new, after) in zip(trained.items(), found, moved, strict=True):
@@ -169,6 +213,10 @@ def training_program(network: Network, goal: Goal, data: RowTypes, sizes: Sequen
                 samples |= of_weight(name, w, gradient, updates[name])
         if samples is not None:
             samples |= of_outputs(record.calls)
+        if notes is not None:
+            notes.calls, notes.scores, notes.loss = record.calls, record.scores, loss
+            notes.gradients = dict(zip(trained, found, strict=True))
+            updates |= notes.marked()
         inputs = [*slots.values(), *columns, *numbers.values(), ops.SEED, ops.STEP]
         return graph_of(weights, inputs, emits | updates | (samples or {}))
 
@@ -190,14 +238,19 @@ def evaluation_program(network: Network, goal: Goal, data: RowTypes, sizes: Iter
     return _unchanging(network, data, {rows: trace(rows) for rows in sizes})
 
 
-def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int]) -> Program:
-    """Forward only."""
+def prediction_program(network: Network, data: RowTypes, sizes: Iterable[int], notes: Notes | None = None) -> Program:
+    """Forward only. With ``notes``, which are taken of the last size, the graph hands out what they are on."""
 
     def trace(rows: int) -> tuple[list[Input], dict[str, Value]]:
         inputs, _, _ = data.columns(rows)
-        outputs = network.forward(inputs, training=False)
+        record = None if notes is None else Record()
+        outputs = network.forward(inputs, False, record)
         floats = (y if y.type.is_float else ops.cast(y, dtype="float32") for y in outputs)
-        return inputs, {f"output{n}": y for n, y in enumerate(floats)}
+        handed_out = {f"output{n}": y for n, y in enumerate(floats)}
+        if notes is not None and record is not None:
+            notes.calls, notes.scores = record.calls, record.scores
+            handed_out |= notes.marked()
+        return inputs, handed_out
 
     return _unchanging(network, data, {rows: trace(rows) for rows in sizes})
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ from nacre.training.position import Logs, Position, Tally
 from nacre.training.program import (
     Goal,
     Network,
+    Notes,
     RowType,
     RowTypes,
     evaluation_program,
@@ -250,6 +252,29 @@ class Trainer:
             executable.seconds = None
             for name, array in kept.items():
                 self.state[name].write(array)
+
+    def traced(self, data: Dataset, rows: int) -> tuple[Program, Notes, dict[str, Array]]:
+        """What runs for so many rows, of training if there is a goal and there are targets, else of prediction; what is known of
+        its values; and what its inputs are in the next step over the first rows of ``data``, by name."""
+        kind = "train" if self.goal is not None and data.targets else "predict"
+        notes, types = Notes(), RowTypes.of(data)
+        if kind == "train":
+            assert self.goal is not None
+            self._add_slots(self.goal.optimizer)
+            program = training_program(self.network, self.goal, types, (rows,), notes=notes)
+        else:
+            program = prediction_program(self.network, RowTypes(types.inputs), (rows,), notes)
+        graph, notes = notes.found_in(program.graphs[rows])
+        emits = tuple(name for name in program.emits if name in graph.outputs)
+        program = replace(program, graphs={rows: graph}, emits=emits)
+        drawn = self._drawn
+        schedule = self._schedule(kind, 1)
+        self._drawn = drawn  # nothing ran
+        columns = [column.take(np.arange(rows)) for column in _columns(kind, data)]
+        given = dict(zip(program.columns, columns, strict=True))
+        given |= {name: numbers[0] for name, numbers in schedule.items()}
+        state = self.state.turns.use(lambda: {name: self.state[name].read().copy() for name in program.state})
+        return program, notes, given | state
 
     # -------------------------------------------------------------- gradients
 
