@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from nacre.cli.moments import terms
 from nacre.cli.networks import network
 from nacre.cli.options import JSON, QUIET, complete_data, show
 from nacre.cli.settings import Settings
 from nacre.cli.sources import best_of, open_training
-from nacre.cli.train import opened, settings_for, terms, training_options
+from nacre.cli.train import opened, settings_for, training_options
 from nacre.doctor import Diagnosis, diagnose, first_training
 from nacre.errors import Limitation
 from nacre.ops import set_random_seed
