@@ -20,7 +20,6 @@ from nacre.ir import TensorType, footprint
 from nacre.layers import Dense, Input, Layer, Parameter
 from nacre.models import Model, Sequential
 from nacre.optimizers import SGD
-from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.forecast import Forecast, forecast, measured_seconds
 from nacre.training.program import Goal, RowType, RowTypes, slot_types
 
@@ -44,14 +43,14 @@ class LayerParameters:
 class MemoryUse:
     """Bytes, by what they hold.
 
-    ``weights`` are the parameters, ``panels`` the same again in the layout that the kernels read, which the engine keeps beside
-    it, ``slots`` what the optimizer keeps, ``gradients`` those of weights that are kept in the batch's memory, ``activations``
+    ``weights`` are the parameters, ``padding`` what fills them up to the panels of 32 columns that the kernels read, ``slots`` what
+    the optimizer keeps, ``gradients`` those of weights that are kept in the batch's memory, ``activations``
     the rest of it: what layers gave, and what is passed back through them. ``data`` are the rows, with their order.
     ``most`` is taken for a moment at the beginning, when weights are drawn and put into panels.
     """
 
     weights: int
-    panels: int
+    padding: int
     slots: int
     gradients: int
     activations: int
@@ -61,7 +60,7 @@ class MemoryUse:
     @property
     def total(self) -> int:
         """Bytes that are taken all the time."""
-        return self.weights + self.panels + self.slots + self.gradients + self.activations + self.data
+        return self.weights + self.padding + self.slots + self.gradients + self.activations + self.data
 
     def document(self) -> dict[str, int]:
         """All figures by name."""
@@ -194,7 +193,7 @@ class Budget:
 
 _KINDS = [
     ("weights", "weights"),
-    ("panels", "weights again, as the kernels read them"),
+    ("padding", "filling them up to whole panels"),
     ("slots", "optimizer"),
     ("gradients", "gradients of weights that are kept"),
     ("activations", "activations of a batch, there and back"),
@@ -234,7 +233,7 @@ def budget(
     >>> found.parameters, found.training.weights // 10**6, found.fits
     (3000001000, 12000, False)
     >>> print(found.changes[-1])
-    resize to 128 x 128 x 3: 49,153,000 parameters, 1.00 GB
+    resize to 128 x 128 x 3: 49,153,000 parameters, 611 MB
     """
     for name, number in (("rows", rows), ("batch_size", batch_size), ("epochs", epochs), ("memory", memory)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
@@ -302,35 +301,29 @@ class _Asked:
 
     def memory(self, model: Model, goal: Goal | None, planned: Forecast) -> MemoryUse:
         """Bytes by what they hold, in the order in which the engine asks for them."""
-        weights = list(model.named.values())
         taken = most = 0
-        for w in weights:
-            most = max(most, taken + _drawing(w) * w.type.nbytes, taken + w.type.nbytes + footprint(w.type)[0])
-            taken += footprint(w.type)[0]
-        plain = taken
-        slots = slot_types(goal.optimizer, model.named) if goal is not None else {}
-        begin = goal.optimizer.state() if goal is not None else {}
+        plain = {name: w.type.nbytes for name, w in model.named.items()}
+        for name, w in model.named.items():
+            most = max(most, taken + _drawing(w) * plain[name])
+            taken += plain[name]
         types = self.types(model)
         columns = [*types.inputs, *(types.targets if goal is not None else ())]
         each = sum(TensorType(t.shape, t.dtype).nbytes for t in columns) + _ORDER
         data = (self.rows or 0) * each
         taken += data
-        panels = kept = 0
-        for slot, type_ in [("", w.type) for w in weights] + [(n.rpartition("/")[2], t) for n, t in slots.items()]:
-            flat, paneled = footprint(type_)
-            # The plain form of a matrix that begins as zeros is never written, so it takes no memory.
-            flat = 0 if not slot or (paneled and not begin[slot] and slot != AVERAGE) else flat
-            most = max(most, taken + flat + 2 * paneled)
-            taken += flat + paneled
-            panels, kept = (panels, kept + flat + paneled) if slot else (panels + paneled, kept)
+        for name, w in model.named.items():  # each is put into panels, and its plain form let go
+            most = max(most, taken + footprint(w.type))
+            taken += footprint(w.type) - plain[name]
+        weights = sum(plain.values())
+        padding = sum(footprint(w.type) for w in model.named.values()) - weights
+        slots = slot_types(goal.optimizer, model.named).values() if goal is not None else ()
+        kept = sum(map(footprint, slots))
+        taken += kept
         most = max(most, taken + planned.work)
-        return MemoryUse(plain, panels, kept, planned.gradients, planned.work - planned.gradients, data, most)
+        return MemoryUse(weights, padding, kept, planned.gradients, planned.work - planned.gradients, data, most)
 
 
-_OF_UNIFORM, _OF_NORMAL = (
-    3,
-    9,
-)  # random words, what becomes of them, and in float64 what it takes to make normal numbers
+_OF_UNIFORM, _OF_NORMAL = 2, 9  # what is drawn beside its place; in float64 what it takes to make normal numbers
 _ORDER = 8  # bytes for the number of a row, in the order of an epoch
 
 

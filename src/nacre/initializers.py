@@ -317,15 +317,20 @@ def _number(name: str, value: Any, least: float = -math.inf) -> float:
     return value
 
 
+_DRAWN = 1 << 16  # numbers drawn at a time; even, since two of them come from one word
+
+
 def _uniform(bits: np.random.Philox, shape: Shape, dtype: str, low: float, high: float) -> Array:
     """Numbers from ``low`` up to ``high``: in float32 from 24 random bits each, else from 53."""
     n = math.prod(shape)
-    if dtype == "float32":
-        words = bits.random_raw(-(-n // 2)).astype("<u8", copy=False).view("<u4")[:n]
-        numbers: Array = (words >> np.uint32(8)).astype(np.float32)
-        numbers *= np.float32(2.0**-24)
-    else:
-        numbers = (bits.random_raw(n) >> np.uint64(11)) * 2.0**-53
+    numbers: Array = np.empty(n, dtype)
+    for begin in range(0, n, _DRAWN):  # in parts, so that random words take no memory to speak of
+        part = numbers[begin : begin + _DRAWN]
+        if dtype == "float32":
+            words = bits.random_raw(-(-len(part) // 2)).astype("<u8", copy=False).view("<u4")[: len(part)]
+            np.multiply(words >> np.uint32(8), np.float32(2.0**-24), out=part, dtype=np.float32, casting="unsafe")
+        else:
+            np.multiply(bits.random_raw(len(part)) >> np.uint64(11), 2.0**-53, out=part)
     numbers *= high - low
     numbers += low
     return numbers.reshape(shape)

@@ -84,10 +84,10 @@ def test_the_shapes_of_1000_teams_that_see_784_numbers():
 
 
 @pytest.mark.usefixtures("untimed")
-def test_weights_their_panels_and_slots_take_what_their_sizes_say():
+def test_weights_their_padding_and_slots_take_what_their_sizes_say():
     # Panels have 32 columns; 1000 units fill 31.25 of them, and the 10 units of the last layer lie as a transpose.
-    weights, bias = 4 * (784 * 1000 + 1000 * 10), 4 * (1024 + 32)
-    panels = 4 * (784 * 1024 + 1024 * 10)
+    weights = 4 * (784 * 1000 + 1000 * 10 + 1000 + 10)
+    padded = 4 * (784 * 1024 + 1024 * 10 + 1024 + 32)
     for optimizer, slots in (
         ("sgd", 0),
         (nacre.optimizers.SGD(0.1, momentum=0.9), 1),
@@ -95,9 +95,8 @@ def test_weights_their_panels_and_slots_take_what_their_sizes_say():
     ):
         use = nacre.budget(network(784, 1000, 10, optimizer=optimizer), rows=100).training
         assert use is not None
-        assert use.weights == pytest.approx(weights + bias, abs=128)
-        assert use.panels == panels
-        assert use.slots == slots * (panels + bias)
+        assert (use.weights, use.padding) == (weights, padded - weights)
+        assert use.slots == slots * padded
         assert use.data == 100 * (784 * 4 + 4 + 8)  # numbers, label, place in the order
         assert use.total <= use.most
 
@@ -116,11 +115,10 @@ def test_prediction_needs_less_memory_than_training():
 @pytest.mark.usefixtures("untimed")
 def test_drawing_the_first_weights_takes_more_than_they_do():
     kernel = 4 * 4096 * 1024
-    for name, times in (("glorot_uniform", 3), ("he_normal", 9), ("zeros", 3)):
+    # Numbers are drawn beside their place, and then put into panels; normal ones are made in float64.
+    for name, times in (("glorot_uniform", 2), ("he_normal", 9), ("zeros", 2)):
         model = nacre.Sequential([nacre.Input((4096,)), Dense(1024, use_bias=False, kernel_initializer=name)])
-        assert (
-            nacre.budget(model).prediction.most == times * kernel
-        )  # of zeros, the matrix, its panels, and these as they are made
+        assert nacre.budget(model).prediction.most == times * kernel
 
 
 @pytest.mark.usefixtures("untimed")
@@ -148,7 +146,7 @@ for name in ("sgd", "adam"):
     model = nacre.Sequential([nacre.Input((3_000_000,)), nacre.layers.Dense(1000, "softmax")])
     model.compile(name, "sparse_categorical_crossentropy")
     found[name] = nacre.budget(model, memory=23 * 10**9).document()
-    assert all(w.memory._plain is None for w in model.weights)
+    assert not any(w.memory.begun for w in model.weights)
 print(json.dumps([found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -158,7 +156,7 @@ print(json.dumps([found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
     assert sgd["parameters"] == 3 * 10**9 + 1000
     assert sgd["training"]["weights"] == pytest.approx(12 * GB, rel=1e-4)
     assert sgd["slots"] == {"SGD": 4 * 3_000_001_000, "momentum": 8 * 3_000_001_000, "Adam": 12 * 3_000_001_000}
-    assert adam["training"]["slots"] == pytest.approx(2 * adam["training"]["panels"], rel=1e-4)
+    assert adam["training"]["slots"] == 2 * (adam["training"]["weights"] + adam["training"]["padding"])
     assert not sgd["fits"]
     assert [change["parameters"] for change in sgd["changes"]] == [786_433_000, 196_609_000, 49_153_000]
     assert sgd["timed"] == "from rates"
@@ -216,7 +214,7 @@ def test_a_small_step_is_measured_and_leaves_the_model_as_it_was():
     assert found.timed == "measured"
     assert 0 < found.seconds_per_step < 1
     assert model.optimizer.iterations == 0
-    assert all(w.memory._plain is None for w in model.weights)
+    assert not any(w.memory.begun for w in model.weights)
     assert "measured on a few batches" in str(found)
 
 

@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakSet
 
-import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError
@@ -67,24 +66,29 @@ def panels(columns: int) -> int:
     return -(-columns // PANEL)
 
 
-def footprint(type_: TensorType) -> tuple[int, int]:
-    """Bytes that a `Memory` of this type takes: of the plain form, and of the paneled one that only a matrix has beside it.
+def footprint(type_: TensorType) -> int:
+    """Bytes that a `Memory` of this type takes while a model is trained: a matrix in panels, anything else padded.
 
     >>> footprint(TensorType((3, 40))), footprint(TensorType((40,)))
-    ((512, 768), (256, 0))
+    (768, 256)
     """
     item = ITEM_BYTES[type_.dtype]
-    rows, columns = (type_.shape[::-1] if is_narrow(type_) else type_.shape) if is_matrix(type_) else (0, 0)
-    return panels(type_.size) * PANEL * item, panels(columns) * rows * PANEL * item
+    if not is_matrix(type_):
+        return panels(type_.size) * PANEL * item
+    rows, columns = type_.shape[::-1] if is_narrow(type_) else type_.shape
+    return panels(columns) * rows * PANEL * item
 
 
 class Memory:
-    """An array in the layout that its user needs; whoever writes makes the other layout stale.
+    """An array in the layout that its user needs.
 
     *Plain* is row-major, as NumPy has it. *Paneled*, for float32 matrices (rows, columns), is (panels, rows, 32), the layout the
-    matrix kernels read; what lies after the last column means nothing. Narrow matrices lie so as their transpose. Other arrays
-    have one layout, padded so that 32 elements can be read at a time. ``initial`` makes the first value, when it is first needed.
+    matrix kernels read; what lies after the last column means nothing. Narrow matrices lie so as their transpose. Once a matrix is
+    in panels its plain form is let go, and made again for whoever asks, so that a network that is trained takes its memory once.
+    Other arrays have one layout, padded so that 32 elements can be read at a time. ``initial`` makes the first value, when it is
+    first needed.
 
+    >>> import numpy as np
     >>> m = Memory(TensorType((2, 3)))
     >>> m.write(np.array([[1, 2, 3], [4, 5, 6]]))
     >>> m.paneled()[32:36]
@@ -100,65 +104,87 @@ class Memory:
         self._initial = initial
         self._plain: Array | None = None
         self._paneled: Array | None = None
-        self._plain_is_stale = self._paneled_is_stale = False
+        self._panels_hold = False  # the array as it is now
 
-    def _begin(self, initial: Callable[[], Array] | None) -> Array:
-        """The plain form, made now if there is none yet; one thread at a time, so that no other's first value is lost."""
-        with _beginning:
-            if self._plain is None:
-                self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
-                plain = self._padded[: self.type.size].reshape(self.type.shape)
-                if initial is not None:
-                    plain[...] = initial()
-                self._paneled_is_stale = True
-                self._plain = plain
-            return self._plain
+    @property
+    def begun(self) -> bool:
+        """Whether there is a value yet, and memory for it."""
+        return self._plain is not None or self._panels_hold
 
     def read(self) -> Array:
         """The array as it is now, row-major. Not to be written to: see `write`."""
         if self._plain is None:
-            self._begin(self._initial)
-        if self._plain_is_stale:
-            assert self._plain is not None
-            assert self._paneled is not None
-            plain = self._as_it_lies(self._plain)
-            rows, columns = plain.shape
-            plain[...] = self._paneled.reshape(-1, rows, PANEL).swapaxes(0, 1).reshape(rows, -1)[:, :columns]
-            self._plain_is_stale = False
-        assert self._plain is not None
+            with _beginning:  # one thread at a time, so that no other's first value is lost
+                if self._plain is None:
+                    self._plain = self._out_of_panels() if self._panels_hold else self._first()
+                return self._plain
         return self._plain
+
+    def copy(self) -> Array:
+        """A copy of the array as it is now, row-major."""
+        return self._out_of_panels() if self._plain is None and self._panels_hold else self.read().copy()
 
     def write(self, array: Any) -> None:
         """Overwrite the array."""
-        plain = self._begin(None) if self._plain is None else self._plain
-        plain[...] = array
-        self._plain_is_stale, self._paneled_is_stale = False, True
-        Memory.writes += 1  # after the mark: who sees the new number sees the mark
+        with _beginning:
+            plain = self._room() if self._plain is None else self._plain
+            plain[...] = array
+            self._plain, self._panels_hold = plain, False
+            Memory.writes += 1  # after the mark: who sees the new number sees the mark
 
     def paneled(self) -> Array:
-        """The array as it is now, paneled and flat."""
+        """The array as it is now, paneled and flat; always at the same place."""
         if not self._matrix:
             self.read()
             return self._padded
-        rows, columns = self.type.shape[::-1] if self._turned else self.type.shape
-        if self._paneled is None:
-            self._paneled = TensorType((panels(columns) * rows * PANEL,)).zeros()
-            self._paneled_is_stale = True
-        if self._paneled_is_stale:
-            plain = self._as_it_lies(self.read())
-            self._paneled_is_stale = False  # before it is read: another thread may write meanwhile
-            padded = np.zeros((rows, panels(columns) * PANEL), dtype=np.float32)
-            padded[:, :columns] = plain
-            self._paneled.reshape(-1, rows, PANEL)[...] = padded.reshape(rows, -1, PANEL).swapaxes(0, 1)
-        return self._paneled
-
-    def _as_it_lies(self, plain: Array) -> Array:
-        """The matrix whose panels are kept."""
-        return plain.T if self._turned else plain
+        with _beginning:
+            if self._paneled is None:
+                rows, columns = self._lying
+                self._paneled = TensorType((panels(columns) * rows * PANEL,)).zeros()
+            if not self._panels_hold:
+                if self._plain is not None or self._initial is not None:  # else it is all zero, as the panels are
+                    self._into_panels(self.read())
+                self._plain, self._panels_hold = None, True
+            return self._paneled
 
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""
-        self._plain_is_stale = self._matrix
+        if self._matrix:
+            self._plain = None
+
+    @property
+    def _lying(self) -> tuple[int, ...]:
+        """Rows and columns of the matrix whose panels are kept."""
+        return self.type.shape[::-1] if self._turned else self.type.shape
+
+    def _room(self) -> Array:
+        """Where a plain form may be."""
+        if self._matrix:
+            return self.type.zeros()
+        self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
+        return self._padded[: self.type.size].reshape(self.type.shape)
+
+    def _first(self) -> Array:
+        plain = self._room()
+        plain[...] = 0 if self._initial is None else self._initial()
+        return plain
+
+    def _out_of_panels(self) -> Array:
+        assert self._paneled is not None
+        plain = self._room()
+        lying = plain.T if self._turned else plain
+        for number, panel in enumerate(self._paneled.reshape(-1, lying.shape[0], PANEL)):
+            part = lying[:, number * PANEL : (number + 1) * PANEL]
+            part[...] = panel[:, : part.shape[1]]
+        return plain
+
+    def _into_panels(self, plain: Array) -> None:
+        assert self._paneled is not None
+        lying = plain.T if self._turned else plain
+        for number, panel in enumerate(self._paneled.reshape(-1, lying.shape[0], PANEL)):
+            part = lying[:, number * PANEL : (number + 1) * PANEL]
+            panel[:, : part.shape[1]] = part
+            panel[:, part.shape[1] :] = 0
 
 
 class Turns:

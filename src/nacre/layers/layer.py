@@ -199,7 +199,7 @@ class Parameter(Input):
 
     def numpy(self) -> Array:
         """A copy of the weight as it is now."""
-        return Turns([self.memory]).use(lambda: self.memory.read().copy())
+        return Turns([self.memory]).use(self.memory.copy)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The weight as NumPy sees it."""
