@@ -158,11 +158,12 @@ def one_in_forty() -> Any:
 
 
 @fault("conflicting labels")
-def a_column_is_missing() -> Any:
-    random = np.random.default_rng(0)
-    x = random.integers(0, 2, (1500, 5)).astype("float32")
-    y = (x[:, 0] + random.integers(0, 2, 1500) > 1).astype(int)
-    return run(mlp(5, 32, classes=2), (x, y), "adam")
+def rows_are_there_again_with_another_label() -> Any:
+    x, y = blobs(1000)
+    again = np.random.default_rng(0).permutation(1000)[:400]
+    x, y = np.concatenate([x, x[again]]), np.concatenate([y, (y[again] + 1) % 3])
+    order = np.random.default_rng(1).permutation(len(x))
+    return run(mlp(10, 32, classes=3), (x[order], y[order]), "adam")
 
 
 @fault("leakage")

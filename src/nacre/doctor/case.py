@@ -10,8 +10,9 @@ from typing import Any
 import numpy.typing as npt
 
 from nacre import losses
-from nacre.configured import custom_object_scope, resolve, serialize, strangers
+from nacre.configured import custom_object_scope, resolve, serialize
 from nacre.models import Model
+from nacre.models.files import check_restorable
 from nacre.models.part import KINDS
 from nacre.training import Callback
 
@@ -25,7 +26,8 @@ class Case:
     """A compiled model, the rows it is trained on and judged by, and the arguments of `fit`.
 
     Inputs and targets go by the names of the model's inputs and outputs. ``given`` tells whether the user has validation rows;
-    where there are none, some of the rows to train on are held out. ``stop`` makes the callbacks of the training.
+    where there are none, some of the rows to train on are held out, and ``split`` tells that they were split off at the end of the
+    rows. ``stop`` makes the callbacks of the training.
     """
 
     model: Model
@@ -34,6 +36,7 @@ class Case:
     x_validation: Inputs
     y_validation: Inputs
     given: bool
+    split: bool = False
     batch_size: int = 32
     epochs: int | None = None
     shuffle: bool = True
@@ -69,7 +72,8 @@ class Case:
     def compiled_as(self, **changes: Any) -> Case:
         """The same, with other settings of `compile`, and the weights as they are."""
         model = copy.deepcopy(self.model)
-        model.compile_from_config(self.model.get_compile_config() | changes)
+        with custom_object_scope(check_restorable(model)):
+            model.compile_from_config(self.model.get_compile_config() | changes)
         return self.with_(model=model)
 
     def optimized_by(self, **changes: Any) -> Case:
@@ -85,7 +89,7 @@ class Case:
         """The same with other layers and fresh weights: ``change`` is told the description of each layer, the innermost first, and
         gives what is to be in its place: a description, or a list of them."""
         model = self.model
-        with custom_object_scope(own_things(model)):
+        with custom_object_scope(check_restorable(model)):
             again: Model = resolve("model", _changed(serialize(model), change), KINDS)
             if not again.built:
                 again.build(again._shapes_to_build([s[1:] for s in model.input_shapes], model._names_to_build()))
@@ -96,11 +100,6 @@ class Case:
     def fresh(self) -> Case:
         """The same with fresh weights."""
         return self.rebuilt(lambda layer: layer)
-
-
-def own_things(model: Model) -> dict[str, Any]:
-    """Classes and functions in a model that are not nacre's, by their names."""
-    return {name: thing for part in (model, *model._parts()) for name, thing in strangers(part).items()}
 
 
 def _changed(described: Any, change: Callable[[Described], Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nacre.doctor.case import Case, Inputs
 from nacre.doctor.facts import Facts
-from nacre.doctor.finding import REMARK, Finding
+from nacre.doctor.finding import REMARK, Finding, many
 from nacre.doctor.findings import CAUSES, CONSEQUENCES, LAST
 from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, run
@@ -18,15 +18,17 @@ from nacre.errors import Limitation, UsageError
 from nacre.models import Model
 from nacre.ops import seeded
 
+_FEW = 20  # rows
 _HELD_OUT = 0.2  # of the rows, where there is no validation
 _GRAVE = 75  # what is as severe explains poor results by itself
+_WELL = 0.4  # of what there is to learn, on other rows: then only what makes it better still is an alarm
 _FAILED = 0.3  # of what there is to learn: a trained network that came no further has failed
 
 
 @dataclass(frozen=True)
 class Proof:
     """Both branches: as it was, and with the ``finding``'s fix, each trained for ``epochs`` of ``rows`` rows; ``model`` is the
-    better one's."""
+    better one's. ``also`` names findings whose fixes were needed besides."""
 
     finding: Finding
     before: Score
@@ -35,19 +37,20 @@ class Proof:
     rows: int
     broke: bool
     model: Model
+    also: tuple[str, ...] = ()
 
     @property
     def helped(self) -> bool:
-        """Whether the rows for validation are predicted better."""
-        if np.isfinite(self.after.recall):
-            more = self.after.recall - self.before.recall
-            return more > 0.005 or (more > -0.005 and self.after.log_loss < 0.98 * self.before.log_loss)
-        return self.after.figure > self.before.figure
+        """Whether the rows for validation are predicted better: more of them, or as many and more surely."""
+        return better(self.before, self.after, self.broke)
 
     def __str__(self) -> str:
         verdict = "it helped" if self.helped else "it did not help"
+        if self.finding.name == "leakage" and not self.helped:
+            verdict = "the score without it is the honest one"
+        both = f" (with that of {', '.join(map(repr, self.also))})" if self.also else ""
         return (
-            f"{verdict}: after {self.epochs} epoch{'s' * (self.epochs > 1)} of {self.rows:,} rows, on the rows for validation\n"
+            f"{verdict}{both}: after {many(self.epochs, 'epoch')} of {many(self.rows, 'row')}, on the rows for validation\n"
             f"  as it was  {'the loss was not finite; ' * self.broke}{self.before}\n"
             f"  fixed      {self.after}"
         )
@@ -60,6 +63,7 @@ class Proof:
         }
         return {
             "finding": self.finding.name,
+            "also": list(self.also),
             "helped": self.helped,
             "epochs": self.epochs,
             "rows": self.rows,
@@ -77,6 +81,7 @@ class Diagnosis:
     findings: Sequence[Finding]
     case: Case
     score: Score
+    guess: str = ""
 
     @property
     def alarms(self) -> list[Finding]:
@@ -95,17 +100,22 @@ class Diagnosis:
                 f"There is no finding {number} with a fix.",
                 {"findings with a fix": ", ".join(f.name for f in able) or "none"},
             )
-        finding = able[number]
-        assert finding.fix is not None
+        first, *others = able[number], *(f for f in able[number + 1 :] if f.alarm)
         facts = Facts(self.case)
         rows, usual = facts.plan
         plan = (len(self.case), epochs) if epochs is not None else (rows, usual)
         with seeded(0):
-            fixed = finding.fix.change(self.case)
             before = run(self.case, facts.task, plan)
-            after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), plan[1]))
-        proof = Proof(finding, before.judged, after.judged, plan[1], plan[0], before.broke, after.model)
-        return proof if proof.helped else replace(proof, model=before.model)
+            fixed, also = self.case, tuple[str, ...]()
+            for finding in (first, *others[:2]):  # where two things are wrong, mending one may not be enough
+                assert finding.fix is not None
+                fixed = finding.fix.change(fixed)
+                also = also if finding is first else (*also, finding.name)
+                after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), plan[1]))
+                proof = Proof(first, before.judged, after.judged, plan[1], plan[0], before.broke, after.model, also)
+                if proof.helped or first.structure:
+                    return proof
+        return replace(proof, model=before.model)
 
     def document(self) -> dict[str, Any]:
         """The diagnosis as JSON can hold it."""
@@ -113,7 +123,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         if not self.alarms:
-            head = f"Nothing is wrong that the doctor knows of. A short training reaches {self.score} on other rows."
+            head = f"Nothing is wrong that the doctor knows of. A short training reaches {self.score} on other rows{self.guess}."
         else:
             head = f"{len(self.alarms)} finding{'s' * (len(self.alarms) > 1)}, the likeliest cause first."
         parts = [f"{n}. {finding}" for n, finding in enumerate(self.alarms, 1)]
@@ -171,24 +181,44 @@ def examine(case: Case, history: Mapping[str, list[float]] | None = None) -> Dia
     found: list[Finding] = []
     for rules, enough in ((CAUSES, _GRAVE), (CONSEQUENCES, REMARK), (LAST, REMARK)):
         asked = [finding for rule in rules for finding in rule(facts)]
-        found += [one for finding in asked if (one := finding if finding.sure else _tried(facts, finding)) is not None]
+        found += [one for finding in asked if (one := _weighed(facts, finding)) is not None]
         if any(finding.severity >= enough for finding in found):
             break
     ranked = sorted(found, key=lambda finding: -finding.severity)
     names = [finding.name for finding in ranked]
     once = [finding for n, finding in enumerate(ranked) if finding.name not in names[:n]]
-    return Diagnosis(once, facts.case, facts.trial.judged)
+    classes = facts.task.kind == "classes"
+    guess = f"; always saying the most frequent class, {np.max(np.asarray(facts.task.shares)):.3f}" if classes else ""
+    return Diagnosis(once, facts.case, facts.trial.judged, guess)
 
 
-def _tried(facts: Facts, finding: Finding) -> Finding | None:
-    """The finding with what its fix made better, or None if that is too little."""
-    assert finding.fix is not None
+def better(before: Score, after: Score, broke: bool = False) -> bool:
+    """Whether a score is clearly better than another."""
+    if broke or not np.isfinite(before.figure):
+        return bool(np.isfinite(after.figure))
+    if np.isfinite(after.recall):
+        more = after.recall - before.recall
+        return more > 0.01 or (more > -0.03 and after.log_loss < 0.9 * before.log_loss)
+    return after.figure > before.figure + 0.01 * (abs(before.figure) if not np.isfinite(after.r2) else 1.0)
+
+
+def _weighed(facts: Facts, finding: Finding) -> Finding | None:
+    """A finding as it is, if it is sure or explains a failure; else if its fix helps; else a remark, or nothing."""
+    if finding.structure or not finding.alarm:
+        return finding
+    well = facts.judged > _WELL
+    if finding.sure and not well:
+        return finding
+    if finding.fix is None:
+        return finding if finding.sure and not well else replace(finding, severity=REMARK // 2)
     after = facts.try_(finding.fix.change(facts.case)).judged
     before = facts.trial.judged
+    tried = {"in a short training, as it is": str(before), "with the fix": str(after)}
+    if finding.sure:
+        return replace(finding, tried=tried) if better(before, after) else replace(finding, severity=REMARK // 2)
     gain = after.figure - before.figure
-    if not gain > finding.needed * (1.0 if np.isfinite(after.recall) or np.isfinite(after.r2) else abs(before.figure)):
-        return None
-    return replace(finding, tried={"in a short training, as it is": str(before), "with the fix": str(after)})
+    scale = 1.0 if np.isfinite(after.recall) or np.isfinite(after.r2) else abs(before.figure)
+    return replace(finding, tried=tried) if gain > finding.needed * scale or facts.trial.broke else None
 
 
 def _case_of(
@@ -202,6 +232,11 @@ def _case_of(
     shuffle: bool,
     class_weight: Mapping[int, float] | None,
 ) -> Case:
+    for what, given in (("batch_size", batch_size), ("epochs", 1 if epochs is None else epochs)):
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise UsageError(f"{what} is a whole number from 1 on, got {given!r}.")
+    if not isinstance(validation_split, int | float) or not 0 <= validation_split < 1:
+        raise UsageError(f"validation_split lies in [0, 1), got {validation_split!r}.")
     count, some = model.rows_of(x, y)
     rows = np.arange(count)
     if validation_data is not None:
@@ -216,12 +251,17 @@ def _case_of(
         if not validation_split:
             rows = np.random.default_rng(0).permutation(count) if shuffle else rows
             kept = max(1, count - max(1, int(count * _HELD_OUT)))
-        x_held, y_held = some(rows[kept:])
-        rows = np.sort(rows[:kept])
+        few = (
+            count < _FEW and not validation_split
+        )  # then nothing can be held out: it is judged by the rows it is trained on
+        x_held, y_held = some(rows if few else rows[kept:])
+        rows = np.sort(rows if few else rows[:kept])
     x_train, y_train = some(rows)
     return Case(
         model, _plain(x_train), _plain(y_train), _plain(x_held), _plain(y_held),
-        validation_data is not None or bool(validation_split), batch_size, epochs, shuffle, class_weight,
+        validation_data is not None or bool(validation_split),
+        validation_data is None and bool(validation_split),
+        batch_size, epochs, shuffle, class_weight,
     )  # fmt: skip
 
 

@@ -127,6 +127,20 @@ class Facts:
         return any(isinstance(layer, Embedding) for layer in self.case.model._parts())
 
     @cached_property
+    def equal_by_chance(self) -> float:
+        """How likely it is that two rows are equal by chance: the columns by themselves, as if they knew nothing of each other."""
+        likely = 1.0
+        for columns in self.columns.values():
+            for column in columns.T:
+                _, counts = np.unique(column, return_counts=True)
+                likely *= float(((counts / len(column)) ** 2).sum())
+        return likely if self.columns else 1.0
+
+    def met_by_chance(self, rows: int) -> float:
+        """How likely it is that a row meets an equal one among so many."""
+        return float(-np.expm1(rows * np.log1p(-min(self.equal_by_chance, 1 - 1e-12))))
+
+    @cached_property
     def labels(self) -> Array:
         """All labels to train on."""
         return self.task.labels_of(next(iter(self.case.y.values())))
@@ -188,6 +202,11 @@ class Facts:
         return learned(self.trial, self.task)
 
     @property
+    def judged(self) -> float:
+        """How far the trial came on other rows."""
+        return how_far_of(self.trial, self.task)
+
+    @property
     def learned_so_far(self) -> float:
         """How far the network is, as it was handed in, on the rows for validation."""
         return how_far(judge(self.case, self.task, self.case.model), self.task)
@@ -198,6 +217,13 @@ def learned(found: Trial, task: Task) -> float:
     if task.kind == "other":
         return max(0.0, 1 - found.train.loss / found.begun.loss) if found.begun.loss > 0 and not found.broke else 0.0
     return 0.0 if found.broke else how_far(found.train, task)
+
+
+def how_far_of(found: Trial, task: Task) -> float:
+    """How far a trial came on other rows than its own."""
+    if task.kind == "other":
+        return learned(found, task)
+    return 0.0 if found.broke else how_far(found.judged, task)
 
 
 def how_far(score: Score, task: Task) -> float:
@@ -222,4 +248,4 @@ def rms(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
 
 
-__all__ = ["NOISE", "NORMALIZING", "Facts", "Link", "how_far", "learned", "rms"]
+__all__ = ["NOISE", "NORMALIZING", "Facts", "Link", "how_far", "how_far_of", "learned", "rms"]

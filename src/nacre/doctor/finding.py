@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,9 @@ class Finding:
 
     ``title`` says where it is, ``numbers`` hold what was measured, ``why`` explains it. ``severity`` runs from 0 to 100: causes
     come before what follows from them, and below 30 it is a remark. One that is not ``sure`` is only told if its fix helps: if it
-    makes the figure of a short training better by ``needed``; ``tried`` holds both figures.
+    makes the figure of a short training better by ``needed``; ``tried`` holds both figures. Where the network learns well all the
+    same, other findings are remarks unless their fix makes it better, too, but for those of ``structure``, which are wrong whatever
+    comes of them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Finding:
     fix: Fix | None = None
     sure: bool = True
     needed: float = 0.1
+    structure: bool = False
     tried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,7 +56,7 @@ class Finding:
             "title": self.title,
             "severity": self.severity,
             "alarm": self.alarm,
-            "numbers": {name: _told(value) for name, value in {**self.numbers, **self.tried}.items()},
+            "numbers": {name: _plain(value) for name, value in {**self.numbers, **self.tried}.items()},
             "why": self.why,
             "fix": None if self.fix is None else {"text": self.fix.text, "code": self.fix.code},
         }
@@ -67,6 +71,22 @@ class Finding:
             lines += textwrap.wrap(self.fix.text, 100, initial_indent="  fix  ", subsequent_indent="       ")
             lines += textwrap.indent(self.fix.code.strip(), "       | ").splitlines()
         return "\n".join(lines)
+
+
+def many(count: int, what: str) -> str:
+    """So many of something.
+
+    >>> many(1, "row"), many(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _plain(value: Any) -> Any:
+    """A number as JSON can hold it, or words."""
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return _told(value)
 
 
 def _told(value: Any) -> str:

@@ -10,7 +10,7 @@ _ROWS = 5000  # that a search sees
 
 
 def with_better_rate(case: Case) -> Case:
-    """The case with the learning rate that a search suggests, if that is higher than its own."""
+    """The case with the learning rate that a search suggests, if its own is lower, or more than ten times as high."""
     own = case.model.optimizer.get_config()["learning_rate"]
     part = (
         case
@@ -27,6 +27,6 @@ def with_better_rate(case: Case) -> Case:
         )
     except NonFiniteLossError:
         return case
-    return (
-        case.optimized_by(learning_rate=found.suggestion) if isinstance(own, float) and found.suggestion > own else case
-    )
+    if not isinstance(own, float) or found.suggestion <= own <= 10 * found.suggestion:
+        return case
+    return case.optimized_by(learning_rate=found.suggestion)

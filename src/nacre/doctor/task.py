@@ -16,7 +16,7 @@ from nacre.models import Model
 class Task:
     """``kind`` is "classes", "numbers" or "other" (several outputs, or several classes at once); there are so many ``classes``,
     each of which makes so much of the rows to train on (``shares``). ``names`` tells how the targets say it: "labels", "one-hot",
-    or "binary"; ``width`` is that of the output.
+    "binary" or "signs"; ``width`` is that of the output.
     """
 
     kind: str
@@ -42,6 +42,8 @@ class Task:
 
     def labels_of(self, target: Array) -> Array:
         """Targets as class numbers."""
+        if self.names == "signs":
+            return (target.reshape(len(target)) > 0).astype(np.int64)
         return (target.argmax(axis=1) if self.names == "one-hot" else target.reshape(len(target))).astype(np.int64)
 
     @property
@@ -55,6 +57,9 @@ class Task:
         logits = getattr(model.loss, "from_logits", False)
         ended = any(getattr(layer, "activation", None) in (sigmoid, softmax) for layer in model.layers[-1:])
         outputs = outputs.reshape(len(outputs), -1)
+        if self.names == "signs":
+            p = 1 / (1 + np.exp(-np.clip(2 * outputs, -60, 60)))
+            return np.hstack([1 - p, p])
         if outputs.shape[1] == 1:
             p = 1 / (1 + np.exp(-np.clip(outputs, -60, 60))) if logits and not ended else np.clip(outputs, 0, 1)
             return np.hstack([1 - p, p])
@@ -71,7 +76,9 @@ def _names(sort: str, target: Array, width: int, loss: str) -> str:
         return "labels" if width > 0 and target.size == len(target) else ""
     flat = target.size == len(target)
     values: Any = np.unique(target) if target.size else np.zeros(0)
-    if width == 1 and flat and len(values) <= 2 and set(values.tolist()) <= {0, 1} and loss != "hinge":
+    if width == 1 and flat and "hinge" in loss and set(values.tolist()) <= {-1, 0, 1}:
+        return "signs"
+    if width == 1 and flat and set(values.tolist()) <= {0, 1}:
         return "binary"
     one_hot = target.ndim == 2 and target.shape[1] == width > 1 and set(values.tolist()) <= {0, 1}
     return "one-hot" if one_hot and (target.sum(axis=1) == 1).all() else ""

@@ -19,6 +19,8 @@ from nacre.training.statistics import LayerStatistics
 LEAST_STEPS, MOST_STEPS = 60, 1500  # of a trial
 WORK = 1.2e11  # multiply-adds and the like of a trial, at most, unless that is less than the least steps
 EPOCHS = 20  # where nobody said how many
+USUAL_BATCH = 64
+USEFUL_STEPS = 300  # a training of fewer steps says little of anything but that it is short
 _POINTS = 40  # of the curve of the loss
 _JUDGED = 4000  # rows that a network is judged by
 
@@ -44,7 +46,7 @@ class Score:
         if math.isfinite(self.recall):
             uneven = f", recall {self.recall:.3f}" if abs(self.accuracy - self.recall) > 0.02 else ""
             return f"accuracy {self.accuracy:.3f}{uneven}, log loss {self.log_loss:.3f}"
-        return f"r2 {self.r2:.3f}" if math.isfinite(self.r2) else f"loss {self.loss:.4g}"
+        return f"r2 {self.r2:.3g}" if math.isfinite(self.r2) else f"loss {self.loss:.4g}"
 
 
 @dataclass
@@ -70,8 +72,10 @@ def plan_of(case: Case) -> tuple[int, int]:
     rows, batch = len(case), case.batch_size
     per_step = 6.0 * max(case.model.count_params(), 1) * min(batch, rows)
     steps = int(min(MOST_STEPS, max(LEAST_STEPS, WORK / per_step)))
-    epochs = case.epochs or EPOCHS
     of_epoch = -(-rows // batch)
+    epochs = case.epochs or EPOCHS
+    if batch <= USUAL_BATCH:  # with a larger one, few steps are the user's doing
+        epochs = max(epochs, -(-USEFUL_STEPS // of_epoch))
     if of_epoch >= steps:
         return steps * batch, 1
     return rows, min(epochs, steps // of_epoch)

@@ -10,7 +10,7 @@ from nacre.training.position import Logs
 from nacre.training.statistics import LayerStatistics
 
 _STUCK = 0.99  # times the loss to begin with
-_VANISHED, _LONG = 1e-3, 0.3  # gradient of the first layer to that of the last; a step, to the weight
+_VANISHED, _LONG = 1e-3, 1.0  # gradient of the first layer to that of the last; a step, to the weight
 _DEAD, _SATURATED = 0.6, 0.8  # share of units, of outputs
 
 
@@ -36,6 +36,11 @@ class Watch(LayerStatistics):
         self.findings: list[Finding] = []
         self._losses: list[float] = []
         self._judged: list[float] = []
+        self._fresh = True
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002 - the hook's
+        """Note whether the network has learned before."""
+        self._fresh = self.model.optimizer.iterations == 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Look at what was seen."""
@@ -74,10 +79,10 @@ class Watch(LayerStatistics):
 
     def _figures(self) -> list[tuple[str, str, dict[str, float]]]:
         found, losses = [], self._losses
-        if len(losses) > 2 and losses[-1] > _STUCK * losses[0]:
+        if self._fresh and len(losses) > 2 and losses[-1] > _STUCK * losses[0]:
             found.append(("not learning", f"the loss is where it was ({losses[-1]:.4g})", {"loss": losses[-1]}))
         judged = [x for x in self._judged if math.isfinite(x)]
-        if len(judged) > 4 and judged[-1] > 1.25 * min(judged) and losses[-1] < 0.9 * losses[judged.index(min(judged))]:
+        if len(judged) > 4 and judged[-1] > 1.5 * min(judged) and losses[-1] < 0.9 * losses[judged.index(min(judged))]:
             best = judged.index(min(judged)) + 1
             numbers = {"validation loss": judged[-1], "at its best": min(judged)}
             found.append(("over-fitting", f"the validation loss was best in epoch {best}", numbers))

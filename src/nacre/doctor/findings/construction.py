@@ -61,7 +61,9 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
 
 def output_and_loss(facts: Facts) -> Iterator[Finding]:
     """An output that does not fit the loss."""
-    if facts.task.kind == "other" or not facts.links:
+    several = list(_several_at_once(facts)) if facts.links and len(facts.case.y) == 1 else []
+    yield from several
+    if several or facts.task.kind == "other" or not facts.links:
         return
     last, loss = facts.links[-1], facts.case.model.loss
     activation, call = last.activation
@@ -84,6 +86,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 f"model.compile(optimizer, loss=nacre.losses.{kind}(from_logits=False))",
                 lambda case: _loss_with(case, from_logits=False).fresh(),
             ),
+            structure=True,
         )
     elif activation == "softmax" and last.dense.units == 1:
         yield Finding(
@@ -97,6 +100,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 'Dense(1, activation="sigmoid")',
                 lambda case: _loss_for_sigmoid(activated(case, [ends], "sigmoid", None)),
             ),
+            structure=True,
         )
     elif _twice(last):
         first = last.behind
@@ -113,6 +117,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 f"# leave out {first[-1].name!r}",
                 lambda case: activated(case, [ends], "linear", None),
             ),
+            structure=True,
         )
     elif kind in _CROSSENTROPIES and not logits and activation not in ("softmax", "sigmoid"):
         rectified = activation != "linear"
@@ -133,6 +138,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 if rectified
                 else (lambda case: _loss_with(case, from_logits=True).fresh()),
             ),
+            structure=True,
         )
     elif activation == "sigmoid" and kind.endswith("CategoricalCrossentropy") and last.dense.units > 1:
         yield Finding(
@@ -147,6 +153,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 f'Dense({last.dense.units}, activation="softmax")',
                 lambda case: activated(case, [ends], "softmax", None),
             ),
+            structure=True,
         )
     elif (
         facts.task.kind == "classes"
@@ -166,6 +173,21 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 lambda case: case.with_loss(_crossentropy(facts)).fresh(),
             ),
         )
+    elif kind in ("Poisson", "MeanSquaredLogarithmicError") and activation in ("linear", "tanh"):
+        yield Finding(
+            "wrong output activation",
+            f"{loss.name} needs numbers above 0, and {ends!r} gives any",
+            94,
+            numbers,
+            "The loss takes the logarithm of what is predicted: below 0 there is none, numbers are cut off there, and "
+            "no gradient is left.",
+            Fix(
+                "Let the output be above 0.",
+                f'Dense({last.dense.units}, activation="softplus")',
+                lambda case: activated(case, [ends], "softplus", None),
+            ),
+            structure=True,
+        )
     elif facts.task.kind == "numbers" and activation in _RANGES:
         low, high = _RANGES[activation]
         y = facts.targets
@@ -183,7 +205,37 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                     f"Dense({last.dense.units})",
                     lambda case: activated(case, [ends], "linear", None),
                 ),
+                structure=True,
             )
+
+
+def _several_at_once(facts: Facts) -> Iterator[Finding]:
+    """A softmax for targets of which several may be true."""
+    y = next(iter(facts.case.y.values()))
+    last = facts.links[-1]
+    if y.ndim != 2 or last.activation[0] != "softmax" or not set(np.unique(y[:1000]).tolist()) <= {0, 1}:
+        return
+    true = y.sum(axis=1)
+    if (true == 1).all():
+        return
+    yield Finding(
+        "wrong loss for the output",
+        f"several classes may be true of a row, and the softmax of {last.activation[1].name!r} lets one win",
+        95,
+        {
+            "classes true of a row": f"{true.min():g} to {true.max():g}",
+            "output": "softmax",
+            "loss": facts.case.model.loss.name,
+        },
+        "A softmax shares out 1 over the classes: where two are true, each gets a half at most. Sigmoids answer each "
+        "class by itself.",
+        Fix(
+            "Take sigmoids, and the crossentropy of two classes for each.",
+            f'Dense({last.dense.units}, activation="sigmoid")\nmodel.compile(optimizer, loss="binary_crossentropy")',
+            lambda case: _loss_for_sigmoid(activated(case, [last.activation[1].name], "sigmoid", None)),
+        ),
+        structure=True,
+    )
 
 
 def rectified_scores(facts: Facts) -> Iterator[Finding]:
@@ -206,7 +258,30 @@ def rectified_scores(facts: Facts) -> Iterator[Finding]:
                             f"Dense({link.dense.units})",
                             partial(activated, names=[first.name], activation="linear", initializer=None),
                         ),
+                        structure=True,
                     )
+
+
+def dropout_at_the_end(facts: Facts) -> Iterator[Finding]:
+    """Noise on what the network says."""
+    late = [call for link in facts.links[-1:] for call in link.behind if isinstance(call.layer, NOISE)]
+    if late:
+        names = [call.name for call in late]
+        yield Finding(
+            "dropout on the output",
+            f"{', '.join(map(repr, names))} drops answers of the network",
+            93,
+            {"layer": names[0], "behind": repr(facts.links[-1].name)},
+            "In training, some of the answers are replaced by 0, right ones too: the loss cannot fall, whatever the "
+            "network learns. Dropout "
+            "belongs between hidden layers.",
+            Fix("Take it out.", f"# leave out {names[0]!r}", partial(_left_out, names=names)),
+            structure=True,
+        )
+
+
+def _left_out(case: Case, names: list[str]) -> Case:
+    return case.rebuilt(lambda layer: [] if layer["config"]["name"] in names else layer)
 
 
 def step_activation(facts: Facts) -> Iterator[Finding]:
@@ -352,6 +427,7 @@ Rule = Callable[[Facts], Iterator[Finding]]
 RULES: tuple[Rule, ...] = (
     output_and_loss,
     rectified_scores,
+    dropout_at_the_end,
     step_activation,
     hidden_softmax,
     missing_nonlinearity,

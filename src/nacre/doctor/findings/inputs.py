@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from nacre.doctor.case import Array, Case
 from nacre.doctor.facts import NORMALIZING, Facts, rms
-from nacre.doctor.finding import Finding, Fix
+from nacre.doctor.finding import Finding, Fix, many
 from nacre.layers import Dense
 
-_LARGE, _SMALL = 10.0, 0.02  # typical size of numbers that a network takes badly
+_LARGE, _SMALL = 5.0, 0.02  # typical size of numbers that a network takes badly
 _SPREAD = 100.0  # between columns
 _FAR = 30.0  # standard deviations
 
@@ -52,10 +53,13 @@ def scale(facts: Facts) -> Iterator[Finding]:
             "that a usual learning rate is too large for it, and units are driven to where they do not answer any more."
         )
         which = "on very different scales" if size <= _LARGE else f"about {size:.3g} large"
-        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are {which}", 84, numbers, why, fix)
+        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are {which}", 91, numbers, why, fix)
     elif 0 < size < _SMALL:
         why = "The gradient of the first layer is in proportion to its inputs: with such small ones it hardly moves."
-        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are tiny", 84, numbers, why, fix)
+        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are tiny", 91, numbers, why, fix)
+    elif size == 0:
+        why = "Every row looks alike: nothing can be told apart."
+        yield Finding("constant inputs", f"all that reaches {first.name!r} is 0", 96, numbers, why, structure=True)
 
 
 def outliers(facts: Facts) -> Iterator[Finding]:
@@ -66,9 +70,27 @@ def outliers(facts: Facts) -> Iterator[Finding]:
         middle, typical = spread_of(columns)
         away = np.abs(columns - middle) / typical
         rows = np.flatnonzero((away > _FAR).any(axis=1))
-        if not len(rows) or len(rows) > 0.05 * len(columns):
+        if not len(rows):
             continue
         row, column = np.unravel_index(int(away.argmax()), away.shape)
+        value = columns[row, column]
+        repeated = int((columns == value).any(axis=1).sum())
+        if repeated > max(3, 0.3 * len(rows)):
+            numbers: dict[str, Any] = {"rows": repeated, "deviations away": float(away.max())}
+            why = (
+                "One number, far from all others, stands in many rows: it is likely how a missing value was written. The network "
+                "takes it for a number like others, and it drowns them."
+            )
+            fix = Fix(
+                "Put the median in its place, and say in a column of its own where it was missing.",
+                f"missing = x == {value:.6g}\nx = np.where(missing, np.median(x, axis=0), x)",
+                partial(_filled, name=name, value=float(value)),
+            )
+            title = f"{value:.6g} stands in {many(repeated, 'row')} of {facts.called(name)}"
+            yield Finding("outliers", f"{title}: missing values?", 92, numbers, why, fix)
+            continue
+        if len(rows) > 0.05 * len(columns):
+            continue
         numbers = {
             "rows": len(rows),
             "furthest": f"{columns[row, column]:.4g} in column {column} of row {facts.rows[row]}",
@@ -84,9 +106,8 @@ def outliers(facts: Facts) -> Iterator[Finding]:
             _CLIPPED,
             partial(_clipped, name=name),
         )
-        yield Finding(
-            "outliers", f"{len(rows):,} rows of {facts.called(name)} lie far beyond the others", 86, numbers, why, fix
-        )
+        title = f"{many(len(rows), 'row')} of {facts.called(name)} far beyond the others"
+        yield Finding("outliers", title, 92, numbers, why, fix)
 
 
 def silent_columns(facts: Facts) -> Iterator[Finding]:
@@ -122,10 +143,10 @@ def spread_of(columns: Array) -> tuple[Array, Array]:
     """Middle and typical deviation of each column, of which a few broken rows change nothing. A column that hardly varies is
     measured by the others."""
     middle = np.median(columns, axis=0)
-    quarters = np.percentile(columns, [25, 75], axis=0)
-    body = trimmed(columns)
-    typical = np.maximum((quarters[1] - quarters[0]) / 1.349, body.std(axis=0))
-    return middle, np.maximum(typical, max(rms(body - body.mean(axis=0)), 1e-12))
+    tenth, quarter, three, nine = np.percentile(columns, [10, 25, 75, 90], axis=0)
+    body = np.clip(columns, tenth, nine)
+    typical = np.where(three > quarter, (three - quarter) / 1.349, trimmed(columns).std(axis=0))
+    return middle, np.maximum(typical, max(0.3 * rms(body - body.mean(axis=0)), 1e-12))
 
 
 def standardized(case: Case) -> Case:
@@ -138,6 +159,12 @@ def standardized(case: Case) -> Case:
 
             case = case.inputs_changed(partial(_measured_by, mean=mean, deviation=np.maximum(deviation, floor)), name)
     return case.fresh()
+
+
+def _filled(case: Case, name: str, value: float) -> Case:
+    columns = case.x[name].astype(np.float64)
+    middle = np.nanmedian(np.where(columns == value, np.nan, columns), axis=0)
+    return case.inputs_changed(lambda a: np.where(a == value, middle, a).astype(a.dtype), name).fresh()
 
 
 def _measured_by(a: Array, mean: Array, deviation: Array) -> Array:

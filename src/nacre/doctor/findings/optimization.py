@@ -5,57 +5,63 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from nacre import ops
 from nacre.doctor.case import Case, Described
-from nacre.doctor.facts import NOISE, Facts, learned
+from nacre.doctor.facts import NOISE, Facts, how_far_of
 from nacre.doctor.finding import Finding, Fix
-from nacre.doctor.trial import Trial
+from nacre.layers import BatchNormalization
 
 _ENOUGH = 0.9  # of what there is to learn: nothing is said of the rate then
 _FAR_BETTER = 0.25  # of what there is to learn, more than without
-_HEALTHY = 0.5
+_LOWEST, _HIGHEST = 1e-4, 10.0  # rates that are tried
 
 
 def learning_rate(facts: Facts) -> Iterator[Finding]:
-    """A rate at which the network learns far less than at another one."""
+    """A rate at which the network learns far less, for other rows, than at another one."""
     rate = facts.case.model.optimizer.get_config()["learning_rate"]
     if not isinstance(rate, float) or not any(w.trainable for w in facts.case.model.weights):
         return
-    base = facts.learned
+    base = facts.judged
     unsteady = facts.trial.broke or _rising(facts)
     if base > _ENOUGH and not unsteady:
         return
     came: dict[float, float] = {}
-    for factor in (0.1, 0.01, 0.001) if unsteady else (10, 0.1, 100, 0.01, 1000):
-        changed = facts.case.optimized_by(learning_rate=rate * factor)
-        came[rate * factor] = learned(facts.try_(changed), facts.task)
-        if max(came.values()) > max(_ENOUGH, base + needed_for_more(base)):
+    for tried in _others(rate, unsteady):
+        came[tried] = how_far_of(facts.try_(facts.case.optimized_by(learning_rate=tried)), facts.task)
+        if came[tried] > max(_ENOUGH, base + _for_more(base)):
             break
     best = max(came, key=lambda r: came[r])
-    enough = _FAR_BETTER if best < rate else needed_for_more(base)
+    enough = _FAR_BETTER if best < rate else _for_more(base)
     if came[best] - base < enough and not (facts.trial.broke and came[best] > 0.05):
         return
-    numbers: dict[str, Any] = {f"learned at {rate:g}": base}
-    numbers |= {f"learned at {r:g}": amount for r, amount in came.items()}
+    numbers: dict[str, Any] = {
+        f"learned at {r:g} (0: nothing, 1: all)": a for r, a in sorted({rate: base, **came}.items())
+    }
     if facts.trial.broke:
-        numbers["loss"] = "not finite in the end"
-    numbers |= {f"step to weight of {name!r}": ratio for name, ratio in list(_steps(facts.trial).items())[:1]}
-    code = f"model.compile(nacre.optimizers.{type(facts.case.model.optimizer).__name__}({best:g}), loss)"
+        numbers[f"the loss at {rate:g}"] = "not finite in the end"
+    code = f"model.optimizer.learning_rate = {best:g}  # before fit, with fresh weights"
     fix = Fix(f"Take {best:g}, and begin anew.", code, lambda case: case.optimized_by(learning_rate=best).fresh())
     if best < rate:
         why = (
-            "Each step jumps over the valley that it should go down into: the loss goes up and down, or beyond all "
-            "bounds. Units of relu may die "
-            "of one such step."
+            "Each step jumps over the valley that it should go down into: the loss goes up and down, or beyond all bounds. "
+            "Units of relu may die of one such step."
         )
         yield Finding("learning rate too large", f"{rate:g} is too large", 74, numbers, why, fix)
     else:
         why = "The steps go the right way, and are so short that the training ends long before the network has learned."
         yield Finding("learning rate too small", f"{rate:g} is too small", 72, numbers, why, fix)
+
+
+def _others(rate: float, unsteady: bool) -> list[float]:
+    """Rates to try, the nearest first: lower ones if the loss goes up, else both ways."""
+    lower = [rate / 10**n for n in range(1, 9) if rate / 10**n >= _LOWEST] or [rate / 10]
+    higher = [rate * 10**n for n in range(1, 9) if rate * 10**n <= _HIGHEST] or [rate * 10]
+    return lower if unsteady else [r for pair in zip_longest(higher, lower[:2]) for r in pair if r is not None]
 
 
 def momentum(facts: Facts) -> Iterator[Finding]:
@@ -167,6 +173,7 @@ def batch_size(facts: Facts) -> Iterator[Finding]:
                 "Take batches of 32.", "model.fit(x, y, batch_size=32)", lambda case: case.with_(batch_size=32).fresh()
             ),
             sure=normalized,
+            structure=normalized,
         )
 
 
@@ -176,7 +183,8 @@ def regularization(facts: Facts) -> Iterator[Finding]:
     penalty = _penalty(facts)
     loss = float(facts.start.losses.mean()) - penalty
     decay = model.optimizer.get_config().get("weight_decay") or 0.0
-    strong = penalty > 0.5 * max(loss, 1e-9)
+    of_outputs = any(layer.activity_regularizer is not None for layer in model._parts())
+    strong = penalty > 0.5 * max(loss, 1e-9) or (of_outputs and facts.judged < _ENOUGH)
     if not strong and decay < 0.05:
         return
     yield Finding(
@@ -203,7 +211,7 @@ def dropout(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "dropout too strong",
             f"{strong[0].name!r} drops {getattr(strong[0].layer, 'rate', 0):.0%} of the units",
-            71,
+            76,
             rates,
             "Dropout keeps units from relying on single others. If most of them are missing at each step, what is "
             "left is too little to learn.",
@@ -211,6 +219,34 @@ def dropout(facts: Facts) -> Iterator[Finding]:
             sure=False,
             needed=0.05,
         )
+
+
+def slow_statistics(facts: Facts) -> Iterator[Finding]:
+    """Batch normalization whose means for prediction follow so slowly that they never arrive."""
+    steps = facts.plan[1] * -(-facts.plan[0] // facts.case.batch_size)
+    slow = [
+        c
+        for c in facts.start.calls
+        if isinstance(c.layer, BatchNormalization) and c.layer.momentum**steps > 0.1 and facts.fresh
+    ]
+    if slow and isinstance(slow[0].layer, BatchNormalization):
+        momentum = slow[0].layer.momentum
+        yield Finding(
+            "batch normalization lags",
+            f"the means of {slow[0].name!r} are far behind after {steps:,} steps",
+            81,
+            {"momentum": float(momentum), "share of the beginning left in them": float(momentum**steps)},
+            "In training a batch is normalized by its own mean and spread, in prediction by running means of these. With such a "
+            "momentum they have hardly moved: the network predicts with numbers it never saw.",
+            Fix("Let them follow faster.", "BatchNormalization(momentum=0.9)", lambda case: case.rebuilt(_faster)),
+            sure=False,
+        )
+
+
+def _faster(layer: Described) -> Described:
+    if layer["class_name"] != "BatchNormalization":
+        return layer
+    return layer | {"config": layer["config"] | {"momentum": 0.9}}
 
 
 def frozen(facts: Facts) -> Iterator[Finding]:
@@ -273,7 +309,7 @@ def _penalty(facts: Facts) -> float:
     return total
 
 
-def needed_for_more(base: float) -> float:
+def _for_more(base: float) -> float:
     """How much more must be learned at a higher rate: a short training flatters it, so it counts only where little was learned."""
     return _FAR_BETTER if base < 0.3 else 0.5
 
@@ -287,14 +323,4 @@ def _rising(facts: Facts) -> bool:
     return end > 1.3 * begin or end > 3 * min(losses) + 0.3
 
 
-def _steps(trial: Trial) -> dict[str, float]:
-    """How long a step is, to the weight, half of the way through."""
-    found = {}
-    for name, of in trial.seen.history.items():
-        if "update" in of and of["weight"]:
-            middle = len(of["update"]) // 2
-            found[name] = of["update"][middle] / max(of["weight"][middle], 1e-30)
-    return found
-
-
-RULES = (frozen, clipping, momentum, regularization, schedule, learning_rate, batch_size, dropout)
+RULES = (frozen, slow_statistics, clipping, momentum, regularization, schedule, learning_rate, batch_size, dropout)

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from nacre.doctor.case import Case, Described
-from nacre.doctor.facts import Facts, how_far, learned
-from nacre.doctor.finding import Finding, Fix
+from nacre.doctor.facts import Facts, how_far_of, learned
+from nacre.doctor.finding import Finding, Fix, many
 from nacre.training.monitors import EarlyStopping
 
+_STOP = (
+    "Stop at the best epoch, drop units at random, and keep weights small; more rows help most.",
+    "Dropout(0.4)  # behind each hidden layer\n"
+    "model.fit(x, y, validation_data=(x_val, y_val), callbacks=[nacre.callbacks.EarlyStopping(patience=3)])",
+)
 _POOR = 0.85  # of what there is to learn
 
 
@@ -23,11 +28,11 @@ def gap(facts: Facts) -> Iterator[Finding]:
         return
     best = int(np.nanargmin(judged))
     last = float(np.mean(judged[-2:]))
-    far = facts.learned - how_far(facts.trial.judged, facts.task)
+    far = facts.learned - facts.judged
     rises = best < len(judged) - 2 and last > 1.25 * judged[best]
     if not rises and far < 0.25:
         return
-    memorized = facts.task.kind == "classes" and how_far(facts.trial.judged, facts.task) < 0.1 and far > 0.25
+    memorized = facts.task.kind == "classes" and facts.judged < 0.1 and far > 0.25
     if not memorized and (not rises or far < 0.1) and far < 0.35:
         return
     weights, rows = facts.case.model.count_params(), len(facts.case)
@@ -36,15 +41,23 @@ def gap(facts: Facts) -> Iterator[Finding]:
         "validation loss, in the end": last,
         "validation loss at its best": f"{judged[best]:.4g} in epoch {best + 1} of {len(judged)}",
         "learned of the rows trained on": facts.learned,
-        "learned of other rows": how_far(facts.trial.judged, facts.task),
+        "learned of other rows": facts.judged,
         "weights for each row": weights / rows,
     }
-    fix = Fix(
-        "Stop at the best epoch, drop units at random, and keep weights small; more rows help most.",
-        "Dropout(0.4)  # behind each hidden layer\n"
-        "model.fit(x, y, validation_data=(x_val, y_val), callbacks=[nacre.callbacks.EarlyStopping(patience=3)])",
-        restrained,
-    )
+    if facts.case.given and len(facts.case) >= 200 and far > 0.25 and (held := _elsewhere(facts)) - facts.judged > 0.25:
+        numbers = {
+            "learned of rows held out of those trained on": held,
+            "learned of the rows for validation": facts.judged,
+        }
+        why = (
+            "Rows that were held out of the training are predicted well, those given for validation are not: they, or "
+            "their labels, are "
+            "not like the others. Were they read, scaled, numbered or ordered in another way?"
+        )
+        title = "the rows for validation are unlike those trained on"
+        yield Finding("validation data differ", title, 78, numbers, why, structure=True)
+        return
+    fix = Fix(*_STOP, restrained)
     if memorized:
         why = (
             "There are enough weights to remember each row, and nothing else was learned: on other rows it guesses. "
@@ -59,6 +72,27 @@ def gap(facts: Facts) -> Iterator[Finding]:
             "more weights there are for each row, the sooner."
         )
         yield Finding("over-fitting", f"the validation was best in epoch {best + 1}", 62, numbers, why, fix)
+
+
+def too_short(facts: Facts) -> Iterator[Finding]:
+    """A training that ends while the network still learns fast."""
+    meant, judged = facts.case.epochs, facts.trial.epochs.get("val_loss", [])
+    if meant is None or len(judged) < 2 * meant or facts.judged < 0.3:
+        return
+    then, last = judged[meant - 1], float(np.mean(judged[-2:]))
+    if then < 2 * last:
+        return
+    numbers = {
+        f"validation loss after {many(meant, 'epoch')}": then,
+        f"after {many(len(judged), 'epoch')}": last,
+        "steps of an epoch": -(-facts.plan[0] // facts.case.batch_size),
+    }
+    why = "The network is on its way, and the training ends: so few steps move the weights only so far."
+    more = len(judged)
+    fix = Fix("Train for longer.", f"model.fit(x, y, epochs={more})", lambda case: case.with_(epochs=more).fresh())
+    yield Finding(
+        "too few epochs", f"{many(meant, 'epoch')} of so few rows are too few", 55, numbers, why, fix, structure=True
+    )
 
 
 def too_small(facts: Facts) -> Iterator[Finding]:
@@ -116,18 +150,45 @@ def remedies(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def nothing_to_learn(facts: Facts) -> Iterator[Finding]:
-    """Rows that say nothing of their targets, for any network."""
-    if facts.task.kind == "other" or facts.learned > 0.1 or not facts.links:
+def chance(facts: Facts) -> Iterator[Finding]:
+    """Other rows are only guessed, by this network and by a usual one."""
+    if facts.task.kind == "other" or facts.judged > 0.08 or not facts.links or facts.trial.broke:
         return
     found = facts.try_(usual(facts.case))
-    came = learned(found, facts.task)
-    judged = how_far(found.judged, facts.task)
-    if judged > 0.05:
+    others = how_far_of(found, facts.task)
+    if others > 0.12 or others > 0.3 * learned(found, facts.task) + 0.05:
         return
-    numbers = {"learned": facts.learned, "learned by a usual network": came, "of other rows": judged}
-    why = "No network finds anything in the inputs that tells the target of another row. Are rows and targets in the same order?"
-    yield Finding("no signal", "the inputs say nothing of the targets", 48, numbers, why)
+    by_heart = facts.learned > 0.25
+    numbers = {
+        "learned of the rows trained on (0: nothing, 1: all)": facts.learned,
+        "learned of other rows": facts.judged,
+        "a usual network, of the rows trained on": learned(found, facts.task),
+        "a usual network, of other rows": others,
+    }
+    if by_heart:
+        why = (
+            "There are enough weights to remember each row, and nothing else was learned: on other rows it guesses. "
+            "The labels seem to "
+            "have nothing to do with the inputs: were they mixed up, or shifted by a row?"
+        )
+        yield Finding(
+            "memorizing", "rows are learned by heart; others are guessed", 77, numbers, why, Fix(*_STOP, restrained)
+        )
+    else:
+        why = (
+            "No network finds anything in the inputs that tells the target of another row. Are rows and targets in "
+            "the same order, and do "
+            "the inputs hold what the target hangs on?"
+        )
+        yield Finding("no signal", "the inputs say nothing of the targets", 77, numbers, why)
+
+
+def _elsewhere(facts: Facts) -> float:
+    """How far a training on most of the rows comes on the rest of them."""
+    order = np.random.default_rng(0).permutation(len(facts.case))
+    held, kept = np.split(order, [len(order) // 5])
+    x, y = ({n: a[held] for n, a in part.items()} for part in (facts.case.x, facts.case.y))
+    return how_far_of(facts.try_(facts.case.take(np.sort(kept)).with_(x_validation=x, y_validation=y)), facts.task)
 
 
 def restrained(case: Case) -> Case:
@@ -167,20 +228,24 @@ def widened(case: Case, least: int) -> Case:
 
 
 def usual(case: Case) -> Case:
-    """The case with relu, He's weights and Adam."""
+    """The case as most would begin: hidden layers of relu with He's weights, Adam, batches of 32, nothing that holds it back."""
     dense = [layer.name for layer in case.model.layers if type(layer).__name__ == "Dense"]
 
     def change(layer: Described) -> Described:
-        config = layer["config"]
-        if layer["class_name"] != "Dense" or config["name"] not in dense[:-1]:
-            return layer
-        he = {"class_name": "HeNormal", "config": {}}
-        return layer | {
-            "config": config | {"activation": "relu", "kernel_initializer": he, "bias_initializer": "zeros"}
+        config: dict[str, Any] = {
+            name: None if name.endswith("_regularizer") else value for name, value in layer["config"].items()
         }
+        if layer["class_name"] == "Dropout":
+            config |= {"rate": min(float(config["rate"]), 0.2)}
+        if layer["class_name"] == "Dense" and config["name"] in dense[:-1]:
+            he = {"class_name": "HeNormal", "config": {}}
+            config |= {"activation": "relu", "kernel_initializer": he, "bias_initializer": "zeros"}
+        return layer | {"config": config}
 
-    return case.rebuilt(change).compiled_as(optimizer={"class_name": "Adam", "config": {"learning_rate": 0.003}})
+    adam = {"class_name": "Adam", "config": {"learning_rate": 0.003}}
+    case = widened(case, 16).rebuilt(change).compiled_as(optimizer=adam)
+    return case.with_(class_weight=None, batch_size=min(case.batch_size, 32))
 
 
-RULES = (gap, too_small)
-LAST = (remedies, nothing_to_learn)  # when no other cause was found
+RULES = (chance, gap, too_short, too_small)
+LAST = (remedies,)  # when no other cause was found

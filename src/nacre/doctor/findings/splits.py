@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from nacre.doctor.case import Array, Case
-from nacre.doctor.facts import Facts
+from nacre.doctor.facts import Facts, how_far
 from nacre.doctor.finding import Finding, Fix
 
 
@@ -19,9 +19,8 @@ def leak(facts: Facts) -> Iterator[Finding]:
     train, judged = _keys(facts.case.x), _keys(facts.case.x_validation)
     known = set(train.tolist())
     seen = np.array([key in known for key in judged.tolist()])
-    again = 1 - len(known) / len(train)  # what repeats by itself, as in tables of few columns
     share = float(seen.mean())
-    if share < 0.02 + 1.5 * again:
+    if share < 0.02 + 3 * facts.met_by_chance(len(train)):  # which happens in tables of few columns
         return
     numbers = {"rows for validation": len(judged), "of them trained on": int(seen.sum()), "share": share}
     why = "A row that was trained on says nothing of rows to come: the validation looks better than the network is."
@@ -31,8 +30,44 @@ def leak(facts: Facts) -> Iterator[Finding]:
         "y_val = x_val[new], y_val[new]",
         partial(_judged_by_others, seen=seen),
     )
+    title = f"{share:.0%} of the rows for validation are rows that are trained on"
+    yield Finding("leakage", title, 60, numbers, why, fix, structure=True)
+
+
+def given_away(facts: Facts) -> Iterator[Finding]:
+    """A column that tells the target all by itself, where no other comes near."""
+    if facts.task.kind not in ("classes", "numbers") or len(facts.columns) != 1:
+        return
+    ((name, columns),) = facts.columns.items()
+    if columns.shape[1] < 3:
+        return
+    rows = facts.rows[: len(columns)]
+    told = (
+        _told_by_labels(columns, facts.labels[rows]) if facts.task.kind == "classes" else _told(columns, facts.targets)
+    )
+    order = np.argsort(-told)
+    best, second = float(told[order[0]]), float(told[order[1]])
+    if best < 0.98 or second > 0.8:
+        return
+    numbers = {"column": int(order[0]), "it explains of the target": best, "the next best column": second}
+    why = (
+        "One column is as good as the target itself: was it made from it, or written down afterwards? Of rows to come "
+        "it will not be "
+        "known, and the network learns nothing else."
+    )
+    fix = Fix(
+        "Leave the column out.",
+        f"x = np.delete(x, {int(order[0])}, axis=1)",
+        partial(_without, name=name, column=int(order[0])),
+    )
     yield Finding(
-        "leakage", f"{share:.0%} of the rows for validation are rows that are trained on", 60, numbers, why, fix
+        "leakage",
+        f"column {int(order[0])} of {facts.called(name)} gives the target away",
+        63,
+        numbers,
+        why,
+        fix,
+        structure=True,
     )
 
 
@@ -50,6 +85,7 @@ def shift(facts: Facts) -> Iterator[Finding]:
         ratio = b / max(a, 1e-12)
         if apart < 0.5 and 0.6 < ratio < 1.6:
             continue
+        worse = how_far(facts.trial.train, facts.task) - how_far(facts.trial.judged, facts.task)
         numbers = {
             "means apart, in standard deviations": apart,
             "spread of the validation, to that of training": ratio,
@@ -67,13 +103,15 @@ def shift(facts: Facts) -> Iterator[Finding]:
             "for x in (raw_train, raw_val))",
             partial(_aligned, name=name),
         )
+        title = f"{facts.called(name)} are distributed otherwise in the validation"
         yield Finding(
             "validation data differ",
-            f"{facts.called(name)} are distributed otherwise in the validation",
-            87,
+            title,
+            87 if worse > 0.1 or apart > 3 or not 0.25 < ratio < 4 else 20,
             numbers,
             why,
             fix,
+            structure=True,
         )
 
 
@@ -118,4 +156,30 @@ def _aligned(case: Case, name: str) -> Case:
     return case.with_(x_validation=case.x_validation | {name: again})
 
 
-RULES = (leak, shift, label_shift)
+def _told(columns: Array, targets: Array) -> Array:
+    """How much of the variance of the target each column explains, by a straight line."""
+    x, y = columns - columns.mean(axis=0), targets[: len(columns)] - targets[: len(columns)].mean(axis=0)
+    scale = np.maximum(np.sqrt((x**2).sum(axis=0))[:, None] * np.sqrt((y**2).sum(axis=0)), 1e-300)
+    return np.asarray(((x.T @ y / scale) ** 2).max(axis=1))
+
+
+def _told_by_labels(columns: Array, labels: Array) -> Array:
+    """How much of the variance of each column the classes explain."""
+    counts = np.bincount(labels)
+    classes = np.flatnonzero(counts)
+    means = np.stack([columns[labels == k].mean(axis=0) for k in classes])
+    between = (counts[classes, None] * (means - columns.mean(axis=0)) ** 2).sum(axis=0)
+    whole = ((columns - columns.mean(axis=0)) ** 2).sum(axis=0)
+    return np.asarray(np.where(whole > 0, between / np.maximum(whole, 1e-300), 0))
+
+
+def _without(case: Case, name: str, column: int) -> Case:
+    def silent(a: Array) -> Array:
+        again = a.reshape(len(a), -1).copy()
+        again[:, column] = 0
+        return again.reshape(a.shape)
+
+    return case.inputs_changed(silent, name).fresh()
+
+
+RULES = (leak, given_away, shift, label_shift)

@@ -8,7 +8,8 @@ import numpy as np
 
 from nacre.doctor.case import Array, Case
 from nacre.doctor.facts import Facts, rms
-from nacre.doctor.finding import Finding, Fix
+from nacre.doctor.finding import Finding, Fix, many
+from nacre.layers import Rescaling
 
 _RARE = 8.0  # so many times rarer than the most frequent one
 _LARGE, _SMALL = 20.0, 0.02
@@ -16,6 +17,8 @@ _LARGE, _SMALL = 20.0, 0.02
 
 def sorted_labels(facts: Facts) -> Iterator[Finding]:
     """Labels that arrive one class after the other, where nothing mixes them."""
+    if facts.task.kind == "numbers":
+        yield from _sorted_numbers(facts)
     if facts.task.kind != "classes":
         return
     labels, counts = facts.labels, np.bincount(facts.labels)
@@ -34,9 +37,34 @@ def sorted_labels(facts: Facts) -> Iterator[Finding]:
         "order = np.random.default_rng(0).permutation(len(x))\nx, y = x[order], y[order]\nmodel.fit(x, y, shuffle=True)",
         _mixed,
     )
-    broken = not facts.case.shuffle or _missing(facts).size > 0
+    broken = not facts.case.shuffle or facts.case.split or _missing(facts).size > 0
     title = "rows come one class after the other" + ("" if broken else "; fit mixes them")
-    yield Finding("sorted labels", title, 90 if broken else 10, numbers, why, fix)
+    yield Finding("sorted labels", title, 93 if broken else 10, numbers, why, fix, structure=True)
+
+
+def _sorted_numbers(facts: Facts) -> Iterator[Finding]:
+    y = next(iter(facts.case.y.values()))
+    y = y.reshape(len(y), -1)[:, 0].astype(np.float64)
+    if len(y) < 20 or not (facts.case.split or not facts.case.shuffle):
+        return
+    ranks = np.argsort(np.argsort(y, kind="stable"), kind="stable")
+    order = float(np.corrcoef(ranks, np.arange(len(y)))[0, 1]) if y.std() > 0 else 0.0
+    if abs(order) < 0.97:
+        return
+    why = "The share that is split off at the end holds targets that the others do not reach; and what comes last is learned best."
+    code = "order = np.random.default_rng(0).permutation(len(x))  # before anything is split off\nx, y = x[order], y[order]"
+    fix = Fix("Mix the rows before they are divided.", code, _mixed)
+    numbers = {"correlation of the target with the place of its row": order}
+    yield Finding("sorted targets", "rows come in the order of their targets", 93, numbers, why, fix, structure=True)
+
+
+def constant(facts: Facts) -> Iterator[Finding]:
+    """Targets that never change."""
+    y = next(iter(facts.case.y.values()))
+    if len(facts.case.y) == 1 and len(y) > 1 and (y == y[:1]).all():
+        numbers = {"rows": len(y), "the target": str(y.reshape(len(y), -1)[0][:3].tolist())}
+        why = "There is nothing to learn: the same answer is always right. Was the column chosen that you meant?"
+        yield Finding("constant target", "every row has the same target", 99, numbers, why, structure=True)
 
 
 def missing_classes(facts: Facts) -> Iterator[Finding]:
@@ -55,7 +83,9 @@ def missing_classes(facts: Facts) -> Iterator[Finding]:
             "order = np.random.default_rng(0).permutation(len(x))  # before anything is split off\nx, y = x[order], y[order]",
             _mixed,
         )
-        yield Finding("missing classes", f"{len(missing)} classes are judged but not trained", 88, numbers, why, fix)
+        are = "class is" if len(missing) == 1 else "classes are"
+        title = f"{len(missing)} {are} judged but not trained"
+        yield Finding("missing classes", title, 92, numbers, why, fix, structure=True)
     empty = np.flatnonzero(np.asarray(facts.task.shares) == 0)
     if len(empty) and not len(missing):
         numbers = {"outputs": facts.task.classes, "without rows": ", ".join(map(str, empty[:10]))}
@@ -72,7 +102,7 @@ def imbalance(facts: Facts) -> Iterator[Finding]:
     if len(present) < 2 or present.max() < _RARE * present.min():
         return
     score = facts.trial.judged
-    given_up = score.accuracy - score.recall > 0.08
+    given_up = score.accuracy - score.recall > 0.12
     weights = {int(k): len(facts.labels) / (len(present) * int(n)) for k, n in enumerate(counts) if n}
     numbers = {
         "rows of the rarest class": int(present.min()),
@@ -90,7 +120,27 @@ def imbalance(facts: Facts) -> Iterator[Finding]:
         "counts = np.bincount(y)\nmodel.fit(x, y, class_weight={k: len(y) / (len(counts) * n) for k, n in enumerate(counts)})",
         lambda case: case.with_(class_weight=weights).fresh(),
     )
-    yield Finding("class imbalance", "rare classes are given up", 64 if given_up else 12, numbers, why, fix)
+    yield Finding("class imbalance", "rare classes are given up", 76 if given_up else 12, numbers, why, fix)
+
+
+def class_weights(facts: Facts) -> Iterator[Finding]:
+    """Weights of classes that let one of them count for all."""
+    weights = facts.case.class_weight
+    if facts.task.kind != "classes" or weights is None:
+        return
+    counts = np.bincount(facts.labels, minlength=facts.task.classes)
+    whole = {k: float(weights.get(k, 1.0)) * int(n) for k, n in enumerate(counts) if n}
+    if len(whole) < 2 or max(whole.values()) < 10 * max(min(whole.values()), 1e-12):
+        return
+    numbers = {f"weight of class {k}, all rows together": value for k, value in list(whole.items())[:10]}
+    why = "The loss is all but that of one class: saying it each time is nearly always right, as far as the loss is concerned."
+    balanced = {k: len(facts.labels) / (len(whole) * int(counts[k])) for k in whole}
+    fix = Fix(
+        "Let each class count alike.",
+        "counts = np.bincount(y)\nclass_weight = {k: len(y) / (len(counts) * n) for k, n in enumerate(counts)}",
+        lambda case: case.with_(class_weight=balanced).fresh(),
+    )
+    yield Finding("class weights out of balance", "one class counts for all", 90, numbers, why, fix)
 
 
 def contradictions(facts: Facts) -> Iterator[Finding]:
@@ -108,6 +158,7 @@ def contradictions(facts: Facts) -> Iterator[Finding]:
     share = float(torn.mean())
     if share < 0.02:
         return
+    noise = share < 3 * facts.met_by_chance(len(columns))  # equal rows are nothing to wonder at
     best = sum(np.bincount(labels[group == g]).max() for g in np.unique(group[torn])) if torn.sum() < 2000 else 0
     ceiling = (int((~torn).sum()) + int(best)) / len(labels)
     numbers = {"rows": int(torn.sum()), "share of the rows": share}
@@ -119,7 +170,14 @@ def contradictions(facts: Facts) -> Iterator[Finding]:
         "share of each label. Either a column is missing that tells them apart, or labels are wrong: np.unique(x, "
         "axis=0, return_inverse=True) groups equal rows."
     )
-    yield Finding("conflicting labels", f"{share:.0%} of the rows have equals with another label", 66, numbers, why)
+    yield Finding(
+        "conflicting labels",
+        f"{share:.0%} of the rows have equals with another label",
+        15 if noise else 66,
+        numbers,
+        why,
+        structure=True,
+    )
 
 
 def scale(facts: Facts) -> Iterator[Finding]:
@@ -128,7 +186,8 @@ def scale(facts: Facts) -> Iterator[Finding]:
         return
     y = facts.targets
     size = rms(y - y.mean(axis=0) if rms(y) <= _LARGE else y)
-    if _SMALL <= size <= _LARGE or size == 0:
+    last = facts.links[-1].behind if facts.links else ()
+    if _SMALL <= size <= _LARGE or size == 0 or any(isinstance(call.layer, Rescaling) for call in last):
         return
     numbers = {
         "mean of the targets": float(y.mean()),
@@ -157,20 +216,20 @@ def heavy_tails(facts: Facts) -> Iterator[Finding]:
     middle = np.median(y, axis=0)
     typical = 1.4826 * np.median(np.abs(y - middle), axis=0)
     away = np.abs(y - middle) / np.maximum(typical, 1e-12)
-    rows = (away > 20).any(axis=1)
+    rows = (away > 30).any(axis=1)
     if not rows.any() or rows.mean() > 0.05 or not (typical > 0).all():
         return
     share = float(((y[rows] - middle) ** 2).sum() / ((y - middle) ** 2).sum())
     numbers = {"rows": int(rows.sum()), "their share of the squared error": share}
     why = (
-        "A squared error counts a target that is 20 times as far 400 times as much: a few rows decide what is learned."
+        "A squared error counts a target that is 30 times as far 900 times as much: a few rows decide what is learned."
     )
     fix = Fix(
         "Use a loss that grows with the distance, not with its square, or mend these rows.",
         'model.compile(optimizer, loss="huber")',
         lambda case: _within(case).with_loss("huber").fresh(),
     )
-    yield Finding("outliers", f"{int(rows.sum()):,} targets lie far beyond the others", 85, numbers, why, fix)
+    yield Finding("outliers", f"{many(int(rows.sum()), 'target')} far beyond the others", 85, numbers, why, fix)
 
 
 def _missing(facts: Facts) -> Array:
@@ -199,8 +258,8 @@ def _within(case: Case) -> Case:
     y = next(iter(case.y.values())).astype(np.float64)
     middle = np.median(y, axis=0)
     typical = 1.4826 * np.median(np.abs(y - middle), axis=0)
-    near = (np.abs(y - middle) <= 20 * typical).reshape(len(y), -1).all(axis=1)
+    near = (np.abs(y - middle) <= 30 * typical).reshape(len(y), -1).all(axis=1)
     return case.take(np.flatnonzero(near))
 
 
-RULES = (sorted_labels, missing_classes, imbalance, contradictions, scale, heavy_tails)
+RULES = (constant, sorted_labels, missing_classes, class_weights, imbalance, contradictions, scale, heavy_tails)
