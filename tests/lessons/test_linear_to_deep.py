@@ -423,9 +423,9 @@ def pictures(trained):
 
 
 def test_hidden_layers_learn_to_make_it_easy_to_tell_shapes_apart():
-    """D26. Objects are made of parts, and parts of lines; layers learn to put together what comes from below. So a linear model that
-    is given the outputs of a hidden layer knows lines from triangles and rectangles far better than one that is given pixels. That
-    is learned: before training, each layer makes it worse."""
+    """D26. Objects are made of parts, and parts of lines; layers learn to put together what comes from below. So a linear model
+    that is given the outputs of a hidden layer knows lines from triangles and rectangles far better than one that is given pixels.
+    That is learned: before training, each layer makes it worse."""
     x, y = insight.shapes(1500, size=16)
     x = x.reshape(1500, -1)
     deep = Sequential(
@@ -454,8 +454,8 @@ def _read_off(rows, labels):
 
 
 def test_one_can_look_under_the_hood(trained, pictures):
-    """D27. The weights of a unit in the first layer are a picture of what it looks for. Of a unit further up, one can ask which rows
-    excite it most, and search for the input that it likes best."""
+    """D27. The weights of a unit in the first layer are a picture of what it looks for. Of a unit further up, one can ask which
+    rows excite it most, and search for the input that it likes best."""
     looks_for = insight.first_layer(pictures).pictures
     assert looks_for.shape == (16, 8, 8)
     scores = trained.inside(X_TEST[:5])["hidden"].scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,30 +10,28 @@ from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.layers import Parameter, Softmax
 from nacre.layers.layer import Record
+from nacre.training.program import Network
 
 
-class _Ending(Protocol):
-    """What is asked of a model."""
+class _Named(Network, Protocol):
+    """A network whose outputs have names."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def named(self) -> Mapping[str, Parameter]: ...
+    name: str
+
     @property
     def output_names(self) -> list[str]: ...
-    def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]: ...
 
 
 @dataclass(frozen=True)
 class Scores:
     """A network with the weights of ``model``, whose outputs are what the activations at the end of it are applied to."""
 
-    model: _Ending
+    model: _Named
 
     @property
     def named(self) -> dict[str, Parameter]:
         """The weights of the model."""
-        return dict(self.model.named)
+        return self.model.named
 
     def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
         """The scores for a batch. Raises `UsageError` for an output that no activation gives."""
