@@ -15,6 +15,7 @@ from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
 from nacre.cli.features import features
 from nacre.cli.fork import fork
+from nacre.cli.gradcheck import gradcheck
 from nacre.cli.graph import graph
 from nacre.cli.inspect import inspect
 from nacre.cli.lab import lab
@@ -49,6 +50,7 @@ COMMANDS: tuple[click.Command, ...] = (
     budget,
     collapse,
     graph,
+    gradcheck,
     plan,
     lab,
     completion,

@@ -56,6 +56,7 @@ from nacre.models.goals import Judged, by_output, judged, restored
 from nacre.models.goals import described as described_outputs
 from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS, Part, shown
+from nacre.models.scores import Scores
 from nacre.models.written import OWN_ATTRIBUTES, Body
 from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
@@ -818,6 +819,25 @@ class Model(Weighted, Configured):
         data = self._source(x, None, None if steps is None else _positive("steps", steps), targets=False)
         called = Callbacks(_listed(callbacks), self, samples=_rows(data), verbose=verbose)
         return self._arranged(self._predicting().predict(data, size, called))
+
+    def predict_scores(self, x: Any, batch_size: int | None = None) -> Any:
+        """The scores for the rows of x, float32 (n, ...): what the activation at the end of the model is applied to, such as the
+        logits of its softmax. Else as `predict`.
+
+        Raises `UsageError` if the model, or one of its outputs, does not end in an activation.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(2, "softmax")])
+        >>> model.set_weights([np.array([[1.0, 0.0], [0.0, 3.0]]), np.zeros(2)])
+        >>> scores = model.predict_scores(np.array([[2.0, 1.0]]))
+        >>> scores.tolist(), bool(np.allclose(nacre.activations.softmax(scores), model.predict(np.array([[2.0, 1.0]]))))
+        ([[2.0, 3.0]], True)
+        """
+        size = EVALUATION_ROWS if batch_size is None else _positive("batch_size", batch_size)
+        data = self._source(x, None, None, targets=False)
+        backend = self._settings["backend"] if self._settings else "native"
+        trainer = Trainer(Scores(self), State(self._memory()), backend, None, self._seed)
+        return self._arranged(trainer.predict(data, size, Callbacks([], self, samples=_rows(data))))
 
     def train_on_batch(
         self,

@@ -1,0 +1,108 @@
+"""nacre gradcheck: are the gradients of a model right?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+import numpy as np
+
+from nacre.calculus import GradientCheck
+from nacre.calculus import gradcheck as checked
+from nacre.cli.options import JSON, MODEL, complete_data, show
+from nacre.cli.sources import open_data, open_model
+from nacre.data.folders import TablePieces
+from nacre.diagrams import rows_like
+from nacre.errors import Limitation, UsageError
+from nacre.models import Model
+
+_ROWS = 32
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """What was found of a weight: its ``largest`` gradient, and by what share of it, at most, gradients are not the differences."""
+
+    name: str
+    largest: float
+    error: float
+    check: GradientCheck
+
+    @classmethod
+    def of(cls, name: str, check: GradientCheck) -> _Weight:
+        entries = tuple(replace(e, where=name + e.where.removeprefix("argument 0")) for e in check.entries)
+        pairs = np.array([(entry.gradient, entry.difference) for entry in entries])
+        largest, apart = float(np.abs(pairs).max()), float(np.abs(pairs[:, 0] - pairs[:, 1]).max())
+        return cls(name, largest, apart / largest if largest else 0.0, GradientCheck(entries))
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "weight": self.name,
+            "entries": len(self.check.entries),
+            "largest_gradient": self.largest,
+            "max_relative_error": self.error,
+            "right": bool(self.check),
+            "worst": vars(self.check.worst),
+        }
+
+
+@click.command()
+@MODEL
+@click.argument("data", required=False, shell_complete=complete_data)
+@JSON
+@click.pass_context
+def gradcheck(context: click.Context, model: str, data: str | None, as_json: bool) -> None:
+    """Compare the gradients of MODEL with central differences, both in float64: of each weight, at most 50 entries.
+
+    MODEL is a model file or the folder of a run, compiled. The loss is that of the first 32 rows of the test part of DATA, else of
+    random rows. The relative error is the largest difference, as a share of the weight's largest gradient. If a gradient is
+    wrong, the command ends with status 1.
+
+    \b
+    Examples:
+      nacre train digits --out my-run
+      nacre gradcheck my-run digits
+      nacre gradcheck my-run/model.safetensors --json
+    """
+    trained = open_model(model)
+    if not trained.judged_outputs():
+        raise UsageError(f"{model} was not compiled: there is no loss to derive.", hint="compile it and save it again")
+    loss, weights = trained.loss_function(*_rows(trained, data))
+    found = [
+        _Weight.of(name, checked(lambda w, name=name: loss({**weights, name: w}), value))
+        for name, value in weights.items()
+    ]
+    wrong = [one.name for one in found if not one.check]
+    show(as_json, {"model": model, "data": data, "weights": [one.document() for one in found]}, _text(found, wrong))
+    if wrong:
+        context.exit(1)
+
+
+def _rows(model: Model, data: str | None) -> tuple[Any, Any]:
+    if data is None:
+        return rows_like(model, _ROWS)
+    part = open_data(data, model).last
+    if isinstance(part.x, TablePieces):
+        raise Limitation(
+            f"{data} is read piece by piece, and gradients are of rows in memory.", hint="one of its files"
+        )
+    part = part.take(np.arange(min(_ROWS, len(part))))
+    return part.x, part.y
+
+
+def _text(found: list[_Weight], wrong: list[str]) -> str:
+    rows = [("weight", "entries", "largest gradient", "max relative error", "")]
+    rows += [
+        (one.name, str(len(one.check.entries)), f"{one.largest:.4g}", f"{one.error:.1e}", "" if one.check else "wrong")
+        for one in found
+    ]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = [
+        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    ]
+    if wrong:
+        told = [repr(one.check) for one in found if not one.check]
+        return "\n".join([*lines, "", f"Wrong: {', '.join(wrong)}.", *told])
+    return "\n".join([*lines, "", "All agree with central differences."])
