@@ -270,6 +270,22 @@ def test_inspect_tells_what_is_in_tables_pictures_arrays_and_runs(table: str) ->
     assert invoke("inspect", "nothing").exit_code == 2
 
 
+def test_inspect_counts_the_equations_of_a_table(tmp_path: Path) -> None:
+    Path("t.csv").write_text("age,zip,paid\n20,a,no\n,b,yes\n20,a,yes\n20,b,no\n40,b,yes\n")
+    found = json.loads(invoke("inspect", "t.csv", "--target", "paid", "--json").stdout)["equations"]
+    assert (found["rows"], found["equations"], found["unknowns"], found["contradictions"]) == (4, 8, 4, 2)
+    assert (found["conflict"]["rows"], found["conflict"]["targets"]) == ([0, 2], ["no", "yes"])  # as in the file
+    assert "rows 0 and 2 are the same, but say no and yes" in invoke("inspect", "t.csv", "--target", "paid").stdout
+    assert "equations" not in json.loads(invoke("inspect", "t.csv", "--json").stdout)
+    np.savez("numbers.npz", x=[[1.0, 1.0], [1.0, 1.0]], y=[5.0, 6.0])
+    found = json.loads(invoke("inspect", "numbers.npz", "--json").stdout)["equations"]
+    assert (found["outputs"], found["conflict"]["compromise"]) == (1, 5.5)
+    np.savez("unlabeled.npz", x=[[1.0, 1.0]])
+    assert "equations" not in invoke("inspect", "unlabeled.npz").stdout
+    for words in (("t.csv", "--target", "agge"), ("digits", "--target", "paid")):
+        assert invoke("inspect", *words).exit_code == 2
+
+
 def test_compare_shows_what_differs_and_the_best_epochs(table: str) -> None:
     trained(table, "--target", "paid", "--epochs", "2", "--seed", "1", "--out", "one")
     trained(table, "--target", "paid", "--epochs", "3", "--seed", "1", "--dropout", "0.3", "--out", "two")

@@ -386,3 +386,27 @@ def test_what_cannot_be_explained_is_refused_with_a_reason(network, rng):
     two = nacre.Model(a, [layers.Dense(1)(a), layers.Dense(1)(a)])
     with pytest.raises(Limitation, match="several outputs"):
         two.explain(x[:1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_largest_updates_are_those_of_the_step(network, rng, optimizer):
+    network.compile(optimizer, network.loss)
+    network.get_layer("hidden").trainable = False
+    x, y = _row(rng, 4)
+    updates = network.explain(x, y).updates(most=1000)
+    before = {name: w.numpy() for name, w in network.named.items()}
+    network.train_on_batch(x, y)
+    changed = {
+        f"{name}{list(at)}": (before[name][at], w.numpy()[at])
+        for name, w in network.named.items()
+        for at in np.ndindex(w.shape)
+        if w.trainable
+    }
+    assert len(updates) == len(changed) == 5 * 3 + 3  # the other layer is frozen
+    sizes = [abs(update.new - update.old) for update in updates]
+    assert sizes == sorted(sizes, reverse=True)
+    for update in updates:
+        assert (update.old, update.new) == pytest.approx(changed[update.name], abs=1e-6)
+    assert network.explain(x, y).updates(most=3) == network.explain(x, y).updates()[:3]
+    with pytest.raises(UsageError, match="A prediction changes no weight"):
+        network.explain(x).updates()

@@ -173,3 +173,32 @@ def test_lbfgs_refuses_what_it_cannot_do():
     lost.set_weights([np.full(w.shape, np.nan) for w in lost.weights])
     with pytest.raises(NonFiniteLossError, match="to begin with"):
         lost.fit_lbfgs(X, np.zeros((41, 3)))
+
+
+@pytest.mark.parametrize("entry", ["first/kernel[2, 6]", "first/kernel[2,6]", "last/bias[1]"])
+def test_the_gradient_of_one_number_is_that_of_its_weight(entry):
+    model = _model(kernel_regularizer="l2")
+    found = model.grad_of(entry, X, Y)
+    name, places = entry.removesuffix("]").split("[")
+    assert found.where == entry
+    assert found.gradient == pytest.approx(model.gradients(X, Y)[name][tuple(map(int, places.split(",")))], abs=1e-6)
+    assert found.difference == pytest.approx(found.gradient, abs=1e-7)
+    assert found.error < 1
+
+
+def test_a_wrong_derivative_of_one_number_is_seen():
+    model = _model(
+        loss=lambda y_true, y_pred: y_pred * ops.stop_gradient(y_pred) + 0 * ops.cast(y_true, dtype="float32")
+    )
+    found = model.grad_of("last/bias[1]", X, np.eye(3)[Y])
+    assert found.error > 1
+    assert found.difference == pytest.approx(2 * found.gradient, rel=1e-4)
+
+
+def test_a_number_that_is_not_there_is_refused_by_name():
+    model = _model()
+    with pytest.raises(UnknownName, match="'first/kernal'"):
+        model.grad_of("first/kernal[0, 0]", X, Y)
+    for entry in ("first/kernel", "first/kernel[1]", "first/kernel[5, 0]", "first/kernel[-1, 0]", "last/bias[x]"):
+        with pytest.raises(UsageError, match=r"is no entry of '\w+/\w+'.*\n.*shape"):
+            model.grad_of(entry, X, Y)

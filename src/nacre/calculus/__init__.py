@@ -5,8 +5,8 @@
 array([-0.7071,  0.    ])
 """
 
-from nacre.calculus.check import GradientCheck, gradcheck
+from nacre.calculus.check import Entry, GradientCheck, gradcheck
 from nacre.calculus.derivatives import grad, value_and_grad
 from nacre.calculus.minimum import Minimum, minimize
 
-__all__ = ["GradientCheck", "Minimum", "grad", "gradcheck", "minimize", "value_and_grad"]
+__all__ = ["Entry", "GradientCheck", "Minimum", "grad", "gradcheck", "minimize", "value_and_grad"]

@@ -124,7 +124,9 @@ def gradcheck(
                 values = [float(ops.evaluate([y], point | {name: _moved(x, at, end)})[0]) for end in ends]
                 difference = (values[0] - values[1]) / (ends[0] - ends[1])
                 error = abs(derived[at] - difference) / (atol + rtol * abs(difference))
-                tries.append(Entry(where, float(derived[at]), difference, float(error if error >= 0 else np.inf)))
+                tries.append(
+                    Entry(where, float(derived[at]), float(difference), float(error if error >= 0 else np.inf))
+                )
                 if error <= 1:
                     break
             entries.append(min(tries, key=lambda entry: entry.error))

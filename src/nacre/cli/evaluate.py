@@ -7,6 +7,18 @@ import click
 from nacre.cli.options import DATA, JSON, MODEL, plain, show, table
 from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
+from nacre.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    wilson_interval,
+)
+from nacre.models import Model
+
+_OF_CLASSES = (CategoricalAccuracy, SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy)
+_OF_NUMBERS = (Accuracy, BinaryAccuracy)  # of each number in the output
 
 
 @click.command()
@@ -17,7 +29,7 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
     """Print loss and metrics of MODEL on the test part of DATA.
 
     MODEL is a model file or the folder of a run. All rows of DATA count if it has only one part, also those that were trained on;
-    rows without a target are left out.
+    rows without a target are left out. With an accuracy comes the interval in which it lies with 95 % confidence on all such rows.
 
     \b
     Examples:
@@ -34,5 +46,19 @@ def evaluate(model: str, data: str, as_json: bool) -> None:
     source = source.after(rows)
     tell_notes(source.notes)
     told = {"model": model, "data": data, "rows": len(rows), "notes": list(source.notes)}
-    document = {**told, **{k: plain(v) for k, v in figures.items()}}
-    show(as_json, document, table({**{k: f"{v:.4f}" for k, v in figures.items()}, "rows": f"{len(rows):,}"}))
+    intervals = {name: wilson_interval(figures[name], len(rows)) for name in _shares(trained)}
+    document = {**told, **{k: plain(v) for k, v in figures.items()}, "intervals": intervals}
+    lines = {k: f"{v:.4f}{_said(intervals.get(k))}" for k, v in figures.items()}
+    show(as_json, document, table({**lines, "rows": f"{len(rows):,}"}))
+
+
+def _shares(model: Model) -> list[str]:
+    """Names of the metrics that are the share of rows with a right answer."""
+    if len(model.output_shapes) > 1 or len(model.output_shapes[0]) != 2:
+        return []
+    kinds = _OF_CLASSES if model.output_shapes[0][-1] != 1 else _OF_NUMBERS
+    return [metric.name for metric in model.metrics if isinstance(metric, kinds)]
+
+
+def _said(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"  ({interval[0]:.4f} to {interval[1]:.4f} with 95 % confidence)"

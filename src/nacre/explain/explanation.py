@@ -44,6 +44,14 @@ class Blame(NamedTuple):
     weight: WeightStep
 
 
+class Update(NamedTuple):
+    """What the step did to one entry of a weight: its ``name`` as in "dense/kernel[3, 7]", its ``old`` and its ``new`` value."""
+
+    name: str
+    old: float
+    new: float
+
+
 @dataclass(frozen=True, eq=False)
 class LayerStep:
     """The call of a layer in the step, for n rows.
@@ -204,6 +212,28 @@ class Explanation:
             found.append(Blame(i, j, float(x[i]), float(error[j]), float(x[i] * error[j]), weight))
         return found
 
+    def updates(self, most: int = _LISTED) -> list[Update]:
+        """The weights that the step changes most, one by one, of all layers: at most so many, the largest change first.
+
+        Raises `UsageError` without targets.
+        """
+        if self.losses is None:
+            raise UsageError("A prediction changes no weight.", hint="explain a step with targets: pass y")
+        found: list[tuple[float, Update]] = []
+        seen = set()
+        for step in self.layers:
+            for end, weight in step.weights.items():
+                name = end if "/" in end else f"{step.name.partition(' (')[0]}/{end}"
+                if weight.new is None or name in seen:  # frozen, or of a layer that is called again
+                    continue
+                seen.add(name)
+                change = (weight.new - weight.value.astype(np.float64)).ravel()
+                for flat in top(change, most).tolist():
+                    at = tuple(int(i) for i in np.unravel_index(flat, weight.value.shape))
+                    entry = Update(f"{name}{list(at)}", float(weight.value[at]), float(weight.new[at]))
+                    found.append((-abs(float(change[flat])), entry))
+        return [entry for _, entry in sorted(found, key=lambda pair: pair[0])[:most]]
+
     def document(self) -> dict[str, Any]:
         """All of it as JSON can hold it, row by row; of weights, those with the most blame."""
         return {
@@ -266,4 +296,4 @@ def _listed(blame: Blame) -> dict[str, Any]:
     return {**blame._asdict(), "weight": weight}
 
 
-__all__ = ["Blame", "Explanation", "LayerStep", "Votes", "WeightStep"]
+__all__ = ["Blame", "Explanation", "LayerStep", "Update", "Votes", "WeightStep"]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from nacre import ops
+from nacre.errors import UsageError
 from nacre.ir import Value
 from nacre.metrics.metric import MeanMetric, aligned, class_numbers, whole
+
+_NORMAL = 1.959963984540054  # 95 % of a normal distribution are within so many standard deviations
 
 
 class Accuracy(MeanMetric):
@@ -87,3 +92,20 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
     def values(self, y_true: Value, y_pred: Value) -> Value:
         """1 where fewer than k outputs are larger than the target's."""
         return self._hits(ops.argmax(aligned(y_true, y_pred), axis=-1), y_pred)
+
+
+def wilson_interval(share: float, rows: int) -> tuple[float, float]:
+    """Where the accuracy on all rows of this kind lies, with 95 % confidence, if ``share`` of so many ``rows`` are right that were
+    drawn by chance: from the first number to the second.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927. Raises `UsageError` for a share
+    that is not from 0 to 1, and for no rows.
+
+    >>> [round(end, 4) for end in wilson_interval(0.9, 100)]
+    [0.8256, 0.9448]
+    """
+    if rows < 1 or not 0 <= share <= 1:
+        raise UsageError("An interval is for a share from 0 to 1 of some rows.", {"share": share, "rows": rows})
+    z2 = _NORMAL**2 / rows
+    middle, half = share + z2 / 2, _NORMAL * math.sqrt((share * (1 - share) + z2 / 4) / rows)
+    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))

@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from nacre import __version__, losses, metrics, optimizers
 from nacre.backends.base import PlannedStep, State
+from nacre.calculus import Entry, gradcheck
 from nacre.configured import (
     Configured,
     natural,
@@ -62,6 +64,7 @@ from nacre.ops import next_seed
 from nacre.training import BACKENDS, Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
 from nacre.training.checkpoint import CALLBACK_PREFIX
+from nacre.training.gradients import loss_along
 from nacre.training.inside import Inside
 from nacre.training.program import Goal, slot_types
 from nacre.training.progress import describe, reporter
@@ -966,6 +969,23 @@ class Model(Weighted, Configured):
         """
         data = self._dataset(x, y)
         return self._training(data).loss_function(data)
+
+    def grad_of(self, entry: str, x: Any, y: Any) -> Entry:
+        """How the loss on x (n, ...) and y hangs on one single number of one trained weight, in float64 and without dropout.
+
+        ``entry`` names it, as in "dense/kernel[3, 7]". What comes back has the ``gradient`` by the chain rule, the central
+        ``difference``, which knows nothing of that rule, and ``error``, their distance by what `nacre.gradcheck` allows.
+        Raises `UnknownName` or `UsageError` for a number that is not there, and what `fit` raises for data that does not fit.
+
+        >>> import numpy as np, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1, kernel_initializer="ones", name="dense")])
+        >>> model.compile(loss="mse")
+        >>> found = model.grad_of("dense/kernel[1, 0]", np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 6.0]))
+        >>> found.where, found.gradient, round(found.difference, 6), found.error < 1
+        ('dense/kernel[1, 0]', 8.0, 8.0, True)
+        """
+        along, number = loss_along(*self.loss_function(x, y), entry)
+        return replace(gradcheck(along, number).worst, where=entry)
 
     # -------------------------------------------------------------- looking
 

@@ -13,7 +13,7 @@ from nacre.autodiff import gradients
 from nacre.backends.base import Executable, Program, State
 from nacre.calculus.lbfgs import lbfgs
 from nacre.data import Dataset
-from nacre.errors import NonFiniteLossError, UsageError
+from nacre.errors import NonFiniteLossError, UsageError, find
 from nacre.ir import Value
 from nacre.layers import Parameter
 from nacre.passes import replay
@@ -71,6 +71,30 @@ def loss_function(
         return again
 
     return f, {name: w.numpy().astype(np.float64) for name, w in trained.items()}
+
+
+def loss_along(
+    loss: Callable[[Mapping[str, Any]], Value], weights: Mapping[str, Array], entry: str
+) -> tuple[Callable[[Any], Value], float]:
+    """The loss as a function of one number of one weight, called as in "dense/kernel[3, 7]", the others as they are; and this
+    number. Raises `UnknownName` or `UsageError` for an entry that is not there."""
+    name, bracket, places = entry.removesuffix("]").partition("[")
+    array = find("trained weight", name, weights)
+    at = tuple(int(place) if place.strip().isdecimal() else -1 for place in places.split(",")) if bracket else ()
+    if len(at) != array.ndim or not all(0 <= i < n for i, n in zip(at, array.shape, strict=True)):
+        last = ", ".join(str(n - 1) for n in array.shape)
+        raise UsageError(
+            f"{entry!r} is no entry of {name!r}.", {"shape": array.shape}, f"the last one is {name}[{last}]"
+        )
+    mark = np.zeros(array.shape)
+    mark[at] = 1
+    rest = array * (1 - mark)
+
+    def f(number: Any) -> Value:
+        """The loss for this number."""
+        return loss({**weights, name: ops.constant(rest) + ops.constant(mark) * number})
+
+    return f, float(array[at])
 
 
 def fit_lbfgs(
