@@ -76,7 +76,9 @@ def test_a_tangent_touches_the_curve_and_its_slope_has_a_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    "f", [lambda v: v**3 - 3 * v, lambda v: ops.exp(-v), ops.sin, lambda v: ops.log(1 + v**2)], ids=str
+    "f",
+    [lambda v: v**3 - 3 * v, lambda v: ops.exp(-v), ops.sin, lambda v: ops.log(1 + v**2)],
+    ids=["cubic", "exponential", "sine", "logarithm"],
 )
 def test_the_sign_of_the_derivative_is_the_direction_of_increase(f: Any) -> None:
     """E3. Go where the sign points, and f rises; go the other way, and it falls. For any f of one variable."""
@@ -654,7 +656,7 @@ def test_minus_the_logarithm_of_a_probability_is_never_below_0() -> None:
 
 
 def test_sigmoids_do_not_add_to_1_and_do_not_go_with_the_crossentropy_of_classes() -> None:
-    """E44. Ten sigmoids add to about 5 to begin with. The loss divides them by their sum, so that it compares probabilities that
+    """E44. Ten sigmoids add to 4.3 to begin with. The loss divides them by their sum, so that it compares probabilities that
     the network never gave; the doctor says to end with a softmax."""
     (x, y), _ = digits()
     nacre.utils.set_random_seed(1)
