@@ -1,4 +1,4 @@
-"""Losses: how far an output is from its target. One number for each sample, reduced to one for the batch.
+"""Losses, or costs: how far an output is from its target. One number for each sample, reduced to one for the batch.
 
 Each loss is there as a function of (y_true, y_pred), see `nacre.distances`, and as a class that also reduces.
 """
@@ -22,6 +22,7 @@ from nacre.distances import (
     categorical_hinge,
     cosine_similarity,
     dice,
+    half_squared_error,
     hinge,
     huber,
     kl_divergence,
@@ -176,6 +177,18 @@ class MeanSquaredError(_Listed):
     """Mean of the squared differences, see `mean_squared_error`."""
 
     function = mean_squared_error
+
+
+class HalfSquaredError(_Listed):
+    """Half the squared distance of output from target, see `half_squared_error`; over n rows, sum of squares / 2n.
+
+    >>> print(HalfSquaredError()([[0.0, 2.0]], [[1.0, 4.0]]), MeanSquaredError()([[0.0, 2.0]], [[1.0, 4.0]]))
+    2.5 2.5
+    >>> print(HalfSquaredError()([[0.0]], [[3.0]]), MeanSquaredError()([[0.0]], [[3.0]]))
+    4.5 9.0
+    """
+
+    function = half_squared_error
 
 
 class MeanAbsoluteError(_Listed):
@@ -464,6 +477,7 @@ _CLASSES: tuple[type[_Listed], ...] = (
     CategoricalHinge,
     CosineSimilarity,
     Dice,
+    HalfSquaredError,
     Hinge,
     Huber,
     KLDivergence,
@@ -519,6 +533,7 @@ __all__ = [
     "CategoricalHinge",
     "CosineSimilarity",
     "Dice",
+    "HalfSquaredError",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -541,6 +556,7 @@ __all__ = [
     "cosine_similarity",
     "dice",
     "get",
+    "half_squared_error",
     "hinge",
     "huber",
     "kl_divergence",

@@ -35,6 +35,8 @@ LEFT_OUT = {
     "LossFunctionWrapper": "get wraps a function by itself",
 }
 
+OURS = {"HalfSquaredError", "half_squared_error"}  # Keras has none; compared with arithmetic below
+
 
 def named(case: dict[str, Any]) -> str:
     settings = "-".join(f"{k}={v}" for k, v in case["config"].items())
@@ -73,7 +75,7 @@ def test_every_public_name_of_keras_is_here_or_left_out_for_a_reason() -> None:
 def test_every_loss_is_compared() -> None:
     compared = {case["class"] for case in CASES}
     compared |= {losses.get(name).name for name in compared} | {"huber"}
-    assert set(losses.__all__) - compared == {"Loss", "get"}
+    assert set(losses.__all__) - compared == {"Loss", "get", *OURS}
 
 
 @pytest.mark.parametrize("name", [n for n, means in KERAS["names"].items() if means not in (*LEFT_OUT, "Loss")])
@@ -160,10 +162,27 @@ def test_every_loss_by_name_can_be_trained_with(name: str, backend: str) -> None
     assert history[2] < history[0]
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (4, 3), (3, 2, 4)])
+def test_half_the_squared_distance_is_that_of_arithmetic_and_its_gradient_has_no_factor(shape: tuple[int, ...]) -> None:
+    y_true, y_pred = np.random.default_rng(0).standard_normal((2, *shape)).astype("float32")
+    each, gradient = on_graph(losses.HalfSquaredError(reduction="sum"), y_true, y_pred)
+    near(each, ((y_pred.astype(float) - y_true) ** 2).sum() / 2)
+    near(gradient, y_pred.astype(float) - y_true)
+    values, _ = on_graph(losses.half_squared_error, y_true, y_pred)
+    near(values, ((y_pred.astype(float) - y_true) ** 2).sum(-1) / 2)
+    for backend in BACKENDS:
+        near(evaluated(losses.get("half_squared_error"), y_true, y_pred, backend), values.mean())
+
+
 # ------------------------------------------------------------------ edges
 
 EDGES = np.array([[0.0, 88.0, -88.0], [1e4, -1e4, 0.0], [1e30, -1e30, 0.0], [-1e4, -1e4, -1e4]], "float32")
-LARGER = ("MeanSquaredError", "SquaredHinge", "MeanAbsolutePercentageError")  # of 1e30: more than a float32 can hold
+LARGER = (
+    "HalfSquaredError",
+    "MeanSquaredError",
+    "SquaredHinge",
+    "MeanAbsolutePercentageError",
+)  # of 1e30: more than a float32 can hold
 
 
 @pytest.mark.parametrize("end", ["numbers", "softmax", "sigmoid", "scores"])

@@ -39,7 +39,7 @@ def test_the_public_names_are_these():
         *(c.__name__ for c in layers.LAYERS),
     }
     assert set(optimizers.__all__) == {"Optimizer", "get", "schedules", *(c.__name__ for c in optimizers.OPTIMIZERS)}
-    assert set(nacre.utils.__all__) == {"custom_object_scope", "set_random_seed", "to_categorical"}
+    assert set(nacre.utils.__all__) == {"custom_object_scope", "set_random_seed", "split", "to_categorical"}
     assert set(nacre.datasets.__all__) == {"digits", "mnist"}
 
 

@@ -66,6 +66,37 @@ def split_rows(
     return found
 
 
+def split(
+    x: Any, y: Any, shares: Sequence[float] = (0.8, 0.1, 0.1), stratify: bool = True, seed: int = 0
+) -> tuple[tuple[Array, Array], ...]:
+    """Divide rows x (n, ...) and targets y (n, ...) at random into as many pairs (x, y) as there are ``shares`` of 1.
+
+    The usual three are to train on, to decide by, and to test on in the end. Each row is in one of them, in the order of before.
+    With ``stratify``, rows of each class, or number, are divided in proportion, so that rare classes are in every part; targets
+    may be class numbers, words, one-hot rows, or numbers, which are then spread alike. The same ``seed`` divides in the same way
+    on every machine.
+
+    Raises `UsageError` for shares that are not two or more from 0 on with the sum 1, and `DataError` if x and y differ in length
+    or are too few.
+
+    >>> x, y = np.arange(40).reshape(20, 2), np.array([0] * 10 + [1] * 10)
+    >>> train, validation, test = split(x, y)
+    >>> [len(part_x) for part_x, _ in (train, validation, test)], [part_y.tolist() for _, part_y in (validation, test)]
+    ([16, 2, 2], [[0, 1], [0, 1]])
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise DataError("There is a target in y (n, ...) for each row of x (n, ...).", {"x": x.shape, "y": y.shape})
+    parts = [float(share) for share in shares]
+    if len(parts) < 2 or not min(parts) >= 0 or not math.isclose(sum(parts), 1):
+        raise UsageError(
+            f"The shares of the parts are {parts}.", hint="two or more from 0 on, with the sum 1: (0.8, 0.1, 0.1)"
+        )
+    classes = np.unique(y.reshape(len(y), -1), axis=0, return_inverse=True)[1].reshape(-1) if stratify else None
+    rows = split_rows(len(x), parts[1:], seed, classes=classes)
+    return tuple((x[part], y[part]) for part in rows)
+
+
 def _dealt(count: int, shares: Sequence[float], rng: np.random.Generator | None) -> Array:
     """A part for each of so many rows, as near to the shares as whole numbers are: in random order, or without ``rng``, evenly
     spread, so that any stretch of rows is divided alike."""
