@@ -69,7 +69,7 @@ def test_a_document_holds_what_is_told() -> None:
     (first, *_) = json.loads(json.dumps(diagnosis.document(), allow_nan=False))["findings"]
     assert first["name"] == "learning rate too large"
     assert first["alarm"]
-    assert "SGD" in first["fix"]["code"]
+    assert "learning_rate" in first["fix"]["code"]
     assert diagnosis.fix().document()["helped"]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nacre import ops
 from nacre.doctor.case import Case, Described
-from nacre.doctor.facts import NOISE, Facts, how_far_of
+from nacre.doctor.facts import NOISE, Facts, how_far_of, learned
 from nacre.doctor.finding import Finding, Fix
 from nacre.layers import BatchNormalization
 
@@ -26,13 +26,14 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
     rate = facts.case.model.optimizer.get_config()["learning_rate"]
     if not isinstance(rate, float) or not any(w.trainable for w in facts.case.model.weights):
         return
-    base = facts.judged
     unsteady = facts.trial.broke or _rising(facts)
-    if base > _ENOUGH and not unsteady:
+    if facts.learned > _ENOUGH and not unsteady:
         return
+    base = min(facts.learned, facts.judged)  # what is learned by heart does not count
     came: dict[float, float] = {}
     for tried in _others(rate, unsteady):
-        came[tried] = how_far_of(facts.try_(facts.case.optimized_by(learning_rate=tried)), facts.task)
+        found = facts.try_(facts.case.optimized_by(learning_rate=tried))
+        came[tried] = min(learned(found, facts.task), how_far_of(found, facts.task))
         if came[tried] > max(_ENOUGH, base + _for_more(base)):
             break
     best = max(came, key=lambda r: came[r])

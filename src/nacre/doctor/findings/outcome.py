@@ -164,6 +164,7 @@ def chance(facts: Facts) -> Iterator[Finding]:
         "learned of other rows": facts.judged,
         "a usual network, of the rows trained on": learned(found, facts.task),
         "a usual network, of other rows": others,
+        "weights for each row": facts.case.model.count_params() / len(facts.case),
     }
     if by_heart:
         why = (
