@@ -29,11 +29,14 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
     unsteady = facts.trial.broke or _rising(facts)
     if facts.learned > _ENOUGH and not unsteady:
         return
-    base = min(facts.learned, facts.judged)  # what is learned by heart does not count
+    blind = facts.learned < 0.05  # not even the rows it sees are learned
+    base = facts.learned if blind else min(facts.learned, facts.judged)  # else what is learned by heart does not count
     came: dict[float, float] = {}
     for tried in _others(rate, unsteady):
         found = facts.try_(facts.case.optimized_by(learning_rate=tried))
-        came[tried] = min(learned(found, facts.task), how_far_of(found, facts.task))
+        came[tried] = learned(found, facts.task)
+        if not blind:
+            came[tried] = min(came[tried], how_far_of(found, facts.task))
         if came[tried] > max(_ENOUGH, base + _for_more(base)):
             break
     best = max(came, key=lambda r: came[r])

@@ -131,23 +131,22 @@ def remedies(facts: Facts) -> Iterator[Finding]:
     """When the network learns little and no cause is known: what a usual network and optimizer make of the same rows."""
     if facts.task.kind == "other" or facts.learned > 0.6 or not facts.links:
         return
-    numbers = {"learned of the rows trained on": facts.learned}
-    yield Finding(
-        "does not learn",
-        "a usual network learns far more of the same rows",
-        50,
-        numbers,
-        "No single cause stands out. Relu with He's weights and Adam are a beginning that nearly always learns; go on "
-        "from there, one change "
-        "at a time.",
-        Fix(
-            "Begin with relu, He's weights and Adam.",
-            'Dense(64, activation="relu", kernel_initializer="he_normal")\nmodel.compile("adam", loss)',
-            usual,
-        ),
-        sure=False,
-        needed=0.2,
+    guessing = facts.judged < 0.1
+    numbers = {
+        "learned of the rows trained on (0: nothing, 1: all)": facts.learned,
+        "learned of other rows": facts.judged,
+    }
+    title = (
+        "other rows are hardly better than guessed" if guessing else "a usual network learns far more of the same rows"
     )
+    why = (
+        "No single cause stands out. Relu with He's weights and Adam are a beginning that nearly always learns; go on "
+        "from there, one "
+        "change at a time. If other rows stay guessed, there are too few of them, or the inputs do not tell."
+    )
+    code = 'Dense(64, activation="relu", kernel_initializer="he_normal")\nmodel.compile("adam", loss)'
+    fix = Fix("Begin with relu, He's weights and Adam.", code, usual)
+    yield Finding("does not learn", title, 50, numbers, why, fix, sure=guessing, needed=0.2)
 
 
 def chance(facts: Facts) -> Iterator[Finding]:
@@ -159,6 +158,8 @@ def chance(facts: Facts) -> Iterator[Finding]:
     if others > 0.12 or others > 0.3 * learned(found, facts.task) + 0.05:
         return
     by_heart = facts.learned > 0.25
+    if not by_heart and learned(found, facts.task) > 0.5:
+        return  # a usual network does learn these rows, which this one does not
     numbers = {
         "learned of the rows trained on (0: nothing, 1: all)": facts.learned,
         "learned of other rows": facts.judged,
