@@ -582,3 +582,163 @@ def two_outputs() -> Any:
     model = nacre.Model(given, [Dense(1, name="price")(hidden), Dense(2, "softmax", name="dear")(hidden)])
     model.compile("adam", {"price": "mse", "dear": LABELS})
     return model, {"x": x, "y": {"price": y, "dear": (y > 0.5).astype(int)}, "epochs": 15}
+
+
+# ------------------------------------------------------------------ faults that were found to be missed
+
+
+@fault("leakage")
+def the_target_among_the_inputs() -> Any:
+    x, y = blobs(1000, classes=2, seed=4)
+    x = (0.3 * x + np.random.default_rng(1).normal(size=x.shape)).astype("float32")
+    x[:, 7] = y * 2 - 1 + 0.02 * np.random.default_rng(0).normal(size=len(y))
+    return run(mlp(10, 16, classes=2), (x, y), "adam", epochs=10)
+
+
+@fault("leakage")
+def rows_were_repeated_before_the_split() -> Any:
+    x, y = blobs(500)
+    again = np.random.default_rng(0).integers(0, 500, 1500)
+    return run(mlp(10, 32, classes=3), (x[again], y[again]), "adam", validation_split=0.2, epochs=10)
+
+
+@fault("outliers")
+def missing_values_as_a_number() -> Any:
+    x, y = houses()
+    x = x.copy()
+    x[np.random.default_rng(0).random(x.shape) < 0.02] = -9999
+    return run(mlp(8, 32, classes=1, out="linear"), (x, y), "adam", "mse")
+
+
+@fault("sorted targets")
+def numbers_sorted_and_split_off() -> Any:
+    x, y = houses()
+    order = np.argsort(y)
+    return run(mlp(8, 32, classes=1, out="linear"), (x[order], y[order]), "adam", "mse", validation_split=0.2)
+
+
+@fault("class weights out of balance")
+def one_class_counts_for_all() -> Any:
+    return run(mlp(10, 16, classes=3), blobs(), "adam", class_weight={0: 1.0, 1: 300.0, 2: 1.0}, epochs=10)
+
+
+@fault("batch normalization lags")
+def means_that_never_arrive() -> Any:
+    layers = [
+        nacre.Input((64,)),
+        Dense(32),
+        BatchNormalization(momentum=0.9999),
+        Activation("relu"),
+        Dense(10, "softmax"),
+    ]
+    return run(layers, digits(), "adam", epochs=5)
+
+
+@fault("wrong loss for the output")
+def one_of_several_that_are_true() -> Any:
+    x, _ = blobs(800)
+    y = (x @ np.random.default_rng(3).normal(size=(10, 5)) > 0).astype("float32")
+    return run(mlp(10, 32, classes=5), (x, y), "adam", "categorical_crossentropy")
+
+
+@fault("wrong output activation")
+def counts_below_zero() -> Any:
+    x, _ = houses()
+    y = np.random.default_rng(0).poisson(np.exp(0.5 * x[:, 0]))
+    return run(mlp(8, 32, classes=1, out="linear"), (x, y.astype("float32")), "adam", "poisson")
+
+
+@fault("dropout on the output")
+def answers_dropped() -> Any:
+    return run([*mlp(64, 64), Dropout(0.5)], digits(), "adam", epochs=10)
+
+
+@fault("too few epochs")
+def one_epoch_of_few_rows() -> Any:
+    return run(mlp(64, 64), digits(), SGD(0.05), epochs=1)
+
+
+@fault("constant target")
+def the_wrong_column() -> Any:
+    x, y = houses()
+    return run(mlp(8, 16, classes=1, out="linear"), (x, np.full_like(y, 3)), "adam", "mse")
+
+
+@fault("no signal", "memorizing")
+def numbers_shifted_by_a_row() -> Any:
+    x, y = houses()
+    return run(mlp(8, 64, 64, classes=1, out="linear"), (x, np.roll(y, 1)), "adam", "mse")
+
+
+# ------------------------------------------------------------------ healthy runs that drew an alarm
+
+
+@healthy
+def digits_as_they_are_adam() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64), (x * 16, y), "adam", epochs=10)
+
+
+@healthy
+def a_table_of_categories() -> Any:
+    random = np.random.default_rng(0)
+    words = random.integers(0, 4, (1500, 4))
+    score = (words == 1).sum(axis=1) - (words == 2).sum(axis=1) + random.normal(size=1500)
+    x = np.eye(4, dtype="float32")[words].reshape(1500, 16)
+    cut = 1200
+    data = (x[:cut], (score > 0).astype(int)[:cut])
+    return run(
+        mlp(16, 16, classes=2), data, "adam", validation_data=(x[cut:], (score > 0).astype(int)[cut:]), epochs=10
+    )
+
+
+@healthy
+def hinge_and_signs() -> Any:
+    x, y = blobs(1000, classes=2, seed=4)
+    return run(mlp(10, 16, classes=1, out="tanh"), (x, 2.0 * y - 1), "adam", "hinge", epochs=15)
+
+
+@healthy
+def truth_table_of_xor() -> Any:
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
+    return run(
+        mlp(2, 16, classes=1, activation="tanh", out="sigmoid"),
+        (x, np.array([0, 1, 1, 0])),
+        Adam(0.05),
+        "binary_crossentropy",
+        epochs=300,
+    )
+
+
+@healthy
+def a_series_with_a_trend() -> Any:
+    t = np.arange(1600) / 400
+    series = 0.3 * t + np.sin(12 * t) + 0.05 * np.random.default_rng(0).normal(size=1600)
+    x = np.lib.stride_tricks.sliding_window_view(series, 12)[:-1].astype("float32")
+    y = series[12:].astype("float32")
+    return run(
+        mlp(12, 32, classes=1, out="linear"),
+        (x[:1200], y[:1200]),
+        "adam",
+        "mse",
+        validation_data=(x[1200:], y[1200:]),
+        epochs=30,
+    )
+
+
+@healthy
+def batch_normalization_as_scaler() -> Any:
+    x, y = blobs(1500)
+    x = (x * 10.0 ** np.arange(-4, 6)).astype("float32")
+    layers = [nacre.Input((10,)), BatchNormalization(), Dense(32, "relu"), Dense(3, "softmax")]
+    return run(layers, (x, y), "adam", epochs=20)
+
+
+@healthy
+def a_loss_of_ones_own() -> Any:
+    model, fit = run(mlp(8, 32, classes=1, out="linear"), houses(2000), "adam", absolute_and_squared, epochs=20)
+    return model, fit
+
+
+def absolute_and_squared(y_true: Any, y_pred: Any) -> Any:
+    return nacre.ops.mean(nacre.ops.square(y_true - y_pred) + 0.1 * nacre.ops.abs(y_true - y_pred), axis=-1)

@@ -7,8 +7,9 @@ from battery import FAULTS, HEALTHY, Planted
 
 import nacre
 
-# A validation on rows that were trained on only looks better than it is; and no network is right about both of two equal rows.
-HOPELESS = {"validated_on_rows_trained_on", "rows_are_there_again_with_another_label"}
+# Without a leak, the score is the honest one, which is lower; and some faults of data no change of a training can mend.
+LEAKS = {"validated_on_rows_trained_on", "the_target_among_the_inputs", "rows_were_repeated_before_the_split"}
+HOPELESS = {"rows_are_there_again_with_another_label", "the_wrong_column", "numbers_shifted_by_a_row"}
 
 
 @pytest.mark.parametrize("planted", FAULTS, ids=lambda planted: planted.name)
@@ -19,10 +20,12 @@ def test_the_planted_fault_is_named_first_and_its_fix_helps(planted: Planted) ->
     first = diagnosis.alarms[0]
     assert first.numbers
     assert first.why
-    if planted.name not in HOPELESS:
-        proof = diagnosis.fix()
-        assert proof.finding is first
-        assert proof.helped, str(proof)
+    if planted.name in HOPELESS:
+        assert first.fix is None
+        return
+    proof = diagnosis.fix()
+    assert proof.finding is first
+    assert proof.helped is not (planted.name in LEAKS), str(proof)
 
 
 @pytest.mark.parametrize("planted", HEALTHY, ids=lambda planted: planted.name)

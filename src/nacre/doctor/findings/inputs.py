@@ -13,7 +13,7 @@ from nacre.doctor.facts import NORMALIZING, Facts, rms
 from nacre.doctor.finding import Finding, Fix, many
 from nacre.layers import Dense
 
-_LARGE, _SMALL = 5.0, 0.02  # typical size of numbers that a network takes badly
+_LARGE, _SMALL = 8.5, 0.02  # typical size of numbers that a network takes badly
 _SPREAD = 100.0  # between columns
 _FAR = 30.0  # standard deviations
 
@@ -53,10 +53,10 @@ def scale(facts: Facts) -> Iterator[Finding]:
             "that a usual learning rate is too large for it, and units are driven to where they do not answer any more."
         )
         which = "on very different scales" if size <= _LARGE else f"about {size:.3g} large"
-        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are {which}", 91, numbers, why, fix)
+        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are {which}", 92, numbers, why, fix)
     elif 0 < size < _SMALL:
         why = "The gradient of the first layer is in proportion to its inputs: with such small ones it hardly moves."
-        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are tiny", 91, numbers, why, fix)
+        yield Finding("unscaled inputs", f"the numbers that reach {first.name!r} are tiny", 92, numbers, why, fix)
     elif size == 0:
         why = "Every row looks alike: nothing can be told apart."
         yield Finding("constant inputs", f"all that reaches {first.name!r} is 0", 96, numbers, why, structure=True)
@@ -87,9 +87,9 @@ def outliers(facts: Facts) -> Iterator[Finding]:
                 partial(_filled, name=name, value=float(value)),
             )
             title = f"{value:.6g} stands in {many(repeated, 'row')} of {facts.called(name)}"
-            yield Finding("outliers", f"{title}: missing values?", 92, numbers, why, fix)
+            yield Finding("outliers", f"{title}: missing values?", 93, numbers, why, fix)
             continue
-        if len(rows) > 0.05 * len(columns):
+        if len(rows) > 0.01 * len(columns):
             continue
         numbers = {
             "rows": len(rows),
@@ -107,7 +107,7 @@ def outliers(facts: Facts) -> Iterator[Finding]:
             partial(_clipped, name=name),
         )
         title = f"{many(len(rows), 'row')} of {facts.called(name)} far beyond the others"
-        yield Finding("outliers", title, 92, numbers, why, fix)
+        yield Finding("outliers", title, 91, numbers, why, fix)
 
 
 def silent_columns(facts: Facts) -> Iterator[Finding]:
