@@ -19,6 +19,7 @@ from nacre.initializers import Constant, Ones, RandomUniform, VarianceScaling, Z
 from nacre.ir import TensorType, footprint
 from nacre.layers import Dense, Input, Layer, Parameter
 from nacre.models import Model, Sequential
+from nacre.models.goals import blank_targets
 from nacre.optimizers import SGD
 from nacre.training.forecast import Forecast, forecast, measured_seconds
 from nacre.training.program import Goal, RowType, RowTypes, slot_types
@@ -338,10 +339,7 @@ def _drawing(weight: Parameter) -> int:
 
 def _targets(model: Model) -> Dataset:
     """One row of targets, of the sort that the losses want."""
-    found = {}
-    for number, (sort, shape) in enumerate(model.judged_outputs()):
-        sizes = [1, *(int(n or 1) for n in (shape[1:-1] if sort == "labels" else shape[1:]))]
-        found[str(number)] = np.zeros(sizes, np.int32 if sort == "labels" else np.float32)
+    found = {str(number): y for number, y in enumerate(blank_targets(model.judged_outputs(), 1))}
     return Dataset(np.zeros((1, 1), np.float32), found if len(found) > 1 else found["0"])
 
 

@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from nacre import losses, metrics
 from nacre.configured import known, serialize
 from nacre.errors import UsageError, did_you_mean
 from nacre.ir import TensorType
+from nacre.layers.layer import Shape
 from nacre.losses import Loss
 from nacre.training.program import Target
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,22 @@ def restored(said: Mapping[str, Any], outputs: int) -> dict[str, Any]:
         "loss_weights": of_each("loss_weights", lambda share: share),
         **{what: of_each(what, all_of) for what in _MEASURED},
     }
+
+
+def blank_targets(outputs: Sequence[tuple[str, Shape]], count: int) -> list[Array]:
+    """So many rows of targets for outputs (n, ...) as `Model.judged_outputs` has them, of the sort that their losses want.
+
+    >>> [(y.shape, y.dtype.name) for y in blank_targets([("labels", (None, 7, 10)), ("numbers", (None, 1))], 2)]
+    [((2, 7), 'int32'), ((2, 1), 'float32')]
+    """
+    found: list[Array] = []
+    for sort, shape in outputs:
+        sizes = [int(n or 1) for n in (shape[1:-1] if sort == "labels" else shape[1:])]
+        y = np.zeros((count, *sizes), np.int32 if sort == "labels" else np.float32)
+        if sort == "probabilities":
+            y[..., 0] = 1
+        found.append(y)
+    return found
 
 
 def by_output(
