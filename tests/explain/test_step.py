@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -386,3 +388,9 @@ def test_what_cannot_be_explained_is_refused_with_a_reason(network, rng):
     two = nacre.Model(a, [layers.Dense(1)(a), layers.Dense(1)(a)])
     with pytest.raises(Limitation, match="several outputs"):
         two.explain(x[:1])
+
+
+def test_brackets_in_names_of_classes_stay(network, rng):
+    step = dataclasses.replace(network.explain(*_row(rng)), classes=["a (b)", "c (d)", "e (f)"])
+    line = next(line for line in str(step).splitlines() if "Votes and bias" in line)
+    assert re.search(r"For [ace] \([bdf]\): -?[\d.e-]+; the engine, in float32, has -?[\d.e-]+$", line)

@@ -96,3 +96,13 @@ def test_what_does_not_fit_is_refused(deep):
     a, b = nacre.Input((2,)), nacre.Input((2,))
     with pytest.raises(Limitation, match="several inputs"):
         maximize(nacre.Model([a, b], nacre.layers.Add()([a, b])))
+
+
+@pytest.mark.parametrize("dtype", ["int32", None])
+def test_numbers_of_terms_have_no_gradient(dtype):
+    model = nacre.Sequential(
+        [nacre.Input((4,), dtype=dtype), nacre.layers.Embedding(9, 3), nacre.layers.Flatten(), nacre.layers.Dense(2)]
+    )
+    for asked in (maximize, lambda model: gradient_times_input(model, np.ones((2, 4)))):
+        with pytest.raises(Limitation, match="no gradient"):
+            asked(model)

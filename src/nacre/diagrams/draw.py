@@ -81,7 +81,8 @@ def _range(array: Array) -> Range:
 
 
 def rows_like(model: Model, count: int) -> tuple[Any, Any]:
-    """Random rows that a model takes, zeros where it takes whole numbers, and targets of the sort that its losses want; None if it was not compiled."""
+    """Random rows that a model takes, zeros where it takes whole numbers, and targets of the sort that its losses want; None if it
+    was not compiled."""
     random = np.random.default_rng(0)
     x: list[Array] = []
     for symbol in model.inputs:

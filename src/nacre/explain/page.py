@@ -72,7 +72,7 @@ def _picture(x: Array) -> dict[str, Any] | None:
     if x.ndim == 1 and side * side == x.size and side >= _SMALLEST:
         x = x.reshape(side, side)
     x = x[:, :, 0] if x.ndim == 3 and x.shape[2] == 1 else x
-    if min(x.shape) < 3 or x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != 3) or max(x.shape[:2]) > 1024:
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != 3) or max(x.shape[:2]) > 1024:
         return None
     if min(x.shape[:2]) < _SMALLEST or not np.isfinite(x).all():
         return None

@@ -125,14 +125,14 @@ def _votes(explanation: Explanation) -> list[str]:
     rows.append(["sum", "", *(short(votes.totals[k], 3) for k in chosen)])
     rows.append(["score", "", *(short(votes.scores[k], 3) for k in chosen)])
     told = (
-        f"    Votes and bias add up to the score. For {label(explanation, said)}: {votes.totals[said]!r}; "
-        f"the engine, in float32, has {votes.scores[said]!r}"
+        f"    Votes and bias add up to the score. For {label(explanation, said)}: {float(votes.totals[said])!r}; "
+        f"the engine, in float32, has {float(votes.scores[said])!r}"
     )
     return [
         "",
         f"VOTES in {votes.layer}: activation x weight, by the size of the vote for {label(explanation, said)}",
         *(f"    {line}" for line in columns([head, *rows])),
-        told.replace("np.float64(", "").replace(")", ""),
+        told,
     ]
 
 

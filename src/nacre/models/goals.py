@@ -109,6 +109,24 @@ def blank_targets(outputs: Sequence[tuple[str, Shape]], count: int) -> list[Arra
     return found
 
 
+def probabilities(loss: Loss | None, outputs: Array) -> Array:
+    """Probabilities (n, classes) of outputs (n, k), which are scores if the loss says ``from_logits``; one number is that of the
+    second of two classes. Without a loss, outputs are taken for probabilities.
+
+    >>> scores = np.array([[0.0, np.log(3.0)]])
+    >>> probabilities(losses.SparseCategoricalCrossentropy(from_logits=True), scores).round(2).tolist()
+    [[0.25, 0.75]]
+    >>> probabilities(losses.BinaryCrossentropy(), np.array([[0.75]])).tolist()
+    [[0.25, 0.75]]
+    """
+    if getattr(loss, "from_logits", False):
+        alone = outputs.shape[1] == 1 or isinstance(loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy)
+        scores = np.stack([np.zeros_like(outputs), outputs]) if alone else outputs.T
+        powers = np.exp(scores - scores.max(0))
+        outputs = (powers / powers.sum(0))[1] if alone else (powers / powers.sum(0)).T
+    return np.concatenate([1 - outputs, outputs], 1) if outputs.shape[1] == 1 else outputs
+
+
 def by_output(
     what: str, given: Any, names: Sequence[str], *, for_all: bool = False, lists: bool = False, kind: str = "output"
 ) -> list[Any]:
