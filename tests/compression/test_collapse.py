@@ -358,6 +358,8 @@ def test_the_command_writes_the_smaller_model(tmp_path, monkeypatch):
     again = CliRunner().invoke(main, words)
     assert again.exit_code != 0
     assert "is there already" in again.stderr
+    missing = CliRunner().invoke(main, ["collapse", "no-model", "--out", "nowhere/small"])
+    assert (missing.exit_code, "there is no folder nowhere" in missing.stderr) == (2, True)
     document = json.loads(CliRunner().invoke(main, ["collapse", "model.safetensors", "--json"]).stdout)
     assert document["parameters"] == {"before": 6503, "after": 39}
     assert document["random_rows"]

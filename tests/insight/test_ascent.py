@@ -106,3 +106,12 @@ def test_numbers_of_terms_have_no_gradient(dtype):
     for asked in (maximize, lambda model: gradient_times_input(model, np.ones((2, 4)))):
         with pytest.raises(Limitation, match="no gradient"):
             asked(model)
+
+
+def test_where_all_inputs_are_far_from_0_the_norm_is_still_kept():
+    model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+    model.set_weights([[[1.0], [0.2]], [0.0]])
+    rows = np.array([[4.0, 5.0], [6.0, 5.0]])
+    (found,) = maximize(model, x=rows).inputs
+    assert np.linalg.norm(found) <= np.linalg.norm(rows, axis=1).mean() + 1e-4
+    assert found.max() <= 6 + 1e-6

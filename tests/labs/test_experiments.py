@@ -264,6 +264,9 @@ def test_a_circuit_becomes_a_model_file_and_mistakes_exit_with_2(tmp_path: Any) 
     rows = json.loads(result.stdout)["rows"]
     said = nacre.models.load_model(file).predict(np.array([x for x, _ in rows], np.float32))
     assert said.tolist() == [y for _, y in rows]
+    for out, why in ((file, "is there already"), (str(tmp_path / "nowhere" / "a"), "there is no folder")):
+        refused = CliRunner().invoke(main, ["lab", "circuit", "adder", "--out", out])
+        assert (refused.exit_code, why in refused.stderr) == (2, True)
     for words in (
         ["circuit", "01x"],
         ["perceptron", "--weights", "1,2"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from nacre.cli.options import DATA, JSON, MODEL, plain, show, table
+from nacre.cli.options import DATA, JSON, MODEL, show, table
 from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
+from nacre.plain import plain
 
 
 @click.command()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.explain.numbers import columns, short, top
+from nacre.plain import printable
 
 if TYPE_CHECKING:
     from nacre.explain.explanation import Explanation, LayerStep
@@ -99,12 +100,12 @@ def shown_outputs(explanation: Explanation, count: int, most: int) -> Array:
 
 def label(explanation: Explanation, output: int) -> str:
     """What an output is called."""
-    return str(output) if explanation.classes is None else _printable(explanation.classes[output])
+    return str(output) if explanation.classes is None else _shortened(explanation.classes[output])
 
 
-def _printable(name: str) -> str:
-    """A name out of data, in one line, without what would steer a terminal."""
-    kept = "".join(c if c.isprintable() else "?" for c in name)
+def _shortened(name: str) -> str:
+    """A name out of data, in one short line, without what would steer a terminal."""
+    kept = printable(name).replace("\n", "?")
     return kept if len(kept) <= 12 else f"{kept[:11]}…"
 
 

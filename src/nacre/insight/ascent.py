@@ -81,8 +81,9 @@ def maximize(
     that is off holds it up. Without ``layer``, it is the output; ``units`` is one, several, or all of them.
 
     The rows of ``x`` (n, ...) say how large inputs are: the norm of what is found is at most theirs on average, and its numbers
-    lie between their least and largest; the ascent starts at their mean. Without ``x``, the norm is at most the square root of the
-    size, as if each number were about 1, and it starts with a little noise, which is always the same. ``steps`` become shorter.
+    lie between their least and largest, or 0; the ascent starts at their mean. Without ``x``, the norm is at most the square root
+    of the size, as if each number were about 1, and it starts with a little noise, which is always the same. ``steps`` become
+    shorter.
 
     D. Erhan, Y. Bengio, A. Courville, P. Vincent, "Visualizing higher-layer features of a deep network", 2009. Raises `UnknownName`
     for a layer that is not there, `UsageError` for units that it does not have, and `Limitation` for a model with several inputs,
@@ -110,7 +111,7 @@ def maximize(
         if rows.shape[1:] != shape or not len(rows):
             raise UsageError(f"x holds rows as the model takes them, {shape}, got {rows.shape}.")
         norm = float(np.linalg.norm(rows.reshape(len(rows), -1), axis=1).mean())
-        low, high, start = float(rows.min()), float(rows.max()), rows.mean(0)
+        low, high, start = min(0.0, float(rows.min())), max(0.0, float(rows.max())), rows.mean(0)
     scores = _Scores(model, layer, len(chosen))
     found, trace = np.repeat(start[None], len(chosen), 0), []
     for step in range(steps):
@@ -119,8 +120,7 @@ def maximize(
         steep = _norms(slope)
         direction = np.divide(slope, steep, out=np.zeros_like(slope), where=steep > 0)  # flat: the unit is dead here
         found = np.clip(found + _STEP * norm * (1 - step / steps) * direction, low, high)
-        found = found * np.minimum(1, norm / np.maximum(_norms(found), norm))
-        found = np.clip(found, low, high)
+        found = found * np.minimum(1, norm / np.maximum(_norms(found), norm))  # nearer to 0, so still within bounds
     trace.append(scores(found, chosen)[0])
     return Maximized(scores.name, chosen, found.astype(np.float32), np.stack(trace, 1))
 

@@ -16,6 +16,7 @@ from nacre.initializers import initial
 from nacre.losses import Loss
 from nacre.models import Model
 from nacre.models.goals import probabilities
+from nacre.plain import plain
 from nacre.training import Inside, side_by_side
 
 Array = npt.NDArray[Any]
@@ -101,11 +102,7 @@ class Ledger:
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; numbers that are not finite as text."""
-        rows = {
-            name: [x if not isinstance(x, float) or np.isfinite(x) else str(x) for x in column.tolist()]
-            for name, column in self.columns().items()
-        }
-        return {"folds": self.folds, **rows}
+        return {"folds": self.folds, **{name: plain(column) for name, column in self.columns().items()}}
 
     def _take(self, order: Array) -> Ledger:
         names = ("row", "loss", "gradient_norm", "given", "predicted", "probability", "residual", "verdict")

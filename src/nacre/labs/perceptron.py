@@ -103,7 +103,7 @@ GATES = {"and": AND, "or": OR, "nand": NAND, "not": NOT}
 class Network:
     """A circuit of perceptrons. Wires are numbered: first the ``inputs``, then what each gate gives.
 
-    A gate is a perceptron and the wires that it takes, all of them before its own; ``outputs`` are wires too.
+    A gate is a perceptron and the wires that it takes, all of them before its own; ``out`` are the wires that are handed out.
 
     >>> xor = Network(2, ((NAND, (0, 1)), (NAND, (0, 2)), (NAND, (1, 2)), (NAND, (3, 4))), (5,))
     >>> [xor(bits) for bits in [(0, 0), (0, 1), (1, 0), (1, 1)]]
@@ -196,8 +196,8 @@ class TruthTable:
 
 
 def truth_table(of: Perceptron | Network | Sequential) -> TruthTable:
-    """What a perceptron, a network of them, or a model of inputs (n,), for which 1 is what is above 0.5, says to each combination of
-    its inputs.
+    """What a perceptron, a network of them, or a model of inputs (n,), whose outputs above 0.5 are taken for 1, says to each
+    combination of its inputs.
 
     The first input counts most: rows go 0 0, 0 1, 1 0, 1 1. Raises `UsageError` for more than 12 inputs.
 
