@@ -48,7 +48,7 @@ def test_the_score_of_an_output_climbs_to_more_than_any_row_gives(deep):
     )
     np.testing.assert_allclose(found.activations[:, -1], _scores(deep, found.inputs).T[[4, 1], [0, 1]], rtol=1e-4)
     assert (found.activations[:, -1] > _scores(deep, rows)[:, [4, 1]].max(0)).all()
-    assert rows.min() - 1e-6 <= found.inputs.min() < found.inputs.max() <= rows.max() + 1e-6
+    assert min(rows.min(), 0) - 1e-6 <= found.inputs.min() < found.inputs.max() <= rows.max() + 1e-6
     largest = np.linalg.norm(rows.reshape(500, -1), axis=1).mean()
     assert (np.linalg.norm(found.inputs.reshape(2, -1), axis=1) <= largest * (1 + 1e-6)).all()
 

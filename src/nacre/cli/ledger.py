@@ -61,11 +61,8 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
     document |= {"known": dict(_known(some, part))}
     text = found.text(top)
     if out is not None:
-        everything = (
-            as_csv([*((name, column.tolist()) for name, column in found.columns().items()), *_known(found, part)])
-            if out.suffix.lower() == ".csv"
-            else _as_page(found, some, part, trained, data)
-        )
+        is_csv = out.suffix.lower() == ".csv"
+        everything = _as_csv(found, part) if is_csv else _as_page(found, some, part, trained, data)
         write_whole(out, [everything])
         document["out"], text = str(out), f"{found.summary()}\n{len(found):,} rows in {out}"
     show(as_json, document, text)
@@ -76,6 +73,10 @@ def _known(found: Ledger, part: Part) -> list[tuple[str, list[str]]]:
     table = None if part.table is None else part.table.take(found.row)
     files = [] if part.files is None else [("file", [str(part.files[row]) for row in found.row.tolist()])]
     return files + ([] if table is None else [(name, table[name].text()) for name in table.columns])
+
+
+def _as_csv(found: Ledger, part: Part) -> bytes:
+    return as_csv([*((name, column.tolist()) for name, column in found.columns().items()), *_known(found, part)])
 
 
 def _as_page(found: Ledger, some: Ledger, part: Part, model: Model, data: str) -> bytes:
