@@ -19,6 +19,7 @@ from nacre.initializers import Constant, Ones, RandomUniform, VarianceScaling, Z
 from nacre.ir import TensorType, footprint
 from nacre.layers import Dense, Input, Layer, Parameter
 from nacre.models import Model, Sequential
+from nacre.models.goals import blank_targets
 from nacre.optimizers import SGD
 from nacre.training.forecast import Forecast, forecast, measured_seconds
 from nacre.training.program import Goal, RowType, RowTypes, slot_types
@@ -338,10 +339,7 @@ def _drawing(weight: Parameter) -> int:
 
 def _targets(model: Model) -> Dataset:
     """One row of targets, of the sort that the losses want."""
-    found = {}
-    for number, (sort, shape) in enumerate(model.judged_outputs()):
-        sizes = [1, *(int(n or 1) for n in (shape[1:-1] if sort == "labels" else shape[1:]))]
-        found[str(number)] = np.zeros(sizes, np.int32 if sort == "labels" else np.float32)
+    found = {str(number): y for number, y in enumerate(blank_targets(model.judged_outputs(), 1))}
     return Dataset(np.zeros((1, 1), np.float32), found if len(found) > 1 else found["0"])
 
 
@@ -446,7 +444,8 @@ def _changes(model: Model, asked: _Asked, available: int) -> Iterator[Change]:
     pictures, fewer = _smaller_inputs(shape)
     yield from [change for what, smaller in pictures for change in fitting(what, _rebuilt(model, smaller))][:_SIDES]
     yield from first(fitting(what, _rebuilt(model, smaller)) for what, smaller in fewer)
-    widest = max((layer.units for layer in model.layers[:-1] if isinstance(layer, Dense)), default=1)
+    *hidden, _ = [layer.units for layer in model.layers if isinstance(layer, Dense)] or [1]
+    widest = max(hidden, default=1)
     shares = [1 << n for n in range(1, widest.bit_length())]
     yield from first(fitting(f"1/{n} of the hidden units", _rebuilt(model, shape, n)) for n in shares)
 
@@ -455,7 +454,8 @@ _Inputs = list[tuple[str, tuple[int, ...]]]
 
 
 def _smaller_inputs(shape: tuple[int, ...]) -> tuple[_Inputs, _Inputs]:
-    """Smaller pictures, and fewer numbers, the largest first. A vector may be as long as a square picture of three colors.
+    """Smaller pictures, and fewer numbers, the largest first. A picture is (height, width), one at most twice the other, or has
+    1, 3 or 4 channels too; a vector may be as long as a square picture of three colors.
 
     >>> _smaller_inputs((300_001,))[1][:2]
     [('150,000 inputs', (150000,)), ('75,000 inputs', (75000,))]
@@ -464,12 +464,13 @@ def _smaller_inputs(shape: tuple[int, ...]) -> tuple[_Inputs, _Inputs]:
     """
     count = math.prod(shape)
     square = len(shape) == 1 and count % 3 == 0 and math.isqrt(count // 3) ** 2 * 3 == count
-    if not square and len(shape) not in (2, 3):
-        return [], [(f"{count >> n:,} inputs", (count >> n,)) for n in range(1, count.bit_length())] if len(
-            shape
-        ) == 1 else []
+    if len(shape) == 1 and not square:
+        return [], [(f"{count >> n:,} inputs", (count >> n,)) for n in range(1, count.bit_length())]
+    pictured = len(shape) in (2, 3) and shape[2:] in ((), (1,), (3,), (4,)) and max(shape[:2]) <= 2 * min(shape[:2])
+    if not square and not pictured:
+        return [], []
     whole = (math.isqrt(count // 3),) * 2 + (3,) if square else shape
-    sides = [1 << n for n in range(4, max(whole[:2]).bit_length()) if 1 << n < max(whole[:2])]
+    sides = [1 << n for n in range(4, min(whole[:2]).bit_length()) if 1 << n < min(whole[:2])]
     found: _Inputs = []
     for side in reversed(sides):
         smaller = (side, side, *whole[2:])
@@ -485,9 +486,8 @@ def _rebuilt(model: Model, shape: tuple[int, ...], share: int = 1) -> Model | No
     if first["class_name"] != "InputLayer":
         return None
     first["config"]["shape"] = shape
-    for layer in others[:-1]:
-        if layer["class_name"] == "Dense":
-            layer["config"]["units"] = max(1, layer["config"]["units"] // share)
+    for layer in [layer for layer in others if layer["class_name"] == "Dense"][:-1]:
+        layer["config"]["units"] = max(1, layer["config"]["units"] // share)
     try:
         other = Sequential.from_config(config)
     except (ShapeError, UnknownName):  # of a Reshape, which goes with one size only, or a function of one's own
@@ -505,7 +505,7 @@ def size(count: float) -> str:
     >>> size(12_000_004_000), size(512)
     ('12.0 GB', '512 bytes')
     """
-    return f"{count:,.0f} bytes" if count < 1000 else f"{_short(count)}B"
+    return f"{count:,.0f} bytes" if round(count) < 1000 else f"{_short(count)}B"
 
 
 def metric(count: float) -> str:
@@ -514,10 +514,16 @@ def metric(count: float) -> str:
     >>> metric(2_380_800), metric(7)
     ('2.38 M', '7')
     """
-    return f"{count:,.0f}" if count < 1000 else _short(count)
+    return f"{count:,.0f}" if round(count) < 1000 else _short(count)
+
+
+def _rounded(number: float) -> float:
+    """A number with three digits, by which its unit is chosen: 999.6 of one is 1 of the next."""
+    return float(f"{number:.3g}")
 
 
 def _short(count: float) -> str:
+    count = _rounded(count)
     power = min(6, (len(str(int(count))) - 1) // 3)
     number = count / 1000**power
     return f"{number:.{3 - len(str(int(number)))}f} {' kMGTPE'[power]}"
@@ -529,14 +535,9 @@ def duration(seconds: float) -> str:
     >>> duration(0.00123), duration(75), duration(200_000)
     ('1.23 ms', '1 min 15 s', '2.3 days')
     """
-    if seconds < 60:
-        return (
-            f"{seconds * 1e6:.3g} us"
-            if seconds < 1e-3
-            else f"{seconds * 1e3:.3g} ms"
-            if seconds < 1
-            else f"{seconds:.3g} s"
-        )
+    if (rounded := _rounded(seconds)) < 60:
+        scale, unit = (1e6, "us") if rounded < 1e-3 else (1e3, "ms") if rounded < 1 else (1.0, "s")
+        return f"{rounded * scale:.3g} {unit}"
     minutes = round(seconds) // 60
     if minutes < 60:
         return f"{minutes} min {round(seconds) % 60} s"

@@ -241,7 +241,11 @@ def _layers(model: Model) -> list[tuple[Layer, Sequence[int | None]]]:
     if type(model) is Sequential:
         symbols = [(layer, before.shape) for layer, before in zip(model._stack, model._symbols, strict=False)]
     elif isinstance(model, Functional):
-        outputs = model.outputs
+        if len(model.outputs) != 1 or len(model.inputs) != 1:
+            raise Limitation(
+                "collapse takes a chain of layers, with one input and one output.",
+                {"inputs": len(model.inputs), "outputs": len(model.outputs)},
+            )
         for symbol, before in zip(model._calls[1:], model._calls, strict=False):
             if len(symbol.operands) != 1 or symbol.operands[0] is not before:
                 raise Limitation(
@@ -249,11 +253,6 @@ def _layers(model: Model) -> list[tuple[Layer, Sequence[int | None]]]:
                     {"inputs": len(symbol.operands)},
                     "collapse the chains that it is made of, each as a model of its own",
                 )
-        if len(outputs) != 1 or len(model.inputs) != 1:
-            raise Limitation(
-                "collapse takes a chain of layers, with one input and one output.",
-                {"inputs": len(model.inputs), "outputs": len(outputs)},
-            )
         symbols = [(symbol.layer, before.shape) for symbol, before in zip(model._calls[1:], model._calls, strict=False)]
     else:
         raise Limitation(
@@ -529,7 +528,7 @@ class _Chain:
 
 def _settings(piece: _Piece) -> dict[str, Any]:
     """In what a layer differs from the one that it was."""
-    given: dict[str, Any] = {"input_dim": None, "input_shape": None} if hasattr(piece.layer, "input_dim") else {}
+    given: dict[str, Any] = {"input_dim": None, "input_shape": None} if type(piece.layer) is Dense else {}
     if isinstance(piece, _Kept):
         return given
     return given | {

@@ -279,6 +279,45 @@ def test_a_network_that_goes_with_one_size_only_is_not_resized():
     assert "No single change" in str(nacre.budget(model, memory=10**6))
 
 
+@pytest.mark.usefixtures("untimed")
+def test_the_last_layer_with_units_is_spared_and_the_others_are_not():
+    layers = [Dense(400, "relu"), Dense(10), nacre.layers.Softmax()]
+    model = nacre.Sequential([nacre.Input((900,)), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    room = nacre.budget(model).memory.most
+    whats = [change.what for change in nacre.budget(model, memory=room * 2 // 3).changes]
+    assert "1/2 of the hidden units" in whats
+
+
+@pytest.mark.parametrize(
+    ("shape", "resized"),
+    [((64, 48), True), ((64, 48, 3), True), ((500, 6), False), ((64, 48, 7), False), ((4, 20, 20, 3), False)],
+)
+def test_only_pictures_are_resized_and_never_to_something_larger(shape, resized):
+    pictures, fewer = capacity._smaller_inputs(shape)
+    assert (bool(pictures), fewer) == (resized, [])
+    assert all(a < b for _, smaller in pictures for a, b in zip(smaller[:2], shape, strict=False))
+
+
+def test_figures_that_are_rounded_up_get_the_next_unit():
+    assert [capacity.size(n) for n in (999, 999_499, 999_950, 999_999_999)] == [
+        "999 bytes",
+        "999 kB",
+        "1.00 MB",
+        "1.00 GB",
+    ]
+    assert [capacity.metric(n) for n in (999, 999_499, 999_600)] == ["999", "999 k", "1.00 M"]
+    durations = {
+        0.9996: "1 s",
+        0.0009996: "1 ms",
+        0.9994: "999 ms",
+        59.98: "1 min 0 s",
+        59.94: "59.9 s",
+        3599.7: "1 h 0 min",
+    }
+    assert {seconds: capacity.duration(seconds) for seconds in durations} == durations
+
+
 def test_mistakes_are_told():
     with pytest.raises(UsageError, match="rows is a whole number"):
         nacre.budget(network(4, 2), rows=0)
@@ -349,6 +388,7 @@ def test_the_command_prints_for_people_and_names_mistakes():
         (["--input", "28", "--classes", "3", "--memory", "much"], "no amount of memory"),
         (["--input", "28", "--classes", "3", "--memory", "3kiB"], "no amount of memory"),
         (["--input", "28"], "with a number of classes"),
+        (["--input", "28", "--classes", "3", "--target", "paid"], "no columns"),
         (["--input", "28", "--classes", "3", "--model", "rnn:3"], "no network"),
     ):
         result = CliRunner().invoke(main, ["budget", *words])

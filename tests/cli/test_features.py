@@ -154,7 +154,7 @@ def test_the_ledger_takes_tables_and_pictures(place: Path) -> None:
 
 def test_what_cannot_be_is_said_before_anything_takes_long(place: Path) -> None:
     run_ = str(place / "digits-run")
-    assert "ends with .html" in refused("features", run_, "digits", "--out", "page.pdf")
+    assert "unknown format '.pdf'" in refused("features", run_, "digits", "--out", "page.pdf")
     assert "no folder" in refused("ledger", run_, "digits", "--out", str(place / "nowhere" / "l.csv"))
     assert "name the data" in refused("features", str(place / "digits-run" / "model.safetensors"))
     assert "from 2 on" in refused("ledger", run_, "digits", "--folds", "1")
@@ -170,3 +170,29 @@ def test_pixels_show_sign_by_color_and_size_by_how_clear_they_are() -> None:
     pair = strip([plainly(np.full((2, 2), n), 0, 1) for n in (0, 1)])
     assert pair[0, :, 3].tolist() == [255, 255, 0, 255, 255]
     assert pair[0, :, 0].tolist() == [0, 0, 0, 255, 255]
+
+
+def test_names_out_of_data_are_neither_formulas_nor_commands_to_a_terminal(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    names = ["=1+1", "\x1b]0;title\x07red", "-1"]
+    rows = [f"{a:.3f},{'@sum' if a > 1 else 'b'},{names[int(a > 0) + int(a > 1)]}" for a in random.normal(size=300)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,word,paid", *rows]))
+    table, file = str(tmp_path / "t.csv"), tmp_path / "out.csv"
+    said = run("train", table, "--target", "paid", "--epochs", "3", "--model", "mlp:8", "--out", str(tmp_path / "run"))
+    trained = str(tmp_path / "run")
+    said += (
+        run("ledger", trained, table, "--folds", "0") + run("explain", trained, table) + run("features", trained, table)
+    )
+    said += run("predict", trained, table)
+    assert "red" in said
+    assert not {"\x1b", "\x07"} & set(said)
+    run("ledger", trained, table, "--folds", "0", "--out", str(file))
+    ledger = list(csv.reader(io.StringIO(file.read_text())))
+    run("predict", trained, table, "--out", str(file))
+    predicted = list(csv.reader(io.StringIO(file.read_text())))
+    cells = {cell for row in [*ledger, *predicted] for cell in row}
+    assert {"'=1+1", "'@sum", "-1"} <= cells
+    for cell in cells:
+        assert cell[:1] not in ("=", "+", "@", "\t", "\r")
+        assert not cell.startswith("-") or float(cell) < 0  # a number stays one
+    assert "=1+1" in run("predict", trained, table, "--json")

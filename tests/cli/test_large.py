@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 
 from nacre.cli import main
 from nacre.cli.tune import Range, space_of
-from nacre.errors import UnknownName, UsageError
+from nacre.errors import Limitation, UnknownName, UsageError
 from nacre.models import load_model
 
 
@@ -91,6 +91,15 @@ def test_a_folder_of_parquet_files_is_trained_on_judged_and_predicted(folder: st
         whole[whole.paid.notna()].to_parquet(place)
     assert done("evaluate", "run", "one.parquet")["accuracy"] == done("evaluate", "run", "again")["accuracy"]
     assert invoke("predict", "run", folder).stdout.count("\n") == 2401
+    for words in (
+        ("collapse", "run"),
+        ("lab", "ablation", "run"),
+        ("features", "run"),
+        ("explain", "run"),
+        ("graph", "run"),
+    ):
+        with pytest.raises(Limitation, match="read piece by piece"):
+            CliRunner().invoke(main.commands[words[0]], [*words[1:], folder], catch_exceptions=False)
 
 
 @pytest.mark.usefixtures("small_sample")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
 from nacre.errors import DataError, UsageError
 from nacre.models import load_model
+from nacre.ops import set_random_seed
+from nacre.ops.random import next_seed
 
 Array = np.ndarray[Any, Any]
 ARRAYS = [
@@ -153,6 +156,17 @@ def test_a_damaged_checkpoint_is_gone_around() -> None:
         assert bits(run.at(13)) == expected
 
 
+def test_looking_back_leaves_what_is_random_as_it_was() -> None:
+    run = made(*ARRAYS)
+    drawn = []
+    for look in (False, True):
+        set_random_seed(5)
+        if look:
+            run.at(13)
+        drawn.append((next_seed(), np.random.random(), random.random()))
+    assert drawn[0] == drawn[1]
+
+
 def test_kept_checkpoints_change_nothing() -> None:
     models = [load_model(made(*ARRAYS, *keep, folder=f"run{n}").model) for n, keep in enumerate([(), ("--keep", "3")])]
     assert bits(models[0]) == bits(models[1])
@@ -167,6 +181,9 @@ def test_the_command_writes_the_model_and_tells_where_it_is() -> None:
     assert "epoch  1, batch 7 of 7" in invoke("at", "run", "7", "--out", "seven", "-q").stdout
     assert invoke("at", "run", "7", "--out", "seven").exit_code == 2
     assert invoke("at", "run", "29", "--out", "beyond").exit_code == 2
+    missing = invoke("at", "run", "7", "--out", "nowhere/seven")
+    assert (missing.exit_code, "there is no folder nowhere" in missing.stderr) == (2, True)
+    assert "Epoch" not in missing.stderr  # it is said before the training is repeated
     assert not Path("beyond").exists()
 
 

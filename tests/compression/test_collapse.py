@@ -300,6 +300,11 @@ def test_models_that_are_no_chain_are_refused_by_the_layer_that_makes_them_so():
     y = Dense(3, name="y")(x)
     with pytest.raises(Limitation, match="one input and one output"):
         nacre.collapse(nacre.Model(x, [y, Dense(2)(y)]))
+    other = nacre.Input((4,))
+    with pytest.raises(Limitation, match="one input and one output"):
+        nacre.collapse(nacre.Model([x, other], nacre.layers.Add(name="both")([x, other])))
+    with pytest.raises(Limitation, match="one input and one output"):
+        nacre.collapse(nacre.Model(x, [y, Dense(2)(x)]))
 
     class Written(nacre.Model):
         def call(self, inputs):
@@ -353,7 +358,18 @@ def test_the_command_writes_the_smaller_model(tmp_path, monkeypatch):
     again = CliRunner().invoke(main, words)
     assert again.exit_code != 0
     assert "is there already" in again.stderr
+    missing = CliRunner().invoke(main, ["collapse", "no-model", "--out", "nowhere/small"])
+    assert (missing.exit_code, "there is no folder nowhere" in missing.stderr) == (2, True)
     document = json.loads(CliRunner().invoke(main, ["collapse", "model.safetensors", "--json"]).stdout)
     assert document["parameters"] == {"before": 6503, "after": 39}
     assert document["random_rows"]
     assert 0 <= document["difference"] < 1e-5
+
+
+def test_embeddings_keep_the_number_of_their_rows():
+    layers = [nacre.layers.Embedding(9, 3), nacre.layers.Flatten(), Dense(5), Dense(2)]
+    model = nacre.Sequential([nacre.Input((4,), dtype="int32"), *layers])
+    x = np.random.default_rng(0).integers(0, 9, (20, 4))
+    found = nacre.collapse(model, x)
+    assert len(found.steps) == 1
+    np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-6)

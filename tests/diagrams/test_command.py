@@ -61,3 +61,9 @@ def test_pictures_are_written_and_other_formats_refused() -> None:
     refused = CliRunner().invoke(main, ["graph", "no-such-model", "--out", "graph.png"])
     assert refused.exit_code != 0
     assert "unknown format" in refused.output + refused.stderr
+
+
+def test_a_plan_has_no_operations() -> None:
+    refused = invoke("--plan", "--operations")
+    assert refused.exit_code == 2
+    assert "--operations" in refused.stderr

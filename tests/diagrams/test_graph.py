@@ -16,7 +16,7 @@ import pytest
 
 import nacre
 from nacre.diagrams import Diagram
-from nacre.errors import UnknownName, UsageError
+from nacre.errors import ShapeError, UnknownName, UsageError
 from nacre.ir import to_text
 from nacre.layers import Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, LayerNormalization, Residual
 
@@ -112,6 +112,58 @@ def test_every_operation_of_the_program_that_runs_is_a_node(make: Any) -> None:
     assert len(nodes) == len(runs.nodes)
     assert Counter(node.operation for node in nodes) == Counter(value.operation.name for value in runs.nodes)
     assert sum(node.count for node in model.graph(X, LABELS).nodes) == len(runs.nodes)
+
+
+def test_data_that_are_cast_come_in_before_the_first_layer() -> None:
+    x = nacre.Input((6,))
+    left, right = Dense(4, name="left")(x), Dense(4, name="right")(x)
+    model = nacre.Model(x, Dense(3, "softmax", name="out")(Concatenate(name="join")([left, right])))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    whole = RANDOM.integers(0, 255, (48, 6)).astype(np.uint8)
+    for kind in ("layers", "operations"):
+        graph = model.graph(whole, LABELS, kind)
+        parts = {node.name: node.part for node in graph.nodes}
+        assert parts["x"] == "forward"
+        read = [(edge.source, edge.target) for edge in graph.edges if parts[edge.target] == "forward"]
+        assert read
+        assert all(parts[source] == "forward" for source, _ in read)
+    for graph in (model.graph(whole, LABELS), model.graph(whole, predict=True)):
+        formulas = {node.name: node.formula for node in graph.nodes}
+        assert formulas["left"] == "x A1 + b1 = X1"
+        assert formulas["right"] == "x A2 + b2 = X2"
+        assert "output" not in formulas
+    assert formulas.keys() >= {"x", "left", "right", "join"}
+
+
+def test_rows_made_up_for_a_drawing_have_the_dtype_of_the_inputs() -> None:
+    model = nacre.Sequential(
+        [nacre.Input((4,), dtype="int32"), nacre.layers.Embedding(9, 3), nacre.layers.Flatten(), Dense(2)]
+    )
+    model.compile("sgd", "mse")
+    x, y = nacre.diagrams.rows_like(model, 5)
+    assert (x.shape, x.dtype, y.shape) == ((5, 4), np.int32, (5, 2))
+    assert not x.any()
+    assert {node.name for node in model.graph().nodes} >= {"embedding", "loss"}
+
+
+def test_sequences_of_labels_are_made_up_for_outputs_that_are_sequences() -> None:
+    model = nacre.Sequential([nacre.Input((4, 6)), Dense(3, "softmax", name="out")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = nacre.diagrams.rows_like(model, 5)
+    assert y.shape == (5, 4)
+    with pytest.raises(ShapeError) as drawn:
+        model.graph()
+    with pytest.raises(ShapeError) as trained:
+        model.fit(x, y, verbose=0)
+    assert str(drawn.value).splitlines()[0] == str(trained.value).splitlines()[0]  # such a model cannot be trained yet
+    assert {node.name for node in model.graph(predict=True).nodes} >= {"out"}
+
+
+def test_layers_may_be_called_what_marks_are_called() -> None:
+    model = nacre.Sequential([nacre.Input((6,)), Dense(5, "relu", name="note 1"), Dense(3, "softmax", name="out")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    formulas = [node.formula for node in network(metrics=[]).graph(X, LABELS).nodes]
+    assert [node.formula for node in model.graph(X, LABELS).nodes] == formulas
 
 
 def test_a_plan_has_a_node_for_each_kernel_with_what_it_costs() -> None:

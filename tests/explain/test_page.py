@@ -50,7 +50,15 @@ def test_the_page_needs_nothing_else(tmp_path, rng):
 
 @pytest.mark.parametrize(
     ("shape", "drawn"),
-    [((28, 28), True), ((64, 64, 3), True), ((28, 28, 1), True), ((784,), True), ((10,), False), ((30, 2), False)],
+    [
+        ((), False),
+        ((28, 28), True),
+        ((64, 64, 3), True),
+        ((28, 28, 1), True),
+        ((784,), True),
+        ((10,), False),
+        ((30, 2), False),
+    ],
 )
 def test_what_is_shaped_like_a_picture_is_drawn(shape, drawn, tmp_path, rng):
     text = _saved(_network(shape).explain(rng.random((1, *shape)).astype(np.float32)), tmp_path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -410,3 +412,9 @@ def test_the_largest_updates_are_those_of_the_step(network, rng, optimizer):
     assert network.explain(x, y).updates(most=3) == network.explain(x, y).updates()[:3]
     with pytest.raises(UsageError, match="A prediction changes no weight"):
         network.explain(x).updates()
+
+
+def test_brackets_in_names_of_classes_stay(network, rng):
+    step = dataclasses.replace(network.explain(*_row(rng)), classes=["a (b)", "c (d)", "e (f)"])
+    line = next(line for line in str(step).splitlines() if "Votes and bias" in line)
+    assert re.search(r"For [ace] \([bdf]\): -?[\d.e-]+; the engine, in float32, has -?[\d.e-]+$", line)

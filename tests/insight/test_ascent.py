@@ -48,7 +48,7 @@ def test_the_score_of_an_output_climbs_to_more_than_any_row_gives(deep):
     )
     np.testing.assert_allclose(found.activations[:, -1], _scores(deep, found.inputs).T[[4, 1], [0, 1]], rtol=1e-4)
     assert (found.activations[:, -1] > _scores(deep, rows)[:, [4, 1]].max(0)).all()
-    assert rows.min() - 1e-6 <= found.inputs.min() < found.inputs.max() <= rows.max() + 1e-6
+    assert min(rows.min(), 0) - 1e-6 <= found.inputs.min() < found.inputs.max() <= rows.max() + 1e-6
     largest = np.linalg.norm(rows.reshape(500, -1), axis=1).mean()
     assert (np.linalg.norm(found.inputs.reshape(2, -1), axis=1) <= largest * (1 + 1e-6)).all()
 
@@ -96,3 +96,22 @@ def test_what_does_not_fit_is_refused(deep):
     a, b = nacre.Input((2,)), nacre.Input((2,))
     with pytest.raises(Limitation, match="several inputs"):
         maximize(nacre.Model([a, b], nacre.layers.Add()([a, b])))
+
+
+@pytest.mark.parametrize("dtype", ["int32", None])
+def test_numbers_of_terms_have_no_gradient(dtype):
+    model = nacre.Sequential(
+        [nacre.Input((4,), dtype=dtype), nacre.layers.Embedding(9, 3), nacre.layers.Flatten(), nacre.layers.Dense(2)]
+    )
+    for asked in (maximize, lambda model: gradient_times_input(model, np.ones((2, 4)))):
+        with pytest.raises(Limitation, match="no gradient"):
+            asked(model)
+
+
+def test_where_all_inputs_are_far_from_0_the_norm_is_still_kept():
+    model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+    model.set_weights([[[1.0], [0.2]], [0.0]])
+    rows = np.array([[4.0, 5.0], [6.0, 5.0]])
+    (found,) = maximize(model, x=rows).inputs
+    assert np.linalg.norm(found) <= np.linalg.norm(rows, axis=1).mean() + 1e-4
+    assert found.max() <= 6 + 1e-6

@@ -80,6 +80,32 @@ def test_rows_that_lie_far_out_are_named_however_well_they_fit():
     assert not (ledger(_model(), X, Y, folds=0).verdict == "outlying input").any()
 
 
+def test_rows_of_ones_and_zeros_are_not_outlying_for_having_two_ones_but_a_thousand_is():
+    random = np.random.default_rng(0)
+    y = random.integers(0, 4, 200)
+    x = np.eye(4, dtype=np.float32)[y]
+    both = random.permutation(200)[:20]
+    x[both, (y[both] + 1) % 4] = 1
+    x[0] *= 1000
+    model = nacre.Sequential([nacre.Input((4,)), Dense(4, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    found = ledger(model, x, y, folds=0)
+    assert found.row[np.char.endswith(found.verdict, "outlying input")].tolist() == [0]
+    assert not np.char.endswith(ledger(model, x[1:], y[1:], folds=0).verdict, "outlying input").any()
+
+
+def test_a_row_may_be_both_outlying_and_mislabeled():
+    x = X.astype(np.float32)
+    labels = Y.astype(int)
+    x[3] *= 20
+    labels[3] = (labels[3] + 1) % 10
+    found = ledger(_model(), x, labels)
+    (verdict,) = found.verdict[found.row == 3]
+    assert verdict == f"probably mislabeled: {labels[3]} looks like {Y[3]}; outlying input"
+    assert "1 outlying input" in found.summary()
+    assert "probably mislabeled" in found.summary()
+
+
 def test_the_columns_are_those_of_each_row_and_the_largest_loss_comes_first():
     model = _model()
     model.fit(X, Y, epochs=2, verbose=0)

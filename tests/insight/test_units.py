@@ -83,3 +83,21 @@ def test_what_does_not_fit_is_refused(model):
         selectivity(model, X, Y, "hidden", ["a", "b"])
     with pytest.raises(UsageError, match="top"):
         exciting(model, X, "hidden", top=0)
+
+
+def test_several_inputs_may_be_a_list_or_a_dictionary():
+    a, b = nacre.Input((4,), name="a"), nacre.Input((4,), name="b")
+    model = nacre.Model([a, b], Dense(3, "relu", name="both")(nacre.layers.Add()([a, b])))
+    expected = model.get_layer("both").get_weights()[0]
+    expected = np.maximum((X + 2 * X) @ expected, 0)
+    for given in ([X, 2 * X], {"a": X, "b": 2 * X}):
+        np.testing.assert_allclose(activations(model, given)["both"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_that_is_applied_at_several_places_answers_with_the_largest():
+    model = nacre.Sequential([nacre.Input((2, 4)), Dense(5, "relu", name="places"), nacre.layers.Flatten(), Dense(3)])
+    x = X[:20].reshape(10, 2, 4)
+    found = activations(model, x)["places"]
+    kernel = model.get_weights()[0]
+    np.testing.assert_allclose(found, np.maximum(x @ kernel, 0).max(1), rtol=1e-4, atol=1e-5)
+    assert selectivity(model, x, np.arange(10) % 2, "places").index.shape == (5,)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nacre
 from nacre.errors import DataError, UsageError
 from nacre.labs import (
     AND,
@@ -35,6 +36,20 @@ def test_at_exactly_the_threshold_a_perceptron_says_0() -> None:
     assert Perceptron([2, 3], threshold=5)([1, 1]) == 0
     assert Perceptron([2, 3], threshold=np.nextafter(5, 0))([1, 1]) == 1
     assert Perceptron([2, 3], bias=-5).model().predict(np.ones((1, 2), np.float32)).item() == 0
+
+
+def test_sums_of_decimals_are_those_that_are_written() -> None:
+    assert 0.1 + 0.2 > 0.3  # as floating point has it
+    assert Perceptron([0.1, 0.2], threshold=0.3)([1, 1]) == 0
+    assert Perceptron([0.1, 0.2], bias=-0.3)([1, 1]) == 0
+    assert Perceptron([1, 1], threshold=0.3)([[0.1, 0.2], [0.1, 0.21]]).tolist() == [0, 1]
+    assert Perceptron([1e300, -1e300, 1], threshold=0)([1, 1, 1]) == 1
+
+
+def test_a_model_says_1_from_one_half_on() -> None:
+    model = nacre.Sequential([nacre.Input((1,)), nacre.layers.Dense(1, "sigmoid")])
+    model.set_weights([[[6.0]], [-3.0]])  # 0.05 and 0.95
+    assert truth_table(model).outputs == (0, 1)
 
 
 def test_a_bias_is_minus_a_threshold_and_one_of_them_is_named() -> None:

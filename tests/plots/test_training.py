@@ -167,6 +167,20 @@ def test_errors_and_factors_are_those_of_the_chain_rule() -> None:
     np.testing.assert_allclose(drawn["gradient"], of_gradients, rtol=1e-4)
 
 
+def test_an_error_that_comes_at_once_with_the_loss_is_that_of_the_scores() -> None:
+    x, y = X.astype(np.float32), Y
+    drawn = []
+    for end in ([Dense(3, "softmax", name="out")], [Dense(3, name="out"), nacre.layers.Softmax(name="probabilities")]):
+        model = nacre.Sequential([nacre.Input((5,)), Dense(4, "tanh", name="hidden"), *end])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.set_weights([np.random.default_rng(n).normal(size=w.shape) for n, w in enumerate(model.get_weights())])
+        drawn.append(plots.gradient_flow(model, x, y)[0])
+    plain, layered = (axes.lines[0].get_ydata() for axes in drawn)
+    np.testing.assert_allclose(layered[:2], plain, rtol=1e-5)
+    assert "nan" not in drawn[1].get_title(loc="left")
+    assert all(norm > 0 for norm in layered)
+
+
 def test_a_deep_network_of_sigmoids_loses_the_error_and_one_of_relus_less() -> None:
     left = {}
     for activation in ("sigmoid", "relu"):

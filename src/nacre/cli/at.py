@@ -7,17 +7,21 @@ from pathlib import Path
 import click
 
 from nacre.cli.moments import check_step, last_step, model_at, steps_of
-from nacre.cli.options import JSON, QUIET, show, table
+from nacre.cli.options import JSON, QUIET, check_writable, show, table
 from nacre.cli.settings import Settings
 from nacre.cli.sources import best_of, open_training
-from nacre.errors import UsageError
 from nacre.training.run import Run
 
 
 @click.command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.argument("step", type=int)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A new model file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="A new model file, safetensors under any suffix.",
+)
 @JSON
 @QUIET
 def at(run: str, step: int, out: Path, as_json: bool, quiet: bool) -> None:
@@ -32,10 +36,9 @@ def at(run: str, step: int, out: Path, as_json: bool, quiet: bool) -> None:
       nacre at my-run 500 --out early.safetensors
       nacre evaluate early.safetensors digits
     """
+    check_writable(out, new=True)
     opened = Run.open(best_of(Path(run)))
     check_step(opened, step)
-    if out.exists():
-        raise UsageError(f"{out} is there already.", hint="name a new file")
     settings = Settings.of(opened.settings())
     source = open_training(settings)
     model = model_at(opened, step, source, verbose=int(not quiet))

@@ -67,6 +67,10 @@ def budget(
             hint="nacre budget digits, or nacre budget --input 28x28 --classes 10",
         )
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
+    if "target" in chosen and (what is None or _is_model(what)):
+        raise UsageError(
+            "There are no columns, of which one were the target.", hint="leave out --target, or name a table"
+        )
     free = None if memory is None else bytes_of(memory)
     if what is not None and not _is_model(what):
         more = {"batch_size": batch_size, "epochs": epochs}

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import click
 
-from nacre.cli.options import JSON, MODEL, complete_data, plain, show
-from nacre.cli.sources import open_data, open_model
+from nacre.cli.options import JSON, MODEL, check_writable, complete_data, show
+from nacre.cli.sources import in_memory, open_data, open_model
 from nacre.compression import collapse as collapsed
-from nacre.errors import UsageError
+from nacre.plain import plain
 
 
 @click.command()
 @MODEL
 @click.argument("data", required=False, shell_complete=complete_data)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A new file for the smaller model.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file for the smaller model, safetensors under any suffix.",
+)
 @JSON
 def collapse(model: str, data: str | None, out: Path | None, as_json: bool) -> None:
     """Make one layer of layers of MODEL in a row that are one, and print what was done, and by how much outputs differ.
@@ -29,10 +33,10 @@ def collapse(model: str, data: str | None, out: Path | None, as_json: bool) -> N
       nacre collapse my-run digits --out small.safetensors
       nacre collapse my-run/model.safetensors --json
     """
-    if out is not None and out.exists():
-        raise UsageError(f"{out} is there already.", hint="another name")
+    if out is not None:
+        check_writable(out, new=True)
     given = open_model(model)
-    found = collapsed(given, None if data is None else open_data(data, given, judged=False).last.x)
+    found = collapsed(given, None if data is None else in_memory(open_data(data, given, judged=False).last).x)
     if out is not None:
         found.model.save(out)
     document = found.document()

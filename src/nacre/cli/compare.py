@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from nacre.cli.options import JSON, plain, show
+from nacre.cli.options import JSON, show
 from nacre.cli.settings import Settings
 from nacre.cli.sources import best_of
 from nacre.errors import UsageError
+from nacre.plain import plain
 from nacre.training.run import Run
 
 

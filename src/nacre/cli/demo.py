@@ -12,12 +12,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nacre.cli.options import JSON, QUIET, plain, show
+from nacre.cli.options import JSON, QUIET, show
 from nacre.cli.pictures import Picture, gallery, style_for
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Part, open_training
 from nacre.cli.train import Outcome, begin, carry_out, describe
 from nacre.data import digits
+from nacre.plain import plain
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +44,10 @@ def demo(out: Path | None, as_json: bool, quiet: bool) -> None:
     outcome = carry_out(SETTINGS, source, lambda: begin(SETTINGS, out, "demo"), quiet)
     said = outcome.model.predict(source.last.x, verbose=0).argmax(axis=1)
     figures = {name: plain(value) for name, value in outcome.figures.items()}
-    show(as_json, {"run": str(outcome.run.folder), **figures}, "" if as_json else _story(outcome, source.last, said))
+    if as_json:
+        show(as_json, {"run": str(outcome.run.folder), **figures}, "")
+    else:
+        click.echo(_story(outcome, source.last, said))  # which has colors
 
 
 def _story(outcome: Outcome, test: Part, said: Array) -> str:

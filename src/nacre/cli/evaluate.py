@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nacre.cli.options import DATA, JSON, MODEL, plain, show, table
+from nacre.cli.options import DATA, JSON, MODEL, show, table
 from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
 from nacre.metrics.accuracy import (
@@ -16,6 +16,7 @@ from nacre.metrics.accuracy import (
     wilson_interval,
 )
 from nacre.models import Model
+from nacre.plain import plain
 
 _OF_CLASSES = (CategoricalAccuracy, SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy)
 _OF_NUMBERS = (Accuracy, BinaryAccuracy)  # of each number in the output

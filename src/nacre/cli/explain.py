@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from nacre.cli.options import DATA, JSON, MODEL, show
-from nacre.cli.sources import Part, Source, open_data, open_model, tell_notes
+from nacre.cli.options import DATA, JSON, MODEL, check_writable, show
+from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, tell_notes
 from nacre.data import Features
-from nacre.data.folders import TablePieces
-from nacre.errors import DataError, Limitation, UsageError
+from nacre.errors import DataError, UsageError
 from nacre.explain import explain as explain_step
 from nacre.models import Model
 
@@ -39,6 +38,8 @@ def explain(model: str, data: str, row: int, out: Path | None, as_json: bool) ->
       nacre explain my-run digits --out step.html
       nacre explain my-run digits --out step.xlsx
     """
+    if out is not None:
+        check_writable(out, (".html", ".xlsx"))
     trained = open_model(model)
     source = _opened(data, trained)
     part = _row(data, source.last, row)
@@ -65,6 +66,4 @@ def _opened(name: str, model: Model) -> Source:
 def _row(name: str, rows: Part, row: int) -> Part:
     if not 0 <= row < len(rows):
         raise UsageError(f"{name} has rows 0 to {len(rows) - 1:,}, got {row}.")
-    if isinstance(rows.x, TablePieces):
-        raise Limitation(f"{name} is read piece by piece, and no row is looked at by itself.", hint="one of its files")
-    return rows.take(np.array([row]))
+    return in_memory(rows).take(np.array([row]))

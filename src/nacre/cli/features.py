@@ -10,11 +10,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nacre.cli.options import JSON, MODEL, complete_data, show
+from nacre.cli.options import JSON, MODEL, check_writable, complete_data, show
 from nacre.cli.pixels import page, plainly, png, signed, strip
 from nacre.cli.settings import Settings
-from nacre.cli.sources import Part, Source, best_of, open_data, open_model, tell_notes
-from nacre.data.folders import TablePieces
+from nacre.cli.sources import Part, Source, best_of, in_memory, open_data, open_model, tell_notes
 from nacre.errors import Limitation, UsageError
 from nacre.files import write_whole
 from nacre.insight import Exciting, Selectivity, first_layer, gradient_times_input, maximize
@@ -52,7 +51,7 @@ def features(model: str, data: str | None, out: Path | None, as_json: bool) -> N
       nacre features my-run digits --out features.html
     """
     if out is not None:
-        check_page(out, (".html",))
+        check_writable(out, (".html",))
     trained = open_model(model)
     data = _trained_on(model) if data is None else data
     source = open_data(data, trained)
@@ -74,23 +73,6 @@ def features(model: str, data: str | None, out: Path | None, as_json: bool) -> N
         document["out"] = str(out)
         text += f"\n\npictures in {out}"
     show(as_json, document, text)
-
-
-def check_page(out: Path, suffixes: Sequence[str]) -> None:
-    """Demand that a file can be written, before anything takes long."""
-    if out.suffix.lower() not in suffixes:
-        raise UsageError(f"Cannot write {out}: it ends with {' or '.join(suffixes)}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"Cannot write {out}: there is no folder {out.parent}.")
-
-
-def in_memory(part: Part) -> Part:
-    """The rows, which are in memory. Raises `Limitation` for rows that are read piece by piece."""
-    if isinstance(part.x, TablePieces):
-        raise Limitation(
-            "Rows are looked at one by one, and a folder of tables is read piece by piece.", hint="one file"
-        )
-    return part
 
 
 def _trained_on(model: str) -> str:

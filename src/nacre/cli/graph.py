@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from nacre.cli.options import JSON, MODEL, complete_data, show
-from nacre.cli.sources import open_data, open_model, tell_notes
-from nacre.diagrams import form_of
-from nacre.errors import Limitation
+from nacre.cli.options import JSON, MODEL, check_writable, complete_data, show
+from nacre.cli.sources import in_memory, open_data, open_model, tell_notes
+from nacre.diagrams import FORMS
+from nacre.errors import UsageError
 
 _SECONDS = 1.0  # for which kernels are timed
 
@@ -50,18 +50,19 @@ def graph(
       nacre graph my-run digits --out my-run.html
       nacre graph my-run --plan --time
     """
+    if planned and not layers:
+        raise UsageError(
+            "A plan has a node for each kernel, and no operations.", hint="leave out --operations or --plan"
+        )
     if out is not None:
-        form_of(out)  # before anything is read
+        check_writable(out, FORMS)
     trained = open_model(model)
     x, y = None, None
     if data is not None:
         source = open_data(data, trained, judged=not only_predict)
         tell_notes(source.notes)
-        if not hasattr(source.last.x, "__getitem__"):
-            raise Limitation(
-                f"The rows of {data} are read piece by piece.", hint="leave DATA out, or name a smaller file"
-            )
-        x, y = source.last.x, source.last.y
+        part = in_memory(source.last)
+        x, y = part.x, part.y
     kind = "layers" if layers else "operations"
     drawn = trained.graph(x, y, kind, planned, batch_size, _SECONDS if timed else 0, only_predict)
     document = {"model": model, **({"data": data} if data is not None else {}), **drawn.document()}

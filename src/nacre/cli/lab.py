@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
 from nacre import labs
-from nacre.cli.options import DATA, JSON, MODEL, QUIET, show
-from nacre.cli.sources import Part, Source, open_data, open_model, open_training
+from nacre.cli.options import DATA, JSON, MODEL, QUIET, check_writable, show
+from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, open_training
 from nacre.cli.train import settings_for
 from nacre.cli.waiting import waiting
 from nacre.data import Features
@@ -135,7 +136,7 @@ def ablation(
       nacre lab ablation my-run digits --patch 2
     """
     trained = open_model(model)
-    part = open_data(data, trained).last
+    part = in_memory(open_data(data, trained).last)
     with waiting("Knocking out", quiet):
         found = labs.ablation(trained, part.x, part.y, layer, value=value, patch=patch)
     show(as_json, found.document(), str(found))
@@ -157,10 +158,12 @@ def perceptron(weights: tuple[float, ...], threshold: float | None, bias: float 
 @lab.command()
 @click.argument("what", metavar="adder|multiplier|TABLE")
 @click.option("--bits", default=2, type=click.IntRange(1, 6), help="Of each number.")
-@click.option("--out", type=click.Path(), help="A model file for the circuit, as dense layers of steps.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new model file, dense layers of steps.")
 @JSON
-def circuit(what: str, bits: int, out: str | None, as_json: bool) -> None:
+def circuit(what: str, bits: int, out: Path | None, as_json: bool) -> None:
     """A circuit of NAND perceptrons that adds, multiplies, or says what a truth TABLE such as 0110 says; every row is checked."""
+    if out is not None:
+        check_writable(out, new=True)
     made = {"adder": labs.adder, "multiplier": labs.multiplier}
     if what not in made and set(what) - {"0", "1"}:
         raise UsageError(f"{what!r} is no circuit.", hint="adder, multiplier, or the outputs of a truth table: 0110")

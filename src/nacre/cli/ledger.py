@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from nacre.cli.features import check_page, class_names, in_memory
-from nacre.cli.options import DATA, JSON, MODEL, show
+from nacre.cli.features import class_names
+from nacre.cli.options import DATA, JSON, MODEL, as_csv, check_writable, show
 from nacre.cli.pixels import page, plainly, png
-from nacre.cli.sources import ACCEPTED, Part, open_data, open_model, tell_notes
+from nacre.cli.sources import ACCEPTED, Part, in_memory, open_data, open_model, tell_notes
 from nacre.errors import DataError
 from nacre.files import write_whole
 from nacre.insight import Ledger
@@ -38,7 +36,8 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
     MODEL is a model file or the folder of a run; rows are those to train on, if DATA has several parts, and are counted from 0.
     Each row is judged by a copy of MODEL that was trained from fresh weights on other rows, since a model may know wrong labels by
     heart; with --folds 0, MODEL judges as it is. With --by gradient, the rows come first that push the weights hardest. Rows of
-    tables that have no target are not counted; the files say what is in the others.
+    tables that have no target are not counted; the files say what is in the others. In a .csv file, text that a spreadsheet would
+    take for a formula begins with '.
 
     \b
     Examples:
@@ -48,7 +47,7 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
       nacre ledger my-run digits --out ledger.html
     """
     if out is not None:
-        check_page(out, (".csv", ".html"))
+        check_writable(out, (".csv", ".html"))
     trained = open_model(model)
     source = open_data(data, trained)
     part = in_memory(source.parts.get("train", source.last))
@@ -62,9 +61,8 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
     document |= {"known": dict(_known(some, part))}
     text = found.text(top)
     if out is not None:
-        everything = (
-            _as_csv(found, part) if out.suffix.lower() == ".csv" else _as_page(found, some, part, trained, data)
-        )
+        is_csv = out.suffix.lower() == ".csv"
+        everything = _as_csv(found, part) if is_csv else _as_page(found, some, part, trained, data)
         write_whole(out, [everything])
         document["out"], text = str(out), f"{found.summary()}\n{len(found):,} rows in {out}"
     show(as_json, document, text)
@@ -78,12 +76,7 @@ def _known(found: Ledger, part: Part) -> list[tuple[str, list[str]]]:
 
 
 def _as_csv(found: Ledger, part: Part) -> bytes:
-    columns = [(name, column.tolist()) for name, column in found.columns().items()] + _known(found, part)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(name for name, _ in columns)
-    writer.writerows(zip(*(column for _, column in columns), strict=True))
-    return file.getvalue().encode()
+    return as_csv([*((name, column.tolist()) for name, column in found.columns().items()), *_known(found, part)])
 
 
 def _as_page(found: Ledger, some: Ledger, part: Part, model: Model, data: str) -> bytes:

@@ -13,7 +13,7 @@ from nacre.cli.sources import Source, open_training
 from nacre.errors import DataError, UsageError
 from nacre.interop import safetensors
 from nacre.models import Model
-from nacre.ops import set_random_seed
+from nacre.ops.random import seeded
 from nacre.training.checkpoint import GoFrom, GoUntil, Moment, put
 from nacre.training.run import Run
 
@@ -107,11 +107,11 @@ def _reach(
     run: Run, settings: Settings, source: Source, step: int, moment: Moment | None, verbose: int = 0
 ) -> tuple[Model, Moment]:
     """The model after a step, and all that the training was then; it begins anew, at a moment, or at what the run kept."""
-    set_random_seed(settings.seed)
-    model = network(settings, source)
     until = GoUntil(run.steps, step)
     begin = [] if moment is None else [GoFrom(moment)]
-    model.fit(**terms(settings, source), verbose=verbose, callbacks=[*begin, until, *stopping(settings, source)])
+    with seeded(settings.seed):
+        model = network(settings, source)
+        model.fit(**terms(settings, source), verbose=verbose, callbacks=[*begin, until, *stopping(settings, source)])
     if until.reached is None:
         raise _other(run, {"the training ended": f"after step {model.optimizer.iterations}, expected {step} or later"})
     put(model, until.reached)  # when a training ends, weights may become averages, or those of another epoch

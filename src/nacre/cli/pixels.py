@@ -1,9 +1,7 @@
-"""Small pictures that a page holds itself, and the pages."""
+"""Small pictures of weights and rows, and the pages that hold them."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,32 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nacre.pages import png, rendered
+
 Array = npt.NDArray[Any]
 
 _RED, _BLUE = (208, 58, 44), (38, 104, 190)
 
 
 def page(template: str, content: Mapping[str, Any]) -> bytes:
-    """A page that needs nothing but itself; all that is put into it is escaped."""
-    import jinja2  # noqa: PLC0415 - slow to import, needed only here
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(template).render(content).encode()
-
-
-def png(pixels: Array) -> str:
-    """Bytes (height, width), of shades of grey, or (height, width, 3 or 4) as an address that holds the picture itself."""
-    from PIL import Image  # noqa: PLC0415 - slow to import, needed only here
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    """A page from a template of this folder."""
+    return rendered(Path(__file__).with_name(template), content)
 
 
 def plainly(image: Array, low: float, high: float) -> Array:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre import plots
-from nacre.cli.options import JSON, show
+from nacre.cli.options import JSON, check_writable, show
 from nacre.cli.settings import Settings
-from nacre.cli.sources import Part, Source, best_of, open_model, open_training
+from nacre.cli.sources import Source, best_of, in_memory, open_model, open_training
 from nacre.errors import UsageError, guest
 from nacre.files import write_whole
 from nacre.plots.canvas import several
@@ -52,8 +52,7 @@ def plot(run: str, out: str | None, what: str | None, as_json: bool) -> None:
     """
     opened = Run.open(best_of(Path(run)))
     path = Path(out) if out else Path(run, "plot.png")
-    if path.suffix.lower() not in _FORMATS:
-        raise UsageError(f"A plot is no {path.suffix or 'file without a suffix'}.", {"known": ", ".join(_FORMATS)})
+    check_writable(path, _FORMATS)
     guest("matplotlib", "nacre plot", "plot").use("Agg")  # which needs no screen
     drawn, axes = _overview(opened) if what is None else ([what], _alone(opened, what))
     _write(path, axes)
@@ -82,7 +81,7 @@ def _alone(run: Run, what: str) -> Any:
     source = open_training(Settings.of(run.settings()))
     if what == "gradient-flow":
         rows = np.sort(np.random.default_rng(0).permutation(len(source.train))[:_ROWS])
-        batch = _in_memory(source.train).take(rows)
+        batch = in_memory(source.train).take(rows)
         return plots.gradient_flow(model, batch.x, batch.y)
     if not _has_classes(source):
         raise UsageError(f"{what} is of classes, and {source.name} has none that are in memory.", hint="--what history")
@@ -108,12 +107,6 @@ def _of_part(axes: Any, judged_on: str) -> Any:
 def _has_classes(source: Source) -> bool:
     y = source.judge[1].y
     return bool(source.classes) and y is not None and not isinstance(y, Mapping)
-
-
-def _in_memory(part: Part) -> Part:
-    if part.y is None:
-        raise UsageError("Gradients are taken of rows in memory, and these are read piece by piece.")
-    return part
 
 
 def _write(path: Path, axes: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre import activations
-from nacre.cli.options import DATA, JSON, MODEL, plain, show
+from nacre.cli.options import DATA, JSON, MODEL, as_csv, check_writable, show
 from nacre.cli.sources import Part, open_data, open_model, tell_notes
 from nacre.data import Features
-from nacre.errors import Limitation, UsageError, did_you_mean, guest
+from nacre.errors import Limitation, guest
 from nacre.files import write_whole
 from nacre.models import Model
+from nacre.plain import plain, printable
 
 Array = npt.NDArray[Any]
 
@@ -83,15 +83,12 @@ def _of(target: str, column: str) -> str:
     return target if column == "prediction" else f"{target}_{column}"
 
 
-def as_csv(predictions: Predictions | Several, files: bool = True) -> bytes:
+def to_csv(predictions: Predictions | Several, files: bool = True) -> bytes:
     """Comma-separated values with a header."""
-    columns, file = predictions.columns(), io.StringIO()
+    columns = predictions.columns()
     if not files:
         columns.pop("file", None)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(c.astype(str).tolist() for c in columns.values()), strict=True))
-    return file.getvalue().encode()
+    return as_csv((name, column.astype(str).tolist()) for name, column in columns.items())
 
 
 def as_jsonl(predictions: Predictions | Several) -> bytes:
@@ -118,7 +115,7 @@ def as_parquet(predictions: Predictions | Several) -> bytes:
 
 
 FORMATS: dict[str, Callable[[Predictions | Several], bytes]] = {
-    ".csv": as_csv,
+    ".csv": to_csv,
     ".jsonl": as_jsonl,
     ".npy": as_npy,
     ".parquet": as_parquet,
@@ -142,7 +139,8 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
     pictures, a picture or a folder of them.
 
     The columns are the prediction, then the probability of each class; for several targets, those of each, under its name. There
-    is a row for each row; of pictures, --out and --json also say the file.
+    is a row for each row; of pictures, --out and --json also say the file. Text that a spreadsheet would take for a formula begins
+    with ' where values are separated by commas.
 
     \b
     Examples:
@@ -151,27 +149,20 @@ def predict(model: str, data: str, out: Path | None, as_json: bool) -> None:
       nacre predict my-run digits --out predictions.csv
       nacre predict my-run digits --json
     """
-    written = None if out is None else _format(out)
+    if out is not None:
+        check_writable(out, FORMATS)
     trained = open_model(model)
     source = open_data(data, trained, judged=False)
     predictions = _ask(trained, source.last)
     tell_notes(source.after(source.last).notes)
     summary = {"model": model, "data": data, "rows": len(predictions.outputs)}
-    if out is None or written is None:
+    if out is None:
         # Programs that read this expect what is said and probabilities, and the rows are in the order of the files.
-        text = "" if as_json else as_csv(predictions, files=False).decode()
+        text = "" if as_json else printable(to_csv(predictions, files=False).decode())
         click.echo(json.dumps(summary | predictions.document(), allow_nan=False) if as_json else text, nl=as_json)
         return
-    write_whole(out, [written(predictions)])
+    write_whole(out, [FORMATS[out.suffix.lower()](predictions)])
     show(as_json, summary | {"out": str(out)}, f"{summary['rows']:,} predictions in {out}")
-
-
-def _format(out: Path) -> Callable[[Predictions | Several], bytes]:
-    if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"Cannot write {out}: unknown format {out.suffix!r}.", hint=did_you_mean(out.suffix, FORMATS))
-    if not out.parent.is_dir():
-        raise UsageError(f"Cannot write {out}: there is no folder {out.parent}.")
-    return FORMATS[out.suffix.lower()]
 
 
 def _ask(model: Model, part: Part) -> Predictions | Several:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ import numpy.typing as npt
 
 from nacre import __version__
 from nacre.cli.charts import bars, curves, reliability
+from nacre.cli.pixels import page, png
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Part, Source
 from nacre.data import Features, Pictures, Table
@@ -38,13 +37,7 @@ _DRAWN, _CELLS = 12, 8  # mistakes that are drawn, and squares that are covered 
 
 def write_report(outcome: Outcome, settings: Settings) -> None:
     """The report of a run, in its folder."""
-    import jinja2  # noqa: PLC0415 - slow to import, needed only here
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8"))
-    write_whole(outcome.run.report, [template.render(**_content(outcome, settings)).encode()])
+    write_whole(outcome.run.report, [page("report.html.jinja", _content(outcome, settings))])
 
 
 def _content(outcome: Outcome, settings: Settings) -> dict[str, Any]:
@@ -193,17 +186,8 @@ def _drawn(model: Model, source: Source, judge: Part, rows: Array, said: Array) 
         heat = (sure[-1] - sure[:-1]).reshape(_CELLS, _CELLS)
         heat = heat / max(float(np.abs(heat).max()), 1e-9)
         red = np.stack([255 * (heat > 0), 90 * (heat < 0), 255 * (heat < 0), 200 * np.abs(heat)], -1)
-        found.append((_png(image), _png(red.astype(np.uint8))))
+        found.append((png(image), png(red.astype(np.uint8))))
     return found
-
-
-def _png(pixels: Array) -> str:
-    """Pixels (height, width, channels) as an address that holds the picture itself."""
-    from PIL import Image  # noqa: PLC0415 - slow to import, needed only here
-
-    file = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _importance(model: Model, source: Source, judge: Part) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from nacre.errors import Limitation, NacreError, NonFiniteLossError
+from nacre.plain import printable
 
 MISTAKE, FAILURE, STOPPED = 2, 1, 130
 
@@ -72,4 +73,4 @@ def _debugging() -> bool:
 def _say(message: str, error: BaseException) -> None:
     if _debugging():
         traceback.print_exception(error)
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)

@@ -18,7 +18,7 @@ import click
 from nacre import __version__
 from nacre.cli.moments import moment_before, stopping, terms
 from nacre.cli.networks import network, widths_of
-from nacre.cli.options import JSON, QUIET, complete_data, plain, show, table
+from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
 from nacre.cli.sources import Source, holds_shards, is_of_pictures, open_training, tell_notes
@@ -28,6 +28,7 @@ from nacre.data.tables import kind_of
 from nacre.errors import UsageError
 from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
+from nacre.plain import plain
 from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
 from nacre.training.run import Run
 

@@ -21,7 +21,7 @@ from nacre import activations, optimizers
 from nacre.callbacks import Callback, EarlyStopping
 from nacre.cli.moments import terms
 from nacre.cli.networks import network, widths_of
-from nacre.cli.options import JSON, QUIET, complete_data, plain, show
+from nacre.cli.options import JSON, QUIET, complete_data, show
 from nacre.cli.settings import Settings, augmentation
 from nacre.cli.sources import Source
 from nacre.cli.train import begin, carry_out, describe, document, opened, settings_for, training_options
@@ -30,6 +30,7 @@ from nacre.errors import NonFiniteLossError, UsageError, find, guest
 from nacre.files import write_whole
 from nacre.models import Model
 from nacre.ops import set_random_seed
+from nacre.plain import plain
 from nacre.progress import showing
 from nacre.training import side_by_side
 from nacre.training.run import BEST, SETTINGS, Run

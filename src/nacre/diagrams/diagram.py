@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from nacre.diagrams import svg, text
 from nacre.diagrams.nodes import Content
 from nacre.errors import UsageError, did_you_mean
 from nacre.files import write_whole
+from nacre.plain import plain
 
 
 class Diagram(Content):
@@ -45,8 +45,7 @@ class Diagram(Content):
         nodes = [asdict(node) for node in self.nodes]
         for node in nodes:
             if node["range"] is not None:
-                numbers = node["range"]._asdict()
-                node["range"] = {k: v if math.isfinite(v) else str(v) for k, v in numbers.items()}
+                node["range"] = {name: plain(number) for name, number in node["range"]._asdict().items()}
             node["weights"] = [weight._asdict() for weight in node["weights"]]
         head = {"model": self.model, "kind": self.kind, "step": self.step, "rows": self.rows, "idle": list(self.idle)}
         return {**head, "nodes": nodes, "edges": [edge._asdict() for edge in self.edges]}

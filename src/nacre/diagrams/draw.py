@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from nacre.diagrams.nodes import Box, Range
 from nacre.errors import UsageError, find
 from nacre.ir import Value
 from nacre.models import Model
+from nacre.models.goals import blank_targets
 from nacre.ops import evaluate
 
 Array = npt.NDArray[Any]
@@ -81,17 +81,13 @@ def _range(array: Array) -> Range:
 
 
 def rows_like(model: Model, count: int) -> tuple[Any, Any]:
-    """Random rows that a model takes, and targets of the sort that its losses want; None if it was not compiled."""
+    """Random rows that a model takes, zeros where it takes whole numbers, and targets of the sort that its losses want; None if it
+    was not compiled."""
     random = np.random.default_rng(0)
-    x = [random.random((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32) for shape in model.input_shapes]
-    y = [_targets(sort, count, shape) for sort, shape in model.judged_outputs()]
+    x: list[Array] = []
+    for symbol in model.inputs:
+        shape = (count, *(int(n or 1) for n in symbol.shape[1:]))
+        drawn = symbol.dtype.startswith("float")
+        x.append(random.random(shape, dtype=np.float32) if drawn else np.zeros(shape, symbol.dtype))
+    y = blank_targets(model.judged_outputs(), count)
     return x if len(x) > 1 else x[0], None if not y else y if len(y) > 1 else y[0]
-
-
-def _targets(sort: str, count: int, shape: Sequence[int | None]) -> Array:
-    if sort == "labels":
-        return np.zeros(count, dtype=np.int32)
-    y = np.zeros((count, *(int(n or 1) for n in shape[1:])), dtype=np.float32)
-    if sort == "probabilities":
-        y[..., 0] = 1
-    return y

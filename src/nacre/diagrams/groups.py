@@ -50,6 +50,7 @@ class Groups:
         self.idle: list[str] = []
         self._live = {id(value) for value in self.graph.nodes}
         self.still = self._still()
+        self._cast()
         self._forward(split)
         self._judged()
         self._given(("forward", "loss", "metrics"))
@@ -110,6 +111,18 @@ class Groups:
             if all(id(operand) in still for operand in value.operands):
                 still.add(id(value))
         return still
+
+    def _cast(self) -> None:
+        """Data that are cast before a layer takes them: the cast belongs to them, as several layers may read it."""
+        for value in [value for call in self.notes.calls for value in call.inputs]:
+            given = value
+            while given.operation is not None and given.operation.name == "cast":
+                (given,) = given.operands
+            if given is not value and isinstance(given, Input) and given.name in self.program.columns:
+                group = self.of.get(id(given)) or self._new(given.name, "forward", "input")
+                self.of[id(given)] = group
+                self.columns.add(id(given))
+                self._claim(group, [value])
 
     def _forward(self, split: bool) -> None:
         before: tuple[Called, str] | None = None

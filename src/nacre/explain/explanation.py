@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from nacre.errors import UsageError, did_you_mean
 from nacre.explain import page, sheet, text
-from nacre.explain.numbers import plain, top
+from nacre.explain.numbers import top
 from nacre.files import write_whole
 from nacre.layers import Dense, Layer
 from nacre.losses import Loss
+from nacre.plain import plain
 
 Array = npt.NDArray[Any]
 

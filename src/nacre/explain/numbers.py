@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,17 +41,3 @@ def top(values: Array, most: int) -> Array:
     """
     order: Array = np.argsort(-np.abs(values), kind="stable")[:most]
     return order
-
-
-def plain(array: Any) -> Any:
-    """Numbers as lists, as JSON can hold them, with as many digits as float32 tells apart; NaN and infinity become text.
-
-    >>> plain(np.array([[0.1, np.nan]], np.float32))
-    [[0.1, 'nan']]
-    """
-    array = np.asarray(array)
-    if array.ndim:
-        return [plain(one) for one in array]
-    if array.dtype.kind in "biu":
-        return int(array)
-    return float(str(array)) if math.isfinite(array) else str(array)

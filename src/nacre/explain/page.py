@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ import numpy.typing as npt
 
 from nacre.explain.numbers import short, top
 from nacre.explain.text import formulas, heading, rule, shown_outputs
+from nacre.pages import png, rendered
 
 if TYPE_CHECKING:
     from nacre.explain.explanation import Explanation, LayerStep
@@ -25,13 +24,7 @@ _SMALLEST = 8  # side of what is drawn as a picture
 
 def page(explanation: Explanation) -> bytes:
     """The page about the first row, as HTML."""
-    import jinja2  # noqa: PLC0415 - slow to import, needed only here
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8"))
-    return template.render(**_content(explanation)).encode()
+    return rendered(Path(__file__).with_name("page.html.jinja"), _content(explanation))
 
 
 def _content(explanation: Explanation) -> dict[str, Any]:
@@ -72,17 +65,13 @@ def _picture(x: Array) -> dict[str, Any] | None:
     if x.ndim == 1 and side * side == x.size and side >= _SMALLEST:
         x = x.reshape(side, side)
     x = x[:, :, 0] if x.ndim == 3 and x.shape[2] == 1 else x
-    if min(x.shape) < 3 or x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != 3) or max(x.shape[:2]) > 1024:
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != 3) or max(x.shape[:2]) > 1024:
         return None
     if min(x.shape[:2]) < _SMALLEST or not np.isfinite(x).all():
         return None
-    from PIL import Image  # noqa: PLC0415 - slow to import, needed only here
-
     low, high = float(x.min()), float(x.max())
     pixels = ((x.astype(np.float64) - low) / (high - low or 1) * 255).round().astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return {"url": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", "flat": x.ndim == 2}
+    return {"url": png(pixels), "flat": x.ndim == 2}
 
 
 def _table(rows: dict[str, Array], by: Array, unit: str = "unit") -> dict[str, Any]:

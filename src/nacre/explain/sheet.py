@@ -7,9 +7,11 @@ Formulas name the cells of the layer before, and backward those of the layer beh
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -148,10 +150,16 @@ class _Book:
         return f"={value}" if isinstance(value, str) else value
 
     def bytes(self) -> bytes:
-        """The whole file."""
-        file = io.BytesIO()
+        """The whole file, the same every time: what openpyxl notes of the time is left out."""
+        file, whole = io.BytesIO(), io.BytesIO()
         self._book.save(file)
-        return file.getvalue()
+        with ZipFile(file) as made, ZipFile(whole, "w") as timeless:
+            for name in made.namelist():
+                part = made.read(name)
+                if name == "docProps/core.xml":
+                    part = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"1980-01-01T00:00:00Z", part)
+                timeless.writestr(ZipInfo(name), part, ZIP_DEFLATED)
+        return whole.getvalue()
 
 
 def _letters(column: int) -> str:
@@ -241,7 +249,7 @@ class _Dense(_Block):
         yield self.title, self._passes()
         if self.trained:
             here, number = f"'{self.title}'!", self.title.partition(" ")[0]
-            gradients = f"{number} gradients"
+            gradients = f"gradients {number}"  # the title of a layer begins with its number, so none is called so
 
             def gradient(column: str, row: int) -> str:
                 return f"{here}{column}11" if row == 4 else f"{here}$B{row}*{here}{column}$11"
@@ -251,7 +259,7 @@ class _Dense(_Block):
 
             yield gradients, self._grid("gradient = input x error of the unit; of the bias, the error", gradient)
             told = "new = old - learning rate x gradient (the rate is on the sheet 'step')"
-            yield f"{number} new weights", self._grid(told, new)
+            yield f"new weights {number}", self._grid(told, new)
 
     def _across(self, row: int) -> str:
         return f"$D${row}:${self.last}${row}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from nacre import ops
 from nacre.calculus import grad
 from nacre.errors import Limitation, UsageError
 from nacre.explain.explanation import Explanation, LayerStep, WeightStep
-from nacre.layers import BatchNormalization, InputLayer, Layer, Softmax
+from nacre.layers import BatchNormalization, InputLayer, Layer
 from nacre.layers.layer import now
 from nacre.losses import Loss
 from nacre.models import Model
 from nacre.optimizers import SGD
-from nacre.training.inside import Call
+from nacre.training.inside import Call, looked_at
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +60,7 @@ def explain(model: Model, x: Any, y: Any = None) -> Explanation:
     gradients = {} if y is None else model.gradients(x, y)
     new = _next_weights(model, gradients)
     names = {id(w): name for name, w in model.named.items()}
-    layers = [_layer(call, names, gradients, new) for call in _looked_at(inside.calls)]
+    layers = [_layer(call, names, gradients, new) for call in looked_at(inside.calls)]
     called = [call.layer for call in inside.calls if not isinstance(call.layer, InputLayer)]
     chain = called == _chain(model)
     classes = None if model.features is None else getattr(model.features, "classes", None)
@@ -107,19 +106,6 @@ def _layer(call: Call, names: Mapping[int, str], gradients: Mapping[str, Array],
         # Where an output depends on several scores, as in softmax, there is no factor for each.
         slope = slope if np.allclose(error * slope, score_error, rtol=1e-4, atol=1e-30) else None
     return LayerStep(call.name, call.layer, call.inputs, call.output, scores, error, slope, score_error, steps)
-
-
-def _looked_at(calls: Sequence[Call]) -> list[Call]:
-    """The calls, without a gradient by outputs that the loss does not look at: a crossentropy behind a softmax or sigmoid is
-    computed from the scores, so the gradient by the output is 0 for all numbers."""
-    for at in reversed(range(len(calls))):
-        call = calls[at]
-        if call.error is None or call.error.any():
-            break
-        scored = hasattr(call.layer, "activation") and call.score_error is not None and call.score_error.any()
-        if scored or isinstance(call.layer, Softmax):
-            return [*calls[:at], *(replace(one, error=None) for one in calls[at:])]
-    return list(calls)
 
 
 def _slope(activation: Any, scores: Array) -> Array:

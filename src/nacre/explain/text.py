@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.explain.numbers import columns, short, top
+from nacre.plain import printable
 
 if TYPE_CHECKING:
     from nacre.explain.explanation import Explanation, LayerStep
@@ -99,12 +100,12 @@ def shown_outputs(explanation: Explanation, count: int, most: int) -> Array:
 
 def label(explanation: Explanation, output: int) -> str:
     """What an output is called."""
-    return str(output) if explanation.classes is None else _printable(explanation.classes[output])
+    return str(output) if explanation.classes is None else _shortened(explanation.classes[output])
 
 
-def _printable(name: str) -> str:
-    """A name out of data, in one line, without what would steer a terminal."""
-    kept = "".join(c if c.isprintable() else "?" for c in name)
+def _shortened(name: str) -> str:
+    """A name out of data, in one short line, without what would steer a terminal."""
+    kept = printable(name).replace("\n", "?")
     return kept if len(kept) <= 12 else f"{kept[:11]}…"
 
 
@@ -125,14 +126,14 @@ def _votes(explanation: Explanation) -> list[str]:
     rows.append(["sum", "", *(short(votes.totals[k], 3) for k in chosen)])
     rows.append(["score", "", *(short(votes.scores[k], 3) for k in chosen)])
     told = (
-        f"    Votes and bias add up to the score. For {label(explanation, said)}: {votes.totals[said]!r}; "
-        f"the engine, in float32, has {votes.scores[said]!r}"
+        f"    Votes and bias add up to the score. For {label(explanation, said)}: {float(votes.totals[said])!r}; "
+        f"the engine, in float32, has {float(votes.scores[said])!r}"
     )
     return [
         "",
         f"VOTES in {votes.layer}: activation x weight, by the size of the vote for {label(explanation, said)}",
         *(f"    {line}" for line in columns([head, *rows])),
-        told.replace("np.float64(", "").replace(")", ""),
+        told,
     ]
 
 

@@ -2,10 +2,11 @@
 
 from nacre.insight.ascent import Attribution, Maximized, gradient_times_input, maximize
 from nacre.insight.ledger import Ledger, ledger
-from nacre.insight.pictures import FirstLayer, first_layer, shapes
+from nacre.insight.pictures import SHAPES, FirstLayer, first_layer, shapes
 from nacre.insight.units import Exciting, Selectivity, activations, exciting, selectivity
 
 __all__ = [
+    "SHAPES",
     "Attribution",
     "Exciting",
     "FirstLayer",

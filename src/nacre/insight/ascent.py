@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.errors import Limitation, UsageError, find
-from nacre.ir import Input, TensorType
+from nacre.ir import Input, TensorType, order
 from nacre.layers.layer import Record
 from nacre.models import Model
 
@@ -81,11 +81,13 @@ def maximize(
     that is off holds it up. Without ``layer``, it is the output; ``units`` is one, several, or all of them.
 
     The rows of ``x`` (n, ...) say how large inputs are: the norm of what is found is at most theirs on average, and its numbers
-    lie between their least and largest; the ascent starts at their mean. Without ``x``, the norm is at most the square root of the
-    size, as if each number were about 1, and it starts with a little noise, which is always the same. ``steps`` become shorter.
+    lie between their least and largest, or 0; the ascent starts at their mean. Without ``x``, the norm is at most the square root
+    of the size, as if each number were about 1, and it starts with a little noise, which is always the same. ``steps`` become
+    shorter.
 
     D. Erhan, Y. Bengio, A. Courville, P. Vincent, "Visualizing higher-layer features of a deep network", 2009. Raises `UnknownName`
-    for a layer that is not there, `UsageError` for units that it does not have, and `Limitation` for a model with several inputs.
+    for a layer that is not there, `UsageError` for units that it does not have, and `Limitation` for a model with several inputs,
+    or inputs that have no gradient, such as numbers of terms.
 
     >>> import nacre
     >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(2, "relu", name="first")])
@@ -109,7 +111,7 @@ def maximize(
         if rows.shape[1:] != shape or not len(rows):
             raise UsageError(f"x holds rows as the model takes them, {shape}, got {rows.shape}.")
         norm = float(np.linalg.norm(rows.reshape(len(rows), -1), axis=1).mean())
-        low, high, start = float(rows.min()), float(rows.max()), rows.mean(0)
+        low, high, start = min(0.0, float(rows.min())), max(0.0, float(rows.max())), rows.mean(0)
     scores = _Scores(model, layer, len(chosen))
     found, trace = np.repeat(start[None], len(chosen), 0), []
     for step in range(steps):
@@ -118,8 +120,7 @@ def maximize(
         steep = _norms(slope)
         direction = np.divide(slope, steep, out=np.zeros_like(slope), where=steep > 0)  # flat: the unit is dead here
         found = np.clip(found + _STEP * norm * (1 - step / steps) * direction, low, high)
-        found = found * np.minimum(1, norm / np.maximum(_norms(found), norm))
-        found = np.clip(found, low, high)
+        found = found * np.minimum(1, norm / np.maximum(_norms(found), norm))  # nearer to 0, so still within bounds
     trace.append(scores(found, chosen)[0])
     return Maximized(scores.name, chosen, found.astype(np.float32), np.stack(trace, 1))
 
@@ -131,7 +132,7 @@ def gradient_times_input(model: Model, x: Any, y: Any = None) -> Attribution:
     exactly; for relu, to as much of it as does not come from biases. A model with one output has one score, of unit 0.
 
     A. Shrikumar, P. Greenside, A. Kundaje, "Not just a black box: learning important features through propagating activation
-    differences", 2016. Raises `UsageError` for labels that do not fit, and `Limitation` for a model with several inputs.
+    differences", 2016. Raises `UsageError` for labels that do not fit, and `Limitation` as `maximize` does.
 
     >>> import nacre
     >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
@@ -167,7 +168,13 @@ class _Scores:
         self.units = self.scores.shape[1]
         self.chosen = Input("chosen", self.scores.type)
         chosen_scores = ops.sum(self.scores * self.chosen, axis=1)
-        self.outputs = [chosen_scores, *gradients(ops.sum(chosen_scores), [self.x])]
+        (slope,) = gradients(ops.sum(chosen_scores), [self.x])
+        if not any(value is self.chosen for value in order([slope])):
+            raise Limitation(
+                f"The scores of {self.name!r} have no gradient by the input of {model.name!r}.",
+                hint="numbers of terms, as Embedding takes them, and what only steps have none",
+            )
+        self.outputs = [chosen_scores, slope]
 
     def all_of(self, rows: Array) -> Array:
         """All scores of the rows."""

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from nacre.callbacks import EarlyStopping
 from nacre.errors import Limitation, UsageError
 from nacre.initializers import initial
-from nacre.losses import BinaryCrossentropy, BinaryFocalCrossentropy, Loss
+from nacre.losses import Loss
 from nacre.models import Model
+from nacre.models.goals import probabilities
+from nacre.plain import plain
 from nacre.training import Inside, side_by_side
 
 Array = npt.NDArray[Any]
@@ -71,7 +73,7 @@ class Ledger:
 
     def summary(self) -> str:
         """How many rows there are, who judged them, and how many are suspicious."""
-        counts = {what: sum(text.startswith(what) for text in self.verdict) for what in _FOUND}
+        counts = {what: sum(text.startswith(what) or text.endswith(what) for text in self.verdict) for what in _FOUND}
         found = ", ".join(f"{n:,} {_FOUND[what][n != 1]}" for what, n in counts.items() if n) or "nothing suspicious"
         who = f"{self.folds} models that did not see them" if self.folds else "the model as it is"
         return f"{len(self):,} rows, judged by {who}: {found}"
@@ -100,11 +102,7 @@ class Ledger:
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; numbers that are not finite as text."""
-        rows = {
-            name: [x if not isinstance(x, float) or np.isfinite(x) else str(x) for x in column.tolist()]
-            for name, column in self.columns().items()
-        }
-        return {"folds": self.folds, **rows}
+        return {"folds": self.folds, **{name: plain(column) for name, column in self.columns().items()}}
 
     def _take(self, order: Array) -> Ledger:
         names = ("row", "loss", "gradient_norm", "given", "predicted", "probability", "residual", "verdict")
@@ -115,10 +113,11 @@ class Ledger:
         return replace(self, **taken)
 
 
+_OUTLYING = "outlying input"
 _FOUND = {
     "probably mislabeled": ("probably mislabeled", "probably mislabeled"),
     "target": ("target far off", "targets far off"),
-    "outlying input": ("outlying input", "outlying inputs"),
+    _OUTLYING: (_OUTLYING, "outlying inputs"),
 }
 
 
@@ -135,7 +134,8 @@ def ledger(model: Model, x: Any, y: Any, folds: int = 5, classes: Sequence[str] 
     that have this label. With numbers to predict, a *target* is far off if its residual is beyond 4 robust standard deviations. An
     *input is outlying* if what the first dense layer takes has a norm more than 6 robust standard deviations above the median: its
     gradient is that much larger for the same error. Of these, the farthest take turns with the rows of the largest losses, however
-    well they are predicted. (A robust deviation is 1.4826 times the median distance from the median.)
+    well they are predicted. (A robust deviation is 1.4826 times the median distance from the median, and the standard
+    deviation about the median where that is 0, as with rows of ones and zeros. A row may be both.)
 
     C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
     Raises `UsageError` for a model that cannot be copied, or fewer rows than folds, `Limitation` for several outputs, several
@@ -168,7 +168,9 @@ def ledger(model: Model, x: Any, y: Any, folds: int = 5, classes: Sequence[str] 
     outlying = far > _FAR
     order = _order(loss, np.where(outlying, far, -np.inf))
     if given.dtype.kind == "i":
-        p = _probabilities(model.loss, said)
+        if said.ndim != 2:
+            raise Limitation(f"The outputs are {said.shape[1:]} for each row, and a ledger is of one class.")
+        p = probabilities(model.loss, said)
         names = [str(k) for k in range(p.shape[1])] if classes is None else list(classes)
         if len(names) != p.shape[1]:
             raise UsageError("There is one name for each class.", {"names": len(names), "classes": p.shape[1]})
@@ -178,7 +180,8 @@ def ledger(model: Model, x: Any, y: Any, folds: int = 5, classes: Sequence[str] 
         names, predicted, probability = None, said.reshape(count), None
         residual = _robust(given - predicted, center=0.0)
         verdict = _of_numbers(given, predicted, residual)
-    verdict = np.where(outlying, "outlying input", verdict)
+    both = zip(verdict, np.where(outlying, _OUTLYING, ""), strict=True)
+    verdict = np.array(["; ".join(filter(None, said)) for said in both])
     found = Ledger(
         np.arange(count), loss, gradient_norm, given, predicted, probability, residual, verdict, folds, names
     )
@@ -275,19 +278,6 @@ def _given(loss: Loss, targets: Array) -> Array:
     return rows[:, 0].astype(np.int64 if loss.targets == "labels" else np.float64)
 
 
-def _probabilities(loss: Loss, outputs: Array) -> Array:
-    """Probabilities (n, classes) of outputs, which may be scores, and one number where there are two classes."""
-    if outputs.ndim != 2:
-        raise Limitation(f"The outputs are {outputs.shape[1:]} for each row, and a ledger is of one class.")
-    if getattr(loss, "from_logits", False):
-        if outputs.shape[1] == 1 or isinstance(loss, BinaryCrossentropy | BinaryFocalCrossentropy):
-            outputs = 1 / (1 + np.exp(-outputs))
-        else:
-            outputs = np.exp(outputs - outputs.max(1, keepdims=True))
-            outputs /= outputs.sum(1, keepdims=True)
-    return np.concatenate([1 - outputs, outputs], 1) if outputs.shape[1] == 1 else outputs
-
-
 def _of_labels(p: Array, given: Array, predicted: Array, names: Sequence[str]) -> Array:
     """A verdict on labels ``given`` (n,), by probabilities p (n, classes)."""
     usual = [p[given == k, k].mean() if (given == k).any() else 1.0 for k in range(p.shape[1])]
@@ -311,9 +301,12 @@ def _reach(inside: Inside) -> Array:
 
 
 def _robust(values: Array, center: float | None = None) -> Array:
-    """Distances from the median, or ``center``, by robust standard deviations."""
+    """Distances from the median, or ``center``, by robust standard deviations; where more than half of the values are the same, so
+    that these are 0, by the root of the mean square of the distances."""
     middle = float(np.median(values)) if center is None else center
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    if spread <= 1e-6 * abs(middle):
+        spread = float(np.sqrt(np.mean((values - middle) ** 2)))
     return (values - middle) / max(spread, 1e-6 * abs(middle), 1e-12)
 
 

@@ -99,11 +99,12 @@ def first_layer(model: Model) -> FirstLayer:
 def shapes(count: int = 600, size: int = 16, seed: int = 0) -> tuple[Array, Array]:
     """Pictures of lines, triangles and rectangles, to see which parts a network learns of them.
 
-    Returns x (count, size, size), float32 from 0 to 1, and y (count,), numbers in `SHAPES`, in turn. Corners lie anywhere, at least
-    a quarter of the size apart.
+    Returns x (count, size, size), float32 from 0 to 1, and y (count,), numbers in ``SHAPES``, in turn. Corners lie anywhere, at
+    least a quarter of the size apart.
 
-    >>> x, y = shapes(6, size=12)
-    >>> x.shape, [SHAPES[label] for label in y[:3]]
+    >>> import nacre
+    >>> x, y = nacre.insight.shapes(6, size=12)
+    >>> x.shape, [nacre.insight.SHAPES[label] for label in y[:3]]
     ((6, 12, 12), ['line', 'triangle', 'rectangle'])
     """
     from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, needed only here
@@ -115,7 +116,7 @@ def shapes(count: int = 600, size: int = 16, seed: int = 0) -> tuple[Array, Arra
     labels = np.arange(count) % len(SHAPES)
     for label in labels:
         image = Image.new("L", (size, size))
-        draw, corners = ImageDraw.Draw(image), _corners(random, 3 if label == 1 else 2, size)
+        draw, corners = ImageDraw.Draw(image), _corners(random, 3 if SHAPES[label] == "triangle" else 2, size)
         if SHAPES[label] == "line":
             draw.line(corners, fill=255)
         elif SHAPES[label] == "triangle":

@@ -85,7 +85,8 @@ class Selectivity:
 def activations(model: Model, x: Any) -> dict[str, Array]:
     """What each dense layer gives for each row of x (n, ...), by its name, as (n, units).
 
-    Of a softmax these are the scores before it, which do not depend on those of other units. Layers that are called again have
+    Of a softmax these are the scores before it, which do not depend on those of other units; of a layer that is applied at several
+    places of a row, the largest of these. Layers that are called again have
     ``name (2)``, and so on.
 
     >>> import nacre
@@ -94,7 +95,9 @@ def activations(model: Model, x: Any) -> dict[str, Array]:
     {'first': array([[3., 3., 3.]], dtype=float32)}
     """
     found: dict[str, list[Array]] = {}
-    for block in _blocks(x):
+    count, some = model.rows_of(x, None)
+    for first in range(0, count, _BLOCK):
+        block, _ = some(np.arange(first, min(first + _BLOCK, count)))
         for call in model.inside(block).calls:
             if getattr(call.layer, "units", None) is not None:
                 found.setdefault(call.name, []).append(_answers(call))
@@ -180,16 +183,8 @@ def _alike(answers: Array, spread: Array) -> list[tuple[int, int]]:
 def _answers(call: Call) -> Array:
     softmax = getattr(getattr(call.layer, "activation", None), "__name__", "") == "softmax"
     answers = call.scores if softmax and call.scores is not None else call.output
-    return answers.reshape(len(answers), -1)
-
-
-def _blocks(x: Any) -> list[Any]:
-    """x, which may be a dictionary or list of inputs, in blocks of rows."""
-    if isinstance(x, dict):
-        parts = {name: _blocks(array) for name, array in x.items()}
-        return [dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True)]
-    rows = np.asarray(x)
-    return [rows[first : first + _BLOCK] for first in range(0, max(len(rows), 1), _BLOCK)]
+    most: Array = answers.reshape(len(answers), -1, answers.shape[-1]).max(1)
+    return most
 
 
 def _more(count: int) -> list[str]:

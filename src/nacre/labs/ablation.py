@@ -13,7 +13,9 @@ from nacre.errors import Limitation, UsageError, find
 from nacre.labs.result import Result
 from nacre.layers import Input, Symbol
 from nacre.layers.symbol import leading_to
-from nacre.models import Functional, Model
+from nacre.metrics import BinaryAccuracy
+from nacre.models import Functional, Model, Sequential
+from nacre.models.goals import probabilities
 from nacre.progress import tell
 
 Array = npt.NDArray[Any]
@@ -37,7 +39,7 @@ def ablation(
     row is flipped on average. For a model with one output that was compiled; it stays as it is.
 
     Raises `UnknownName` for a layer that is not there, `UsageError` for pictures that are none, and `Limitation` for a layer
-    around which there is another way to the output.
+    around which there is another way to the output, and for a model that is written as a class.
 
     >>> import nacre
     >>> net = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(2, name="units"), nacre.layers.Dense(1, name="sum")])
@@ -54,11 +56,16 @@ def ablation(
         whole = np.asarray(x)
         parts, what, begin, rest = _patches(whole, patch), f"patches of {patch} x {patch}", whole, model
     else:
+        if not isinstance(model, Sequential | Functional):
+            raise Limitation(
+                f"Nothing is known of what {type(model).__name__} computes between its layers, and which are behind one.",
+                hint="nacre.Sequential, or nacre.Model(inputs, outputs); or cover patches of the inputs",
+            )
         twin = copy.deepcopy(model)  # calls of its layers would be noticed
         cut = _cut(twin, layer)
         begin = np.asarray(Functional(twin.inputs, cut, name="head").predict(x))
         rest = _behind(twin, cut)
-        rest.compile("sgd", model.loss, metrics=["accuracy"] if _decides(model) else [])
+        rest.compile("sgd", model.loss, metrics=_measured(model))
         parts = [({"unit": unit}, (..., unit)) for unit in range(begin.shape[-1])]
         what = f"units of {cut.layer.name}"
     instead, before = blank(begin), _judged(rest, begin, y)
@@ -137,10 +144,18 @@ def _decides(model: Model) -> bool:
     return model.judged_outputs()[0][0] != "numbers" or "binary" in type(model.loss).__name__.lower()
 
 
+def _measured(model: Model) -> list[Any]:
+    """The accuracy, if there is one; of one score, the answer is yes above 0."""
+    if not _decides(model):
+        return []
+    score = getattr(model.loss, "from_logits", False) and model.output_shapes[0][-1] == 1
+    return [BinaryAccuracy(name="accuracy", threshold=0.0) if score else "accuracy"]
+
+
 def _judged(model: Model, x: Array, y: Any) -> tuple[dict[str, float], Array | None]:
     """Loss and accuracy, and the answer to each row, if the model gives some."""
     figures = model.evaluate(x, y, verbose=0, return_dict=True)
     if not _decides(model):
         return figures, None
     said = np.asarray(model.predict(x))
-    return figures, said.argmax(-1) if said.shape[-1] > 1 else said[..., 0] > 0.5
+    return figures, probabilities(model.loss, said.reshape(-1, said.shape[-1])).argmax(-1).reshape(said.shape[:-1])

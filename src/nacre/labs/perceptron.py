@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -31,6 +32,8 @@ _BITS = {"0": 0, "1": 1}
 @dataclass(frozen=True, init=False)
 class Perceptron:
     """1 if the weighted sum of the inputs is above ``threshold``, else 0. Say ``threshold``, or ``bias``, which is minus that.
+
+    The sum is exact, of all numbers as they are written: 0.1 + 0.2 is not above 0.3.
 
     >>> festival = Perceptron([6, 2, 2], threshold=5)
     >>> festival([1, 0, 0]), festival([0, 1, 1])
@@ -74,10 +77,13 @@ class Perceptron:
 
     def outputs(self, x: npt.NDArray[Any]) -> Bits:
         """0 or 1 for rows x (rows, n), as (rows, 1)."""
-        return (x @ np.asarray(self.weights, np.float64) > self.threshold).astype(np.int64)[:, None]
+        weights, threshold = _exact(np.asarray(self.weights)), _exact(np.asarray(self.threshold)).item()
+        above: Bits = (_exact(x) @ weights > threshold).astype(np.int64)
+        return above[:, None]
 
     def model(self) -> Sequential:
-        """The same as a model of one `Dense` layer with the activation step."""
+        """The same as a model of one `Dense` layer with the activation step, in float32: it rounds, and so may say something else
+        at exactly the threshold."""
         return _model([(np.asarray(self.weights)[:, None], np.array([self.bias]))])
 
     def __str__(self) -> str:
@@ -97,7 +103,7 @@ GATES = {"and": AND, "or": OR, "nand": NAND, "not": NOT}
 class Network:
     """A circuit of perceptrons. Wires are numbered: first the ``inputs``, then what each gate gives.
 
-    A gate is a perceptron and the wires that it takes, all of them before its own; ``outputs`` are wires too.
+    A gate is a perceptron and the wires that it takes, all of them before its own; ``out`` are the wires that are handed out.
 
     >>> xor = Network(2, ((NAND, (0, 1)), (NAND, (0, 2)), (NAND, (1, 2)), (NAND, (3, 4))), (5,))
     >>> [xor(bits) for bits in [(0, 0), (0, 1), (1, 0), (1, 1)]]
@@ -190,7 +196,8 @@ class TruthTable:
 
 
 def truth_table(of: Perceptron | Network | Sequential) -> TruthTable:
-    """What a perceptron, a network of them, or a model of inputs (n,) that gives bits, says to each combination of its inputs.
+    """What a perceptron, a network of them, or a model of inputs (n,), whose outputs above 0.5 are taken for 1, says to each
+    combination of its inputs.
 
     The first input counts most: rows go 0 0, 0 1, 1 0, 1 1. Raises `UsageError` for more than 12 inputs.
 
@@ -203,7 +210,7 @@ def truth_table(of: Perceptron | Network | Sequential) -> TruthTable:
     """
     inputs = int(of.input_shape[-1]) if isinstance(of, Sequential) else of.inputs
     rows = _all_bits(inputs)
-    said = of.predict(rows).astype(np.int64) if isinstance(of, Sequential) else of.outputs(rows)
+    said = (of.predict(rows) > 0.5).astype(np.int64) if isinstance(of, Sequential) else of.outputs(rows)
     return TruthTable(tuple((tuple(x), tuple(y)) for x, y in zip(rows.tolist(), said.tolist(), strict=True)))
 
 
@@ -408,6 +415,13 @@ def _rows(x: Any, inputs: int) -> npt.NDArray[Any]:
     if rows.ndim != 2 or rows.shape[1] != inputs:
         raise DataError(f"There are {inputs} inputs.", {"found": np.shape(x)}, f"{inputs} numbers, or rows of {inputs}")
     return rows
+
+
+def _exact(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers as they are written, so that nothing is rounded when they are multiplied and added."""
+    if (np.abs(numbers) < 2**53).all() and (numbers == np.rint(numbers)).all():
+        return numbers.astype(np.int64).astype(object)
+    return np.array([Fraction(str(number)) for number in numbers.reshape(-1)], object).reshape(numbers.shape)
 
 
 def _all_bits(inputs: int) -> Bits:

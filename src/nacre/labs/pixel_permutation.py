@@ -64,7 +64,7 @@ def pixel_permutation(
     difference = float(np.abs(model.predict(permuted.held_x) - expected).max())
     sign, how = compared(rows[1][task.figure]["seeds"], rows[0][task.figure]["seeds"])
     exact = "the same predictions but for rounding" if difference <= _ROUNDED else "other predictions"
-    anew = "no difference" if not sign else "better" if sign > 0 else "worse"
+    anew = "no difference that the seeds show" if not sign else "better" if sign > 0 else "worse"
     title = f"Permuted inputs: {task.x.shape[1]} of them, {epochs} epochs, {seeds} seeds, {len(task.held_x):,} rows to judge by"
     verdict = f"kernel permuted like the inputs: {exact}; trained anew: {anew} ({how})"
     return Result(title, verdict, rows, {"largest difference of predictions": difference})

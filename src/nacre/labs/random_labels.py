@@ -30,8 +30,8 @@ def random_labels(
     validation_data: Pair | None = None,
     verbose: int = 0,
 ) -> Result:
-    """Train one network on the first ``rows`` rows with their labels, and on the same rows with the labels
-    shuffled, for each seed in another way.
+    """Train one network on ``rows`` rows, drawn from all, with their labels, and on the same rows with the labels shuffled, for
+    each seed in another way.
 
     Shuffled labels have nothing to do with the rows: whoever is right about them in training remembers single rows, and is right
     about others by chance. The verdict is "memorizes" if 99 % of the shuffled labels are learned, and the accuracy on other rows
@@ -48,7 +48,7 @@ def random_labels(
     task.need_classes("random_labels")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise UsageError(f"rows is how many rows are trained on, from 1 on, got {rows!r}.")
-    true = task.take(np.arange(min(rows, len(task.x))))
+    true = task.take(np.random.default_rng(0).permutation(len(task.x))[:rows])  # data may be sorted
     how: dict[str, Any] = {
         "activation": activation,
         "epochs": epochs,

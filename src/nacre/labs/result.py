@@ -95,7 +95,13 @@ def compared(a: Sequence[float], b: Sequence[float], tests: int = 1) -> tuple[in
     """Whether the mean of ``a`` is surely above (1) or below (-1) that of ``b``, or neither (0), and how that was decided.
 
     By Welch's test, at 5 %, divided by the number of tests that were made (Bonferroni), for among many one is large by chance.
+    Where no seed differs from another, nothing is known of chance, and nothing is sure.
     """
+    if not np.var(a) and not np.var(b):
+        return (
+            0,
+            f"no spread over the seeds, {np.mean(a):.4g} and {np.mean(b):.4g} each: more seeds are needed to judge",
+        )
     t, p = welch(a, b)
     sure = p < SURE / tests
     limit = f"{SURE:g}" + (f" / {tests}" if tests > 1 else "")

@@ -63,10 +63,14 @@ class Task:
         return replace(self, x=self.x[rows], y=self.y[rows])
 
     def need_classes(self, experiment: str) -> None:
-        """Raise `UsageError` where a number is to be predicted."""
+        """Raise `UsageError` where a number is to be predicted, or all rows are of one class."""
         if not self.classes:
             raise UsageError(
                 f"{experiment} is about classes, and these targets are numbers.", hint="whole numbers as y"
+            )
+        if (self.y == self.y[0]).all():
+            raise UsageError(
+                f"{experiment} is about classes, and all rows are of one class.", {"label": int(self.y[0])}
             )
 
     def network(self, widths: Sequence[int], activation: str, learning_rate: float) -> Sequential:

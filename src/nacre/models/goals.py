@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from nacre import losses, metrics
 from nacre.configured import known, serialize
 from nacre.errors import UsageError, did_you_mean
 from nacre.ir import TensorType
+from nacre.layers.layer import Shape
 from nacre.losses import Loss
 from nacre.training.program import Target
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,40 @@ def restored(said: Mapping[str, Any], outputs: int) -> dict[str, Any]:
         "loss_weights": of_each("loss_weights", lambda share: share),
         **{what: of_each(what, all_of) for what in _MEASURED},
     }
+
+
+def blank_targets(outputs: Sequence[tuple[str, Shape]], count: int) -> list[Array]:
+    """So many rows of targets for outputs (n, ...) as `Model.judged_outputs` has them, of the sort that their losses want.
+
+    >>> [(y.shape, y.dtype.name) for y in blank_targets([("labels", (None, 7, 10)), ("numbers", (None, 1))], 2)]
+    [((2, 7), 'int32'), ((2, 1), 'float32')]
+    """
+    found: list[Array] = []
+    for sort, shape in outputs:
+        sizes = [int(n or 1) for n in (shape[1:-1] if sort == "labels" else shape[1:])]
+        y = np.zeros((count, *sizes), np.int32 if sort == "labels" else np.float32)
+        if sort == "probabilities":
+            y[..., 0] = 1
+        found.append(y)
+    return found
+
+
+def probabilities(loss: Loss | None, outputs: Array) -> Array:
+    """Probabilities (n, classes) of outputs (n, k), which are scores if the loss says ``from_logits``; one number is that of the
+    second of two classes. Without a loss, outputs are taken for probabilities.
+
+    >>> scores = np.array([[0.0, np.log(3.0)]])
+    >>> probabilities(losses.SparseCategoricalCrossentropy(from_logits=True), scores).round(2).tolist()
+    [[0.25, 0.75]]
+    >>> probabilities(losses.BinaryCrossentropy(), np.array([[0.75]])).tolist()
+    [[0.25, 0.75]]
+    """
+    if getattr(loss, "from_logits", False):
+        alone = outputs.shape[1] == 1 or isinstance(loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy)
+        scores = np.stack([np.zeros_like(outputs), outputs]) if alone else outputs.T
+        powers = np.exp(scores - scores.max(0))
+        outputs = (powers / powers.sum(0))[1] if alone else (powers / powers.sum(0)).T
+    return np.concatenate([1 - outputs, outputs], 1) if outputs.shape[1] == 1 else outputs
 
 
 def by_output(

@@ -653,9 +653,10 @@ class Model(Weighted, Configured):
         return data
 
     def rows_of(self, x: Any, y: Any) -> tuple[int, Callable[[Array], tuple[Any, Any]]]:
-        """How many rows there are, and a function that gives some of them, by number, as `train_on_batch` takes them."""
-        data = self._dataset(x, y)
-        names = self.input_names, [name for _, name, _ in self._judged()]
+        """How many rows there are, and a function that gives some of them, by number, as `train_on_batch` takes them; without
+        y, none of the targets."""
+        data = self._build_for(self._columns(x)) if y is None else self._dataset(x, y)
+        names = self.input_names, [] if y is None else [name for _, name, _ in self._judged()]
 
         def some(rows: Array) -> tuple[Any, Any]:
             xs, ys = (

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nacre.errors import UsageError
 from nacre.models import Model
+from nacre.models.goals import probabilities
 from nacre.plots.canvas import COLORS, dress, one
 from nacre.plots.classes import class_numbers
 
@@ -85,13 +86,10 @@ def _probabilities(model: Model, rows: Array) -> Array:
         raise UsageError(
             "The model gives one row of probabilities for each point.", {"found": (None, *found.shape[1:])}
         )
-    if model.judged_outputs() and getattr(model.loss, "from_logits", False):
-        scores = found if found.shape[1] > 1 else np.concatenate([np.zeros_like(found), found], 1)
-        powers = np.exp(scores - scores.max(1, keepdims=True))
-        return np.asarray(powers / powers.sum(1, keepdims=True))
+    found = probabilities(model.loss if model.judged_outputs() else None, found)
     if found.min() < 0 or found.max() > 1:
         hint = "end the model with softmax or sigmoid, or compile a loss with from_logits=True"
         raise UsageError(
             "The model gives no probabilities.", {"found": f"{found.min():.4g} to {found.max():.4g}"}, hint
         )
-    return found if found.shape[1] > 1 else np.concatenate([1 - found, found], 1)
+    return found

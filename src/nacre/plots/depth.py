@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nacre.errors import UsageError
 from nacre.models import Model
 from nacre.plots.canvas import COLORS, dress, several
+from nacre.training.inside import looked_at
 from nacre.training.statistics import LayerStatistics
 
 Array = npt.NDArray[Any]
@@ -46,10 +47,10 @@ def gradient_flow(model: Model, x: Any, y: Any, ax: Any = None) -> Array:
     )
     if not trained:
         raise UsageError(f"Nothing of the model {model.name!r} is trained, so there are no gradients.")
-    reached = [c for c in inside.calls if c.error is not None]
-    calls = [*itertools.dropwhile(lambda c: not c.layer.trainable_weights, reached)]
-    errors = [c.error if c.score_error is None else c.score_error for c in calls]
-    norms = [float(np.linalg.norm(error)) for error in errors if error is not None]
+    reached = [(c, c.error if c.score_error is None else c.score_error) for c in looked_at(inside.calls)]
+    errors = [(c, error) for c, error in reached if error is not None]
+    errors = [*itertools.dropwhile(lambda pair: not pair[0].layer.trainable_weights, errors)]
+    calls, norms = [c for c, _ in errors], [float(np.linalg.norm(error)) for _, error in errors]
     error, gradient = several(ax, ["error", "gradient"], (5.2, 3.8))
     _log_line(error, norms, COLORS[0], "error")
     for n, (here, there) in enumerate(itertools.pairwise(calls)):

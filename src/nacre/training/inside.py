@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from nacre.autodiff import gradients
 from nacre.backends.base import Executable, Program, State
 from nacre.data import Dataset
 from nacre.ir import Value
-from nacre.layers import Layer
+from nacre.layers import Layer, Softmax
 from nacre.layers.layer import Record
 from nacre.training.program import Goal, Network, RowTypes, graph_of, measured
 
@@ -51,6 +51,19 @@ class Inside:
     def __getitem__(self, name: str) -> Call:
         """The call of that name."""
         return next(call for call in self.calls if call.name == name)
+
+
+def looked_at(calls: Sequence[Call]) -> list[Call]:
+    """The calls, without a gradient by outputs that the loss does not look at: a crossentropy behind a softmax or sigmoid is
+    computed from the scores, so the gradient by the output is 0 for all numbers."""
+    for at in reversed(range(len(calls))):
+        call = calls[at]
+        if call.error is None or call.error.any():
+            break
+        scored = hasattr(call.layer, "activation") and call.score_error is not None and call.score_error.any()
+        if scored or isinstance(call.layer, Softmax):
+            return [*calls[:at], *(replace(one, error=None) for one in calls[at:])]
+    return list(calls)
 
 
 def inside_program(
@@ -121,4 +134,4 @@ def look_inside(
     return Inside(inside, found.get("loss", np.zeros(0, np.float32)), norms)
 
 
-__all__ = ["Call", "Inside", "inside_program", "look_inside"]
+__all__ = ["Call", "Inside", "inside_program", "look_inside", "looked_at"]

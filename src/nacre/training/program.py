@@ -154,12 +154,15 @@ class Notes:
             return value
 
         self._of(keep)
-        return {f"note {n}": value for n, value in enumerate(values)}
+        return {
+            f"/note/{n}": value for n, value in enumerate(values)
+        }  # no weight is called so, whatever its layer is called
 
     def found_in(self, graph: Graph) -> tuple[Graph, Notes]:
         """The graph without the marks, and the same notes on its values. Where values became one, the first note holds."""
-        marks = (value for name, value in graph.outputs.items() if name.startswith("note "))
-        outputs = {name: value for name, value in graph.outputs.items() if not name.startswith("note ")}
+        names = self.marked().keys()
+        marks = (graph.outputs[name] for name in names)
+        outputs = {name: value for name, value in graph.outputs.items() if name not in names}
         return Graph(graph.inputs, outputs), self._of(lambda _: next(marks))
 
     def _of(self, become: Callable[[Value], Value]) -> Notes:

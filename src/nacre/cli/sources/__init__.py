@@ -8,7 +8,7 @@ from nacre.cli.sources.asked import for_model
 from nacre.cli.sources.folders import holds_shards, training_folder
 from nacre.cli.sources.models import best_of, model_file, open_model
 from nacre.cli.sources.pictures import is_of_pictures, pictures_for, training_pictures
-from nacre.cli.sources.source import Part, Source, tell_notes
+from nacre.cli.sources.source import Part, Source, in_memory, tell_notes
 from nacre.cli.sources.tables import training_table
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
@@ -41,6 +41,7 @@ __all__ = [
     "best_of",
     "count_classes",
     "holds_shards",
+    "in_memory",
     "is_of_pictures",
     "model_file",
     "open_data",

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from nacre.data import DATASETS, Features, Pictures, Table
 from nacre.data.folders import TablePieces
-from nacre.errors import DataError, UsageError
+from nacre.errors import DataError, Limitation, UsageError
+from nacre.plain import printable
 
 Array = npt.NDArray[Any]
 
@@ -104,6 +105,13 @@ class Source:
         )
 
 
+def in_memory(part: Part) -> Part:
+    """The rows, which are in memory. Raises `Limitation` for rows that are read piece by piece."""
+    if not hasattr(part.x, "__getitem__"):
+        raise Limitation("Rows are looked at one by one, and these are read piece by piece.", hint="name a single file")
+    return part
+
+
 def place_of(name: str) -> str:
     """The name by which data are found again, from anywhere."""
     return name if name in DATASETS else str(Path(name).resolve())
@@ -112,4 +120,4 @@ def place_of(name: str) -> str:
 def tell_notes(notes: Sequence[str]) -> None:
     """Tell people, beside the result, what they should know of the data."""
     for note in notes:
-        print(f"Note: {note}.", file=sys.stderr)
+        print(printable(f"Note: {note}."), file=sys.stderr)

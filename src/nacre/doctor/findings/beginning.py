@@ -9,7 +9,7 @@ import numpy as np
 from nacre.activations import BOUNDS
 from nacre.doctor.case import Array, Case, Described
 from nacre.doctor.facts import Facts, Link, rms
-from nacre.doctor.finding import Finding, Fix
+from nacre.doctor.finding import REMARK, Finding, Fix
 
 _KINK = ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish")
 _STRONG, _WEAK = 5.0, 0.1  # times what keeps the size of a signal
@@ -163,7 +163,7 @@ def certain_start(facts: Facts) -> Iterator[Finding]:
         'Dense(classes, kernel_initializer="glorot_uniform", activation="softmax")',
         lambda case: begun_well(case, None),
     )
-    yield Finding("overconfident start", "the first answers are surely wrong", 68, numbers, why, fix, sure=False)
+    yield Finding("overconfident start", "the first answers are surely wrong", REMARK - 2, numbers, why, fix)
 
 
 def begun_well(case: Case, names: list[str] | None) -> Case:
