@@ -25,9 +25,9 @@ from nacre.training.forecast import Forecast, forecast, measured_seconds
 from nacre.training.program import Goal, RowType, RowTypes, slot_types
 
 _CHEAP_BYTES = 1 << 30  # a batch that takes less memory is run to know its time
-_CHEAP_SECONDS = 0.2  # so long, if a step takes no longer by the rates of the machine
+_CHEAP_SECONDS = 0.4  # so long, if a step takes no longer by the rates of the machine
 _SIDES = 3  # of pictures that are named
-_SAMPLE_BYTES = 1 << 25  # of random rows, more than caches hold, as in an epoch
+_SAMPLE_BYTES = 1 << 27  # of random rows, more than caches hold, as in an epoch
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def budget(
     it is large: matrices of 3 to 32 MB leave up to 20 MB behind, and more where normal numbers were drawn. Of the 24 trainings of
     ``benchmarks/budget.py``, 13 took what was predicted within 1 %, those with such matrices up to 8 % more.
 
-    Time is measured, on batches of random rows for some 0.2 seconds, if a step is short and takes at most 1 GB and half of what
+    Time is measured, on batches of random rows for some 0.4 seconds, if a step is short and takes at most 1 GB and half of what
     is free; else it is a rough estimate, from the rates at which this machine multiplies and reads large matrices.
 
     Raises `UsageError` for a number that is not positive, and `NotBuiltError` for a model that does not know its inputs' shape.
@@ -375,9 +375,9 @@ def _seconds(
     types = asked.types(model)
     width = sum(TensorType(t.shape, t.dtype).nbytes for t in (*types.inputs, *types.targets))
     if use.most - use.data <= min(_CHEAP_BYTES, available // 2) and estimate < _CHEAP_SECONDS / 2:
-        wanted = min(asked.rows or _SAMPLE_BYTES, _SAMPLE_BYTES // width) // asked.batch_size
-        batches = max(1, min(wanted, int(_CHEAP_SECONDS / 4 / estimate)))
-        found = measured_seconds(model, goal, types, asked.batch_size, batches * asked.batch_size, _CHEAP_SECONDS)
+        batches = max(1, min(asked.rows or _SAMPLE_BYTES, _SAMPLE_BYTES // width) // asked.batch_size)
+        run = max(1, min(batches, int(_CHEAP_SECONDS / 8 / estimate)))
+        found = measured_seconds(model, goal, types, asked.batch_size, batches, run, _CHEAP_SECONDS)
         if found is not None:
             return found, "measured"
     return estimate, "from rates"
@@ -390,7 +390,7 @@ def _rates() -> tuple[float, float]:
     for side, rows in ((1024, 256), (4096, 1)):
         model = Sequential([Input((side,)), Dense(side, use_bias=False, kernel_initializer="zeros")])
         types = RowTypes((RowType((side,), "float32"),))
-        seconds = measured_seconds(model, None, types, rows, rows, _CHEAP_SECONDS / 4)
+        seconds = measured_seconds(model, None, types, rows, 1, 1, _CHEAP_SECONDS / 8)
         assert seconds is not None
         found.append((2 * rows * side * side / seconds, 4 * side * side / seconds))
     return found[0][0], found[1][1]

@@ -59,10 +59,13 @@ def forecast(network: Network, goal: Goal | None, data: RowTypes, rows: int) -> 
 
 
 def measured_seconds(
-    network: Network, goal: Goal | None, data: RowTypes, rows: int, count: int, seconds: float
+    network: Network, goal: Goal | None, data: RowTypes, rows: int, batches: int, run: int, seconds: float
 ) -> float | None:
-    """How long a batch took, the median of a few runs over ``count`` random rows, for about ``seconds``; None if the loss of random
-    rows is not finite. Runs over weights of its own, all zero: those of the network stay as they are."""
+    """How long a batch took, the median over runs of ``run`` batches each, for about ``seconds``; None if the loss is not finite.
+
+    The rows are those of so many ``batches`` of random numbers, each run over others, so that they do not lie in a cache. The
+    weights are its own, all zero: those of the network stay as they are."""
+    count = batches * rows
     state = State({name: Memory(w.type) for name, w in network.named.items()})
     trainer = Trainer(network, state, "native", goal, 0)
     kind = "predict" if goal is None else "train"
@@ -78,16 +81,18 @@ def measured_seconds(
             for t in part
         ]
     )
-    order = random.permutation(count)[: count // rows * rows]
+    order = random.permutation(count)
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:
-        feed = Feed(executable.program, len(order))
+        begin_at = len(times) * run * rows % (count - run * rows + 1)
+        part = order[begin_at : begin_at + run * rows]
+        feed = Feed(executable.program, len(part))
         schedule = trainer._schedule(kind, len(feed.batches))
         for name in goal.optimizer.numbers(0) if goal is not None else ():
             schedule[name][:] = 0  # the same work, and no loss that grows until a run ends
         begin = time.perf_counter()
-        executable.run(state, block, order, schedule, feed)
+        executable.run(state, block, part, schedule, feed)
         times.append((time.perf_counter() - begin) / len(feed.batches))
         if int(feed.done[0]) < len(feed.batches):
             return None
