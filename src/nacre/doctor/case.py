@@ -56,16 +56,15 @@ class Case:
 
     # -------------------------------------------------------------- changes of the data
 
-    def inputs_changed(self, change: Callable[[Array], Array], name: str, validation: bool = True) -> Case:
-        """The same with another input of that name."""
-        x = self.x | {name: change(self.x[name])}
-        judged = self.x_validation | ({name: change(self.x_validation[name])} if validation else {})
+    def inputs_changed(self, change: Callable[[Array], Array], name: str) -> Case:
+        """The same with another input of that name, in all rows."""
+        x, judged = (part | {name: change(part[name])} for part in (self.x, self.x_validation))
         return self.with_(x=x, x_validation=judged)
 
-    def targets_changed(self, change: Callable[[Array], Array], validation: bool = True) -> Case:
-        """The same with other targets."""
+    def targets_changed(self, change: Callable[[Array], Array]) -> Case:
+        """The same with other targets, in all rows."""
         y, judged = ({n: change(a) for n, a in part.items()} for part in (self.y, self.y_validation))
-        return self.with_(y=y, y_validation=judged if validation else self.y_validation)
+        return self.with_(y=y, y_validation=judged)
 
     # -------------------------------------------------------------- changes of the model
 

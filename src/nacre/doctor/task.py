@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nacre.activations import linear, sigmoid, softmax
+from nacre.activations import sigmoid, softmax
 from nacre.doctor.case import Array, Inputs
 from nacre.models import Model
 
@@ -46,12 +46,6 @@ class Task:
             return (target.reshape(len(target)) > 0).astype(np.int64)
         return (target.argmax(axis=1) if self.names == "one-hot" else target.reshape(len(target))).astype(np.int64)
 
-    @property
-    def prior(self) -> float:
-        """The loss (nats) of saying nothing but how frequent each class is."""
-        p = np.asarray(self.shares)
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
-
     def probabilities(self, model: Model, outputs: Array) -> Array:
         """What outputs say of each class, (n, classes), each row summing to 1."""
         logits = getattr(model.loss, "from_logits", False)
@@ -84,4 +78,4 @@ def _names(sort: str, target: Array, width: int, loss: str) -> str:
     return "one-hot" if one_hot and (target.sum(axis=1) == 1).all() else ""
 
 
-__all__ = ["Task", "linear"]
+__all__ = ["Task"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
     """Dense layers with nothing that bends between them."""
     idle = [
         (a, b)
-        for a, b in zip(facts.links, facts.links[1:], strict=False)
+        for a, b in pairwise(facts.links)
         if a.chained
         and a.dense.activation is linear
         and all(_is_straight(call.layer) for call in a.behind)
@@ -42,7 +43,6 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
     names = [a.name for a, _ in idle]
     pairs = ", ".join(f"{a.name!r} and {b.name!r}" for a, b in idle)
     weights = sum(link.dense.count_params() for link in facts.links)
-    chain = [link.call.inputs[0].shape[-1] for link in facts.links if link.name not in names[:0]]
     left = _collapsed(facts.links, set(names))
     numbers = {"weights": weights, "weights of as strong a network": left}
     why = (
@@ -55,8 +55,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         "\n".join(f'Dense({a.dense.units}, activation="relu", kernel_initializer="he_normal")' for a, _ in idle),
         lambda case: activated(case, names, "relu"),
     )
-    severity = 78 if len(chain) > 1 else 0
-    yield Finding("missing non-linearity", f"there is none between {pairs}", severity, numbers, why, fix)
+    yield Finding("missing non-linearity", f"there is none between {pairs}", 78, numbers, why, fix)
 
 
 def output_and_loss(facts: Facts) -> Iterator[Finding]:

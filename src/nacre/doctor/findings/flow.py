@@ -37,6 +37,10 @@ def through_depth(facts: Facts) -> Iterator[Finding]:
         numbers[f"{bent} lets through at most"] = _BOUND[bent]
         numbers["all of them at most"] = _BOUND[bent] ** (len(links) - 1)
     if through < _VANISHED:
+        moved = {link.name: facts.trial.moved.get(f"{link.name}/kernel") for link in (links[0], links[-1])}
+        numbers |= {
+            f"{name!r} moved in a short training, of its length": far for name, far in moved.items() if far is not None
+        }
         names = [link.activation[1].name for link in links[:-1] if link.activation[0] in (*_BOUND, "softmax", "linear")]
         why = (
             "On its way back the error is multiplied by the weights and by the derivative of each activation. A sigmoid's "
