@@ -51,9 +51,10 @@ class Score:
 
 @dataclass
 class Trial:
-    """What a short training of a copy came to. ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each
-    epoch; ``broke`` tells that the loss was not finite in the end, ``moved`` how far each matrix of weights came from where it began,
-    in parts of its length."""
+    """What a short training of a copy came to.
+
+    ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each epoch; ``broke`` tells that the loss was not
+    finite in the end, ``moved`` how far each matrix of weights came from its beginning, in parts of its length."""
 
     model: Model
     epochs: dict[str, list[float]]
