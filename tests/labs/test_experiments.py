@@ -297,3 +297,17 @@ def test_categories_are_refused_with_what_to_do(tmp_path: Any) -> None:
     assert refused.exit_code == 2
     assert "--column NAME=drop" in refused.stderr
     assert "r2_score" in CliRunner().invoke(main, [*words, "--column", "zip=drop"]).stdout
+
+
+def test_ablation_begins_where_all_ways_meet():
+    nacre.utils.set_random_seed(1)
+    a, b = nacre.Input((3,), name="a"), nacre.Input((2,), name="b")
+    joined = nacre.layers.Concatenate()([nacre.layers.Dense(4, name="first")(a), b])
+    model = nacre.Model(
+        [a, b], nacre.layers.Dense(1, name="last")(nacre.layers.Dense(5, "relu", name="meeting")(joined))
+    )
+    model.compile("sgd", "mse")
+    random = np.random.default_rng(0)
+    x = {"a": random.normal(size=(20, 3)).astype("f4"), "b": random.normal(size=(20, 2)).astype("f4")}
+    found = nacre.labs.ablation(model, x, random.normal(size=20))
+    assert "meeting" in str(found)

@@ -58,6 +58,7 @@ def doctor(what: str, fix: bool, out: Path | None, as_json: bool, quiet: bool, *
 
 def _diagnosis(what: str, options: dict[str, Any], quiet: bool) -> Diagnosis:
     if Path(what).suffix == ".py":
+        set_random_seed(0)  # the same question gets the same answer, unless the script has a seed of its own
         model, arguments = first_training(what)
         taken = inspect.signature(diagnose).parameters
         return diagnose(model, **{name: value for name, value in arguments.items() if name in taken})
@@ -67,7 +68,8 @@ def _diagnosis(what: str, options: dict[str, Any], quiet: bool) -> Diagnosis:
         settings, history = Settings.of(run.settings()).with_(**options), run.figures
         source = open_training(settings)
     else:
-        settings, source = opened(settings_for(what, None, options), quiet)
+        # The same question gets the same answer, unless a seed is given.
+        settings, source = opened(settings_for(what, None, {"seed": 0} | options), quiet)
     set_random_seed(settings.seed)
     model = network(settings, source)
     if source.train.y is None:

@@ -38,7 +38,9 @@ def text(content: Content) -> str:
         ]
     shown += ["", _sums(content, "nodes")]
     if content.idle:
-        shown.append(f"no operation of their own: {', '.join(content.idle)}")
+        shown.append(
+            f"no operation of their own, since it is part of another, such as a softmax of its crossentropy: {', '.join(content.idle)}"
+        )
     return "\n".join(shown)
 
 

@@ -119,7 +119,8 @@ class Diagnosis:
 
     def document(self) -> dict[str, Any]:
         """The diagnosis as JSON can hold it."""
-        return {"findings": [finding.document() for finding in self.findings]}
+        reached = {name: value for name, value in vars(self.score).items() if np.isfinite(value)}
+        return {"findings": [finding.document() for finding in self.findings], "reached": reached}
 
     def __str__(self) -> str:
         if not self.alarms:

@@ -107,14 +107,30 @@ def _patches(x: Array, size: int) -> list[tuple[dict[str, int], tuple[Any, ...]]
 
 
 def _cut(model: Model, layer: str | None) -> Symbol:
-    """The output of a layer in the model; of the first with weights, if none is named."""
+    """The output of a layer in the model; of the first with weights that is passed on every way, if none is named."""
     symbols = {s.layer.name: s for s in leading_to(model.outputs) if s.operands}
     if layer is not None:
         return find("layer", layer, symbols)
-    with_weights = [s for s in symbols.values() if s.layer.weights]
-    if not with_weights:
-        raise UsageError("No layer of the model has weights.", hint=f"name a layer: {', '.join(symbols)}")
-    return with_weights[0]
+    able = [s for s in symbols.values() if s.layer.weights and _is_passed_by_all(model, s)]
+    if not able:
+        raise UsageError(
+            "No layer of the model has weights and is passed on every way.", hint=f"name a layer: {', '.join(symbols)}"
+        )
+    return able[0]
+
+
+def _is_passed_by_all(model: Model, cut: Symbol) -> bool:
+    """Whether no way leads from an input to an output around a symbol."""
+    pending, seen = list(model.outputs), {id(cut)}
+    while pending:
+        symbol = pending.pop()
+        if id(symbol) in seen:
+            continue
+        if not symbol.operands:
+            return False
+        seen.add(id(symbol))
+        pending += symbol.operands
+    return True
 
 
 def _behind(model: Model, cut: Symbol) -> Functional:
