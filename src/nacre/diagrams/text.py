@@ -39,7 +39,8 @@ def text(content: Content) -> str:
     shown += ["", _sums(content, "nodes")]
     if content.idle:
         shown.append(
-            f"no operation of their own, since it is part of another, such as a softmax of its crossentropy: {', '.join(content.idle)}"
+            f"no operation of their own: {', '.join(content.idle)}"
+            " (it does nothing here, or is part of another, as a softmax is of its crossentropy)"
         )
     return "\n".join(shown)
 
