@@ -217,3 +217,13 @@ def test_the_document_is_json_and_names_classes(spoiled):
     document = json.loads(json.dumps(found.top(3).document(), allow_nan=False))
     assert document["folds"] == 5
     assert document["given"] == [str(k) for k in found.given[:3]]
+
+
+def test_weak_judges_are_told():
+    x = np.random.default_rng(0).normal(size=(120, 4)).astype("float32")
+    y = np.random.default_rng(1).integers(0, 3, 120)
+    model = nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    found = nacre.insight.ledger(model, x, y, folds=0)
+    right = np.mean(model.predict(x).argmax(axis=1) == y)
+    assert f"They give {right:.0%} of the rows their label; such weak judges" in found.summary()

@@ -26,6 +26,8 @@ _EPOCHS, _PATIENCE = 50, 2  # at most so many; a fold ends when the rows it does
 _FAR = 6.0  # robust standard deviations beyond the median, where an input counts as outlying
 _OFF = 4.0  # robust standard deviations, where a target counts as wrong
 
+_WEAK = 0.8  # share of rows that judges should be right about, for their doubts to mean much
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -76,7 +78,12 @@ class Ledger:
         counts = {what: sum(text.startswith(what) or text.endswith(what) for text in self.verdict) for what in _FOUND}
         found = ", ".join(f"{n:,} {_FOUND[what][n != 1]}" for what, n in counts.items() if n) or "nothing suspicious"
         who = f"{self.folds} models that did not see them" if self.folds else "the model as it is"
-        return f"{len(self):,} rows, judged by {who}: {found}"
+        told = f"{len(self):,} rows, judged by {who}: {found}"
+        if self.probability is None or not len(self):
+            return told
+        right = float(np.mean(self.given == self.predicted))
+        weak = "; such weak judges suspect many labels that are right" if right < _WEAK else ""
+        return f"{told}. They give {right:.0%} of the rows their label{weak}"
 
     def texts(self) -> dict[str, list[str]]:
         """The columns as people read them."""
