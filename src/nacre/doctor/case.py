@@ -115,8 +115,13 @@ def _changed(described: Any, change: Callable[[Described], Any]) -> Any:
     return _Several(put) if isinstance(put, list) else put
 
 
+def single(parts: Mapping[str, Array]) -> Any:
+    """The only array, or all of them by name, as `fit` takes them."""
+    return next(iter(parts.values())) if len(parts) == 1 else dict(parts)
+
+
 class _Several(list[Any]):
     """Layers in the place of one."""
 
 
-__all__ = ["Array", "Case", "Described", "Inputs"]
+__all__ = ["Array", "Case", "Described", "Inputs", "single"]

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from nacre.activations import linear
-from nacre.doctor.case import Array, Case
+from nacre.doctor.case import Array, Case, single
 from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, Trial, judge, plan_of, run
 from nacre.layers import (
@@ -158,7 +157,7 @@ class Facts:
         """What goes on inside for one batch, with the weights as they are."""
         rows = np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT]
         part = self.case.take(rows)
-        return self.case.model.inside(_single(part.x), _single(part.y), training=True)
+        return self.case.model.inside(single(part.x), single(part.y), training=True)
 
     @cached_property
     def links(self) -> list[Link]:
@@ -237,10 +236,6 @@ def how_far(score: Score, task: Task) -> float:
 def _feeds(a: Call, b: Call) -> bool:
     """Whether what comes out of one call is all that goes into the other."""
     return len(b.inputs) == 1 and a.output.shape == b.inputs[0].shape and bool(np.array_equal(a.output, b.inputs[0]))
-
-
-def _single(parts: Mapping[str, Array]) -> Any:
-    return next(iter(parts.values())) if len(parts) == 1 else dict(parts)
 
 
 def rms(array: Array) -> float:

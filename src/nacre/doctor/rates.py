@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.doctor.case import Case
+from nacre.doctor.case import Case, single
 from nacre.errors import NonFiniteLossError
 from nacre.tuning import find_learning_rate
 
@@ -17,14 +17,8 @@ def with_better_rate(case: Case) -> Case:
         if len(case) <= _ROWS
         else case.with_(x={n: a[:_ROWS] for n, a in case.x.items()}, y={n: a[:_ROWS] for n, a in case.y.items()})
     )
-    x, y = (list(arrays.values()) if len(arrays) == 1 else [arrays] for arrays in (part.x, part.y))
     try:
-        found = find_learning_rate(
-            case.model,
-            x[0],
-            y[0],
-            batch_size=case.batch_size,
-        )
+        found = find_learning_rate(case.model, single(part.x), single(part.y), batch_size=case.batch_size)
     except NonFiniteLossError:
         return case
     if not isinstance(own, float) or found.suggestion <= own <= 10 * found.suggestion:

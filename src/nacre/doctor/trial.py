@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nacre.doctor.case import Array, Case
+from nacre.doctor.case import Array, Case, single
 from nacre.doctor.task import Task
 from nacre.errors import NonFiniteLossError
 from nacre.models import Model
@@ -100,13 +100,13 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
     broke = False
     try:
         model.fit(
-            _single(part.x),
-            _single(part.y),
+            single(part.x),
+            single(part.y),
             batch_size=case.batch_size,
             epochs=epochs,
             shuffle=case.shuffle,
             class_weight=case.class_weight,
-            validation_data=(_single(case.x_validation), _single(case.y_validation)),
+            validation_data=(single(case.x_validation), single(case.y_validation)),
             callbacks=[*case.stop(), curve, seen],
             verbose=0,
         )
@@ -129,9 +129,9 @@ def judge(case: Case, task: Task, model: Model) -> Score:
     count = len(next(iter(case.x_validation.values())))
     rows = np.arange(count) if count <= _JUDGED else np.random.default_rng(1).permutation(count)[:_JUDGED]
     x, y = ({n: a[rows] for n, a in part.items()} for part in (case.x_validation, case.y_validation))
-    outputs = model.predict(_single(x), verbose=0)
+    outputs = model.predict(single(x), verbose=0)
     if task.kind == "other":
-        return Score(float(model.evaluate(_single(x), _single(y), verbose=0, return_dict=True)["loss"]))
+        return Score(float(model.evaluate(single(x), single(y), verbose=0, return_dict=True)["loss"]))
     target = next(iter(y.values()))
     if task.kind == "numbers":
         error = np.mean((outputs.reshape(len(rows), -1) - target.reshape(len(rows), -1).astype(np.float64)) ** 2)
@@ -172,11 +172,6 @@ class _Curve(Callback):
             self.losses.append((total - so_far) / (done - count))
             self.steps.append(self.model.optimizer.iterations)
         self._before = (done, total)
-
-
-def _single(parts: dict[str, Array]) -> Any:
-    """The only array, or all of them by name."""
-    return next(iter(parts.values())) if len(parts) == 1 else parts
 
 
 def _norm(array: Array) -> float:
