@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from nacre.errors import NonFiniteLossError, UsageError
 from nacre.models import Model
+from nacre.models.files import copied
 from nacre.training import Callback, History, side_by_side
 from nacre.training.progress import describe
 from nacre.utils import set_random_seed
@@ -76,14 +76,8 @@ def find_learning_rate(
             f"The learning rate follows a schedule, {schedule['class_name']}.", hint="compile with a number for it"
         )
     model.loss_function(x, y)  # whatever does not fit is said of the model itself, whose weights are made
-    try:
-        trial = copy.deepcopy(model)
-    except UsageError as error:  # it says that the model cannot be saved, which nobody asked for
-        raise UsageError(
-            "The rates are tried on a copy of the model, and this model cannot be copied.",
-            {"reason": str(error.__cause__ or error).splitlines()[0]},
-            "layers, activations and losses by the names that nacre has for them",
-        ) from error
+    hint = "layers, activations and losses by the names that nacre has for them"
+    trial = copied(model, "The rates are tried on a copy of the model", hint)
     random = np.random.default_rng(0)
     rates, losses, smoothed, mean = np.geomspace(lowest, highest, steps), [], [], 0.0
     order = np.zeros(0, np.int64)

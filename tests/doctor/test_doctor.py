@@ -141,3 +141,10 @@ def test_watching_sees_over_fitting() -> None:
     x, y = fit["x"], fit["y"]
     model.fit(x[:96], y[:96], validation_data=(x[96:], y[96:]), epochs=100, verbose=0, callbacks=[watch])
     assert "over-fitting" in [finding.name for finding in watch.findings]
+
+
+def test_a_model_that_cannot_be_copied_is_refused_for_that_reason() -> None:
+    model, fit = PLANTED["houses_line"].make()
+    model.compile("sgd", lambda y_true, y_pred: nacre.ops.mean(nacre.ops.square(y_true - y_pred), axis=-1))
+    with pytest.raises(UsageError, match="The doctor trains copies of the model, and this model cannot be copied"):
+        nacre.diagnose(model, **fit)

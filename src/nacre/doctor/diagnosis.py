@@ -16,6 +16,7 @@ from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, run
 from nacre.errors import Limitation, UsageError
 from nacre.models import Model
+from nacre.models.files import copied
 from nacre.ops import seeded
 
 _FEW = 20  # rows
@@ -167,6 +168,11 @@ def diagnose(
     """
     size = 32 if batch_size is None else batch_size
     model.rows_of(x, y)  # a model that is built for these rows draws its weights as it would in fit
+    copied(
+        model,
+        "The doctor trains copies of the model",
+        "functions and layers with names of their own: def loss(y_true, y_pred)",
+    )
     case = _case_of(model, x, y, size, epochs, validation_split, validation_data, shuffle, class_weight)
     figures = history if history is not None else model.history
     figures = getattr(figures, "history", figures)

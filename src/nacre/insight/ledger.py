@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from nacre.errors import Limitation, UsageError
 from nacre.initializers import initial
 from nacre.losses import Loss
 from nacre.models import Model
+from nacre.models.files import copied
 from nacre.models.goals import probabilities
 from nacre.plain import plain
 from nacre.training import Inside, side_by_side
@@ -250,14 +250,7 @@ def _cross_fitted(
 
 def _fresh(model: Model, fold: int) -> Model:
     """A copy whose trained weights begin anew, and its optimizer too."""
-    try:
-        fresh = copy.deepcopy(model)
-    except UsageError as error:  # it says that the model cannot be saved, which nobody asked for
-        raise UsageError(
-            "The rows are judged by copies of the model, and this model cannot be copied.",
-            {"reason": str(error.__cause__ or error).splitlines()[0]},
-            "folds=0 judges with the model itself",
-        ) from error
+    fresh = copied(model, "The rows are judged by copies of the model", "folds=0 judges with the model itself")
     for number, weight in enumerate(fresh.weights):
         if weight.trainable:
             weight.assign(initial(weight.initializer, weight.shape, weight.dtype, 1000 * fold + number))

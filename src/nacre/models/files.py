@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -139,6 +140,16 @@ def clone_model(model: Model) -> Model:
     own = {name: thing for part in (model, *model._parts()) for name, thing in strangers(part).items()}
     with custom_object_scope(own):
         return type(model).from_config(model.get_config())
+
+
+def copied(model: Model, what: str, hint: str) -> Model:
+    """A copy of a model. Where it cannot be copied, `UsageError` says so of ``what`` the copy is for, and not that nothing can be
+    saved, which nobody asked for."""
+    try:
+        return copy.deepcopy(model)
+    except UsageError as error:
+        reason = {"reason": str(error.__cause__ or error).splitlines()[0]}
+        raise UsageError(f"{what}, and this model cannot be copied.", reason, hint) from error
 
 
 def restore(described: Mapping[str, Any], tensors: dict[str, Array], own: Mapping[str, Any]) -> Model:
