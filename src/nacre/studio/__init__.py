@@ -1,0 +1,9 @@
+"""The studio: see a network learn, in the browser.
+
+The page (``page/``) is plain modules that the browser reads as they are. Each view has a file here that answers it with JSON,
+computed by the engine. Pages change nothing without a token; `nacre.web` keeps strangers out.
+"""
+
+from nacre.studio.app import application
+
+__all__ = ["application"]

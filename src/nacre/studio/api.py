@@ -1,0 +1,82 @@
+"""How views are asked and answered: bodies with types, JSON back, errors as they read in a terminal, and streams of events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from nacre.errors import NacreError, UsageError
+
+T = TypeVar("T")
+
+_ENCODER = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
+
+
+def json(content: Any, status: int = 200) -> Response:
+    """JSON of what views give: structs and dataclasses, NumPy's numbers and arrays among them. NaN and infinity become null."""
+    return Response(_ENCODER.encode(content), status, media_type="application/json")
+
+
+def ask(path: str, answer: Callable[..., Any]) -> Route:
+    """``GET path``: what ``answer`` gives for the names in the path and the query, computed in a thread of its own."""
+
+    async def answered(request: Request) -> Response:
+        return json(await run_in_threadpool(answer, **request.path_params, **request.query_params))
+
+    return Route(path, answered, methods=["GET"], name=path)
+
+
+def tell(path: str, answer: Callable[..., Any], body: type[T]) -> Route:
+    """``POST path``: what ``answer`` gives for the body, which must be a ``body``, and the names in the path."""
+    decoder = msgspec.json.Decoder(body)
+
+    async def answered(request: Request) -> Response:
+        try:
+            given = decoder.decode(await request.body())
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UsageError(f"The studio cannot read this: {error}.") from error
+        return json(await run_in_threadpool(answer, given, **request.path_params))
+
+    return Route(path, answered, methods=["POST"], name=path)
+
+
+def stream(path: str, events: Callable[..., AsyncIterator[Any]]) -> Route:
+    """``GET path``: what ``events`` yields, one server-sent event each, until the page goes away."""
+
+    async def answered(request: Request) -> Response:
+        async def lines() -> AsyncIterator[bytes]:
+            async for event in events(**request.path_params):
+                yield b"data: " + _ENCODER.encode(event) + b"\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    return Route(path, answered, methods=["GET"], name=path)
+
+
+def refusals() -> Mapping[Any, Callable[[Request, Any], Awaitable[Response]]]:
+    """What becomes of an error of nacre's: its message, and its hint by itself."""
+
+    async def refused(_request: Request, error: NacreError) -> Response:
+        what, _, rest = str(error).partition("\n")
+        details = [line.strip() for line in rest.splitlines()]
+        hint = next((line[4:].strip() for line in details if line.startswith("try:")), "")
+        said = [line for line in details if not line.startswith("try:")]
+        return json({"error": " ".join([what, *said]), "hint": hint}, 400)
+
+    return {NacreError: refused}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+__all__ = ["ask", "json", "refusals", "stream", "tell"]

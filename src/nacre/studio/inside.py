@@ -1,0 +1,12 @@
+"""What the view inside asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.routing import BaseRoute
+
+
+def routes(root: Path) -> list[BaseRoute]:  # noqa: ARG001
+    """Its addresses, below /api."""
+    return []

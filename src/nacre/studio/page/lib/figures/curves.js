@@ -1,0 +1,71 @@
+// @ts-check
+/** Curves over a common axis, drawn by uPlot; new values move the lines without drawing anything else anew. */
+import uPlot from "uplot";
+import { html, useEffect, useRef } from "../html.js";
+import { classColor } from "../colors.js";
+import { short } from "../numbers.js";
+import { theme } from "../theme.js";
+
+/**
+ * @typedef {{label: string, values: (number | null)[], dashed?: boolean, color?: string}} Line
+ * @typedef {{title?: string, x: {label: string, values: number[]}, y?: {label?: string, log?: boolean}, lines: Line[], height?: number}} CurvesProps
+ */
+
+/** @param {CurvesProps} props */
+export function Curves({ title, x, y = {}, lines, height = 220 }) {
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  const plot = useRef(/** @type {uPlot | null} */ (null));
+  const shape = JSON.stringify([x.label, y, height, lines.map((l) => [l.label, l.dashed, l.color]), theme.value]);
+  const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
+
+  useEffect(() => {
+    const node = place.current;
+    if (!node) return;
+    const ink = getComputedStyle(node).getPropertyValue("--ink-soft").trim() || "#666";
+    const grid = { stroke: getComputedStyle(node).getPropertyValue("--line").trim() || "#ddd", width: 1 };
+    const axis = { stroke: ink, grid, ticks: grid, font: "12px system-ui", labelFont: "12px system-ui", labelSize: 18 };
+    const made = new uPlot(
+      {
+        width: Math.max(node.clientWidth, 120),
+        height,
+        cursor: { y: false },
+        legend: { live: true },
+        scales: { x: { time: false }, y: y.log ? { distr: 3 } : {} },
+        axes: [
+          { ...axis, size: 34, label: x.label },
+          { ...axis, size: 52, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
+        ],
+        series: [
+          { label: x.label, value: (_, v) => short(v) },
+          ...lines.map((line, k) => ({
+            label: line.label,
+            stroke: line.color ?? classColor(k + 1),
+            width: 2,
+            ...(line.dashed ? { dash: [6, 4] } : {}),
+            points: { show: x.values.length < 2 },
+            value: (/** @type {uPlot} */ _, /** @type {number} */ v) => short(v),
+          })),
+        ],
+      },
+      data,
+      node,
+    );
+    plot.current = made;
+    const watch = new ResizeObserver(() => node.clientWidth > 0 && made.setSize({ width: node.clientWidth, height }));
+    watch.observe(node);
+    return () => {
+      watch.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+
+  useEffect(() => plot.current?.setData(data));
+
+  const last = lines.map((line) => `${line.label} ${short(line.values.at(-1))}`).join(", ");
+  const said = `${title ?? y.label ?? "Curves"} by ${x.label}: ${lines.length ? `at the end ${last}` : "nothing yet"}`;
+  return html`<figure class="curves" role="img" aria-label=${said}>
+    ${title && html`<figcaption>${title}</figcaption>`}
+    <div ref=${place}></div>
+  </figure>`;
+}

@@ -1,0 +1,10 @@
+"""What the view playground asks."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+
+def routes() -> list[BaseRoute]:
+    """Its addresses, below /api."""
+    return []

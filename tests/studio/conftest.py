@@ -1,0 +1,53 @@
+"""A real browser looks at a running studio. Without Chromium, these tests are skipped, and say how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_ALONE = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if _CHROMIUM is None:
+        message = "no Chromium to look with (Debian and Ubuntu: apt install chromium)"
+        if os.environ.get("NACRE_BROWSER") == "required":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_ALONE))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1280 x 900 in which nothing may go wrong unseen: any error in the console fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened, wrong = context.new_page(), []
+    opened.set_default_timeout(15_000)
+    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on(
+        "requestfailed",
+        lambda request: (
+            wrong.append(f"{request.url}: {request.failure}") if "ERR_ABORTED" not in str(request.failure) else None
+        ),
+    )
+    yield opened
+    context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep how the page looks now, for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
