@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,12 @@ def studio(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def shot(page: Page, name: str) -> None:
-    """Keep how the page looks now, for people to look at."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+@pytest.fixture
+def shot() -> Callable[[Page, str], None]:
+    """Keep how a page looks now, under a name, for people to look at."""
+
+    def taken(page: Page, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    return taken

@@ -84,6 +84,13 @@ class Heat(Figure, frozen=True, kw_only=True, tag="heat"):
         return cls(label=label, rows=rounded.shape[0], columns=rounded.shape[1], values=rounded.ravel(), **more)
 
 
+class Image(Figure, frozen=True, kw_only=True, tag="image"):
+    """A picture as it is: ``src`` is an address that holds it (data:image/png...), ``label`` says it to those who cannot see it."""
+
+    src: str
+    label: str
+
+
 class Pictures(Figure, frozen=True, kw_only=True, tag="pictures"):
     """Several small pictures in a row, each with its label below."""
 

@@ -24,7 +24,7 @@ export function Table({ title, columns, rows, marked }) {
   return html`<figure class="table">
     ${title && html`<figcaption>${title}</figcaption>`}
     <div class="scroll" tabindex="0" role="region" aria-label=${title ?? "table"}><table>
-      <thead><tr>${columns.map((c) => html`<th scope="col">${c}</th>`)}</tr></thead>
+      <thead><tr>${columns.map((c, k) => html`<th scope="col" class=${typeof rows[0]?.[k] === "number" ? "number" : ""}>${c}</th>`)}</tr></thead>
       <tbody>${rows.map((row, i) => html`<tr class=${i === marked ? "marked" : ""}>${row.map((v) => html`<td class=${typeof v === "number" ? "number" : ""}>${typeof v === "number" ? short(v) : v}</td>`)}</tr>`)}</tbody>
     </table></div>
   </figure>`;
@@ -48,13 +48,16 @@ export function Drawing({ title, svg, label }) {
   </figure>`;
 }
 
+/** @param {{title?: string, src: string, label: string}} props */
+const Image = ({ title, src, label }) => html`<figure class="image">${title && html`<figcaption>${title}</figcaption>`}<img alt=${label} src=${src} /></figure>`;
+
 /** @param {{text: string, strong?: boolean}} props */
 const Words = ({ text, strong }) => html`<p class=${strong ? "verdict" : ""}>${text}</p>`;
 /** @param {{text: string, title?: string}} props */
 const Code = ({ text, title }) => html`<figure class="code">${title && html`<figcaption>${title}</figcaption>`}<pre tabindex="0">${text}</pre></figure>`;
 
 /** @type {Record<string, any>} */
-const KINDS = { curves: Curves, heat: Heat, network: Network, bars: Bars, table: Table, pictures: Pictures, drawing: Drawing, text: Words, code: Code };
+const KINDS = { curves: Curves, heat: Heat, network: Network, bars: Bars, table: Table, pictures: Pictures, drawing: Drawing, image: Image, text: Words, code: Code };
 
 /** @param {{of: {kind: string} & Record<string, any>}} props */
 export function Figure({ of: { kind, ...rest } }) {

@@ -1,0 +1,140 @@
+"""What the view Inside asks: one model, looked into down to every number."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.routing import BaseRoute
+
+from nacre.errors import UsageError
+from nacre.studio.api import ask, tell
+from nacre.studio.figures import Drawing, Figure
+from nacre.studio.inside import phases, units
+from nacre.studio.inside.study import Studies
+from nacre.training.run import Run
+
+_SECONDS = 0.5  # for which kernels are timed
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """A row of the data, or a picture that was drawn: shades from 0 to 1, row by row."""
+
+    row: int | None = None
+    pixels: list[float] | None = None
+
+
+class Update(msgspec.Struct, forbid_unknown_fields=True):
+    """Which row to learn from; None goes back to the weights in the file."""
+
+    row: int | None
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """A body without content."""
+
+
+def routes(root: Path) -> list[BaseRoute]:
+    """Its addresses, below /api."""
+    studies = Studies(root)
+    beginners = _Beginners(root)
+
+    def models() -> Any:
+        return {"models": studies.listed(), "training": beginners.at_work()}
+
+    def model(name: str) -> Any:
+        return studies.open(name).described()
+
+    def row(name: str, row: str) -> Any:
+        study = studies.open(name)
+        with study.lock:
+            return study.sample(_number(row))
+
+    def answer(asked: Asked, name: str) -> Any:
+        study = studies.open(name)
+        with study.lock:
+            return units.answered(study, study.input_of(asked.row, asked.pixels))
+
+    def step(name: str, row: str) -> Any:
+        study = studies.open(name)
+        with study.lock:
+            return phases.of(study, _number(row))
+
+    def update(given: Update, name: str) -> Any:
+        study = studies.open(name)
+        with study.lock:
+            if given.row is not None:
+                return study.learn(given.row)
+            study.begin_again()
+            return {}
+
+    def graph(name: str, what: str = "step") -> Figure:
+        study = studies.open(name)
+        with study.lock:
+            return _drawn(study.model, what)
+
+    def weights(name: str) -> Any:
+        study = studies.open(name)
+        with study.lock:
+            return units.weights(study)
+
+    return [
+        ask("/inside/models", models),
+        ask("/inside/models/{name}", model),
+        ask("/inside/models/{name}/rows/{row}", row),
+        tell("/inside/models/{name}/answer", answer, Asked),
+        ask("/inside/models/{name}/step/{row}", step),
+        tell("/inside/models/{name}/update", update, Update),
+        ask("/inside/models/{name}/graph", graph),
+        ask("/inside/models/{name}/weights", weights),
+        tell("/inside/train", lambda _: beginners.begin(), Nothing),
+    ]
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 12:
+        raise UsageError(f"A row is a number from 0, got {text[:40]!r}.")
+    return int(text)
+
+
+def _drawn(model: Any, what: str) -> Drawing:
+    """The graph of one step, by layers or operations; or the plan of it, with the time of each kernel."""
+    if what not in ("step", "operations", "predict", "plan"):
+        raise UsageError(f"There is no graph {what[:40]!r}.", {"known": "step, operations, predict, plan"})
+    kind, seconds = ("operations" if what == "operations" else "layers"), (_SECONDS if what == "plan" else 0)
+    diagram = model.graph(kind=kind, plan=what == "plan", seconds=seconds, predict=what == "predict")
+    return Drawing(title=diagram.title, svg=diagram.svg(), label=str(diagram))
+
+
+class _Beginners:
+    """For a studio without runs: one training on handwritten digits, as the command line does it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def at_work(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def begin(self) -> Any:
+        if not self.at_work():
+            folder = Run.create(root=self.root).folder
+            words = [
+                sys.executable,
+                "-m",
+                "nacre",
+                "train",
+                "digits",
+                "--epochs",
+                "15",
+                "--out",
+                str(folder),
+                "--quiet",
+            ]
+            self.process = subprocess.Popen(
+                words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            )
+        return {"training": True}
