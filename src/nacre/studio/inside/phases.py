@@ -90,26 +90,19 @@ def _backward(layer: LayerStep) -> list[Figure]:
     if layer.score_error is None:
         return []
     error = layer.score_error[0].reshape(-1)
-    slope = None if layer.slope is None else layer.slope[0].reshape(-1)
-    above = None if layer.error is None else layer.error[0].reshape(-1)
-    rows: list[Row] = [
-        [
-            f"unit {i}",
-            None if above is None else float(above[i]),
-            None if slope is None else float(slope[i]),
-            float(error[i]),
-        ]
-        for i in _largest(error)
-    ]
-    title = f"{layer.name}: how the loss changes with each z"
-    sizes = ", ".join(
-        f"{name} {float(np.linalg.norm(weight.gradient)):.3g}"
-        for name, weight in layer.weights.items()
-        if weight.gradient is not None
-    )
+    shown = _largest(error)
+    rows: list[Row]
+    if layer.error is None or layer.slope is None:  # the loss is computed from the scores, or units share a slope
+        columns, rows = ["unit", "dL/dz"], [[f"unit {i}", float(error[i])] for i in shown]
+    else:
+        above, slope = layer.error[0].reshape(-1), layer.slope[0].reshape(-1)
+        columns = ["unit", "dL/da", f"slope of {layer.activation}", "dL/dz, their product"]
+        rows = [[f"unit {i}", float(above[i]), float(slope[i]), float(error[i])] for i in shown]
+    trained = ((name, weight.gradient) for name, weight in layer.weights.items() if weight.gradient is not None)
+    sizes = ", ".join(f"{name} {float(np.linalg.norm(gradient)):.3g}" for name, gradient in trained)
     return [
-        strip(error, f"errors of {layer.name}", title),
-        Table(columns=["unit", "dL/da", f"slope of {layer.activation}", "dL/dz, their product"], rows=rows),
+        strip(error, f"errors of {layer.name}", f"{layer.name}: how the loss changes with each z"),
+        Table(columns=columns, rows=rows),
         Text(text=f"Norms of the gradients by the weights of {layer.name}: {sizes or 'none is trained'}."),
     ]
 
