@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from nacre.studio import application
+from nacre.studio import application, scripts
+from nacre.web import running
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ALONE = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, no other loop of asyncio can run in this thread
 def browser() -> Iterator[Browser]:
     if _CHROMIUM is None:
         message = "no Chromium to look with (Debian and Ubuntu: apt install chromium)"
@@ -39,6 +36,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of 1280 x 900 in which nothing may go wrong unseen: any error in the console fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened, wrong = context.new_page(), []
+    opened.wrong = wrong
     opened.set_default_timeout(15_000)
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
@@ -55,18 +53,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[str]:
-    """The address of a studio over the runs in ``tmp_path / "runs"``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(tmp_path / "runs"), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+    """The address, with its token, of a studio over the runs in ``tmp_path / "runs"``."""
+    app = application(tmp_path / "runs")
+    with running(app, token="secret", stopping=app.state.closing.set, scripts=scripts()) as url:
+        yield f"{url}/?token=secret"
 
 
 @pytest.fixture

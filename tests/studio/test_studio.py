@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
 from playwright.sync_api import Page, expect
 
 
@@ -24,3 +33,47 @@ def test_dark_and_light_are_chosen_and_kept(page: Page, studio: str):
 def test_a_view_that_is_none_is_said(page: Page, studio: str):
     page.goto(f"{studio}#/nothing")
     expect(page.get_by_role("alert")).to_contain_text("nothing")
+
+
+def test_without_the_token_a_page_reads_and_changes_nothing(page: Page, studio: str):
+    page.goto(studio.partition("?")[0])
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    status = page.evaluate(
+        "fetch('api/inside/train', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'}).then(r => r.status)"
+    )
+    assert status == 401
+    page.wrong.clear()  # the browser tells of every 401
+    page.goto(studio)
+    assert "token" not in page.url
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "static/../app.py",
+        "static/%2e%2e/app.py",
+        "static/..%2fapp.py",
+        "static//etc/passwd",
+        "static/vendor",
+        "static/",
+    ],
+)
+def test_no_path_leaves_the_page(studio: str, path: str):
+    with pytest.raises(urllib.error.HTTPError) as found:
+        urllib.request.urlopen(studio.partition("?")[0] + path)
+    with found.value as answer:
+        assert answer.code == 404
+
+
+def test_the_command_says_where_it_is_and_ends_by_ctrl_c(tmp_path):
+    words = [sys.executable, "-m", "nacre", "studio", str(tmp_path), "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        url = json.loads(process.stdout.readline())["url"]
+        with urllib.request.urlopen(url) as answer:
+            policy = answer.headers["content-security-policy"]
+            assert b"importmap" in answer.read()
+        assert "'unsafe" not in policy
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 10

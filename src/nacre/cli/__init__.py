@@ -25,6 +25,7 @@ from nacre.cli.plot import plot
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
 from nacre.cli.shell import Shell
+from nacre.cli.studio import studio
 from nacre.cli.summary import summary
 from nacre.cli.train import train
 from nacre.cli.tune import tune
@@ -53,6 +54,7 @@ COMMANDS: tuple[click.Command, ...] = (
     gradcheck,
     plan,
     lab,
+    studio,
     completion,
 )
 

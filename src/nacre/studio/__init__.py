@@ -4,6 +4,6 @@ The page (``page/``) is plain modules that the browser reads as they are. Each v
 computed by the engine. Pages change nothing without a token; `nacre.web` keeps strangers out.
 """
 
-from nacre.studio.app import application
+from nacre.studio.app import application, run, scripts
 
-__all__ = ["application"]
+__all__ = ["application", "run", "scripts"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -48,12 +49,22 @@ def tell(path: str, answer: Callable[..., Any], body: type[T]) -> Route:
 
 
 def stream(path: str, events: Callable[..., AsyncIterator[Any]]) -> Route:
-    """``GET path``: what ``events`` yields, one server-sent event each, until the page goes away."""
+    """``GET path``: what ``events`` yields, one server-sent event each, until the page goes away or the studio closes."""
 
     async def answered(request: Request) -> Response:
         async def lines() -> AsyncIterator[bytes]:
-            async for event in events(**request.path_params):
-                yield b"data: " + _ENCODER.encode(event) + b"\n\n"
+            source = aiter(events(**request.path_params))
+            closing = asyncio.create_task(request.app.state.closing.wait())
+            try:
+                while True:
+                    coming = asyncio.ensure_future(anext(source, None))
+                    await asyncio.wait({coming, closing}, return_when=asyncio.FIRST_COMPLETED)
+                    if not coming.done() or (event := coming.result()) is None:
+                        coming.cancel()
+                        return
+                    yield b"data: " + _ENCODER.encode(event) + b"\n\n"
+            finally:
+                closing.cancel()
 
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
+from nacre import web
 from nacre.studio import inside, lessons, playground, runs
 from nacre.studio.api import refusals
+from nacre.web import Assets
 
 PAGE = Path(__file__).parent / "page"
 
@@ -29,9 +33,27 @@ def application(root: str | Path = "runs") -> Starlette:
     routes = [
         Route("/", _page),
         Mount("/api", routes=views),
-        Mount("/static", StaticFiles(directory=PAGE)),
+        Mount("/static", Assets(PAGE)),
     ]
-    return Starlette(routes=routes, exception_handlers=refusals())
+    made = web.application(routes, refusals())
+    made.state.closing = asyncio.Event()  # which ends the streams
+    return made
+
+
+def run(root: Path, host: str, port: int | None, token: str | None, started: Callable[[str], object]) -> None:
+    """Serve the studio over ``root`` until SIGINT or SIGTERM. Who has no token, by default one that nobody can guess, changes
+    nothing; ``started`` is told the address that holds it. Raises `UsageError` for a host or a port that cannot be had.
+    """
+    app = application(root)
+    web.run(
+        app,
+        host,
+        port,
+        token=token or secrets.token_urlsafe(24),
+        started=started,
+        stopping=app.state.closing.set,
+        scripts=scripts(),
+    )
 
 
 async def _page(_request: Request) -> Response:

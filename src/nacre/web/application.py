@@ -6,6 +6,7 @@ import json
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -43,8 +44,8 @@ async def answer(
     await send({"type": "http.response.body", "body": body})
 
 
-def application(routes: Sequence[BaseRoute]) -> Starlette:
-    """An application of routes whose errors, those of its own and those of Starlette, are JSON."""
+def application(routes: Sequence[BaseRoute], refusals: Mapping[Any, Any] | None = None) -> Starlette:
+    """An application of routes whose errors, those of its own and those of Starlette, are JSON; ``refusals`` handle more."""
 
     async def refused(_request: Request, error: Exception) -> Response:
         if isinstance(error, Refused):
@@ -54,18 +55,21 @@ def application(routes: Sequence[BaseRoute]) -> Starlette:
             return Response(told(f"{error.detail}."), error.status_code, error.headers, "application/json")
         return Response(told("Something went wrong in the server."), 500, media_type="application/json")
 
-    return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: refused, Exception: refused})
+    own = {Refused: refused, HTTPException: refused, Exception: refused}
+    return Starlette(routes=routes, exception_handlers={**own, **(refusals or {})})
 
 
 class Assets:
     """The files of a folder of ours, read once: what is asked for is looked up by its name, and no path is ever made of it.
 
-    An application for `starlette.routing.Mount`; files in folders of the folder are not among them.
+    An application for `starlette.routing.Mount`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.files: Mapping[str, tuple[bytes, bytes]] = {
-            file.name: (file.read_bytes(), kind_of(file.name)) for file in sorted(folder.iterdir()) if file.is_file()
+            file.relative_to(folder).as_posix(): (file.read_bytes(), kind_of(file.name))
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature

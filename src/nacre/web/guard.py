@@ -24,11 +24,10 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 _HELD = 4  # as many bodies of the largest size may be in memory at a time
 _POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "default-src 'self'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 _HEADERS = [
-    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -43,7 +42,8 @@ class Guard:
     from one of our own pages or from no page (else 403), and what it sends must be one of ``types`` (else 415). With a ``token``,
     requests that may change something, by their method, must show it (else 401), and with ``always`` all requests: as
     ``Authorization: Bearer``, as ``?token=``, which sets a cookie, or by that cookie. The cookie's name holds the port, for
-    browsers send cookies to all ports of a host.
+    browsers send cookies to all ports of a host. Scripts run from files of the application alone, or if
+    their hash ("sha256-...") is one of ``scripts``.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Guard:
         always: bool = False,
         types: Collection[str] = (JSON,),
         limits: Limits | None = None,
+        scripts: Collection[str] = (),
     ) -> None:
         self.app, self.port, self.token, self.always, self.types = app, port, token, always, types
         self.limits = limits or Limits()
@@ -62,6 +63,8 @@ class Guard:
         plain = [name.lower() for name in hosts]
         self.hosts = {f"{name}:{port}".encode() for name in plain} | {n.encode() for n in plain if port == 80}
         self.cookie = f"nacre-{port}"
+        policy = _POLICY.format(scripts=" ".join(["'self'", *(f"'{one}'" for one in scripts)]))
+        self.headers = [(b"content-security-policy", policy.encode()), *_HEADERS]
         self.held = 0  # bytes of bodies that are in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +76,7 @@ class Guard:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
-        headers = _HEADERS
+        headers = self.headers
 
         async def sending(message: Message) -> None:
             nonlocal started
@@ -87,7 +90,7 @@ class Guard:
             shown = self._check(scope)
             if shown:
                 headers = [
-                    *_HEADERS,
+                    *self.headers,
                     (b"set-cookie", f"{self.cookie}={shown}; Path=/; HttpOnly; SameSite=Strict".encode()),
                 ]
             body = bytearray()

@@ -33,6 +33,7 @@ def run(
     token: str | None = None,
     types: Collection[str] = (JSON,),
     limits: Limits | None = None,
+    scripts: Collection[str] = (),
     started: Callable[[str], object] = print,
     stopping: Callable[[], object] = lambda: None,
 ) -> None:
@@ -46,7 +47,7 @@ def run(
     """
     listening = _listen(host, port)
     try:
-        server, url = _server(app, host, listening, token, types, limits or Limits(), stopping)
+        server, url = _server(app, host, listening, token, types, limits or Limits(), stopping, scripts)
         server.opened = lambda: started(url)
         server.run([listening])
     finally:
@@ -60,11 +61,12 @@ def running(
     token: str | None = None,
     types: Collection[str] = (JSON,),
     limits: Limits | None = None,
+    scripts: Collection[str] = (),
     stopping: Callable[[], object] = lambda: None,
 ) -> Iterator[str]:
     """As `run`, on a free port and in a thread: the address, without the token, for as long as the context lasts."""
     listening = _listen("127.0.0.1", 0)
-    server, url = _server(app, "127.0.0.1", listening, token, types, limits or Limits(), stopping)
+    server, url = _server(app, "127.0.0.1", listening, token, types, limits or Limits(), stopping, scripts)
     opened = threading.Event()
     server.opened = opened.set
     thread = threading.Thread(target=server.run, args=([listening],), name="nacre-web")
@@ -116,6 +118,7 @@ def _server(
     types: Collection[str],
     limits: Limits,
     stopping: Callable[[], object],
+    scripts: Collection[str],
 ) -> tuple[_Server, str]:
     """A server for a socket, and its address."""
     address, port = listening.getsockname()[:2]
@@ -123,7 +126,7 @@ def _server(
     if not local:
         token = token or secrets.token_urlsafe(24)
     names, shown = _names(host, address)
-    guard = Guard(app, port, names, token, not local, types, limits)
+    guard = Guard(app, port, names, token, not local, types, limits, scripts)
     config = uvicorn.Config(
         guard,
         http=cast(Any, partial(Protocol, limits, {})),

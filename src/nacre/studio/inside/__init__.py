@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -114,27 +115,19 @@ class _Beginners:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.process: subprocess.Popen[bytes] | None = None
+        self.worker: Thread | None = None
 
     def at_work(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.worker is not None and self.worker.is_alive()
 
     def begin(self) -> Any:
         if not self.at_work():
             folder = Run.create(root=self.root).folder
-            words = [
-                sys.executable,
-                "-m",
-                "nacre",
-                "train",
-                "digits",
-                "--epochs",
-                "15",
-                "--out",
-                str(folder),
-                "--quiet",
-            ]
-            self.process = subprocess.Popen(
-                words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-            )
+            words = ["train", "digits", "--epochs", "15", "--out", str(folder), "--quiet"]
+            self.worker = Thread(target=_run, args=(words,), daemon=True)
+            self.worker.start()
         return {"training": True}
+
+
+def _run(words: list[str]) -> None:
+    subprocess.run([sys.executable, "-m", "nacre", *words], stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -59,6 +59,9 @@ function Studio() {
     </main>`;
 }
 
+// The token has become a cookie; the address is one to share now.
+if (location.search) history.replaceState(null, "", location.pathname + location.hash);
+
 const root = document.getElementById("studio");
 if (root) {
   root.textContent = "";

@@ -20,7 +20,8 @@ async function ask(path, options) {
     throw new Refused("The studio does not answer.", "is `nacre studio` still running in its terminal?", 0);
   }
   const body = await answer.json().catch(() => ({ error: answer.statusText }));
-  if (!answer.ok) throw new Refused(body.error ?? answer.statusText, body.hint, answer.status);
+  const hint = answer.status === 401 ? "open the address that `nacre studio` printed: it holds the token" : body.hint;
+  if (!answer.ok) throw new Refused(body.error ?? answer.statusText, hint, answer.status);
   return body;
 }
 
