@@ -15,7 +15,10 @@ from nacre.web import running
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_ALONE = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+_ALONE = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
 
 
 @pytest.fixture(scope="module")  # while it is there, no other loop of asyncio can run in this thread
