@@ -105,9 +105,8 @@ def _of_run(what: str, options: dict[str, Any], fix: bool, out: Path | None, qui
     check_repeatable(noted)
     settings = Settings.of(noted).with_(**options)
     source = open_training(settings)
-    whole = not isinstance(source.train.x, TablePieces)
     if fix and not {"validation", "test"} & set(source.parts):  # rows that were trained on say nothing of a fix
-        settings, whole = settings.with_(validation_split=ASIDE), False
+        settings = settings.with_(validation_split=ASIDE)
         source = open_training(settings)
     source, note = _in_memory(source, settings)
     diagnosis = _examined(settings, source, run.figures, quiet)
@@ -116,7 +115,7 @@ def _of_run(what: str, options: dict[str, Any], fix: bool, out: Path | None, qui
         return document, text
     if not _curable(diagnosis):
         return document, f"{text}\n\nThere is nothing to fix."
-    fork = fork_of(diagnosis, run, settings, source, whole)
+    fork = fork_of(diagnosis, run, settings, source, sampled=bool(note))
     proof = try_fix(diagnosis, fork)
     kept = keep(fork, proof, out, Path(what).parent)
     document["fixed"] = proof.document() | fork.noted(proof)

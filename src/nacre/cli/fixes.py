@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nacre import activations
 from nacre.callbacks import EarlyStopping
 from nacre.cli.moments import CHANGEABLE, last_step, model_at, phases_until, steps_of, terms
-from nacre.cli.networks import network
+from nacre.cli.networks import network, widths_of
 from nacre.cli.report import write_report
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Source
 from nacre.cli.train import Outcome, begin
 from nacre.configured import serialize
-from nacre.doctor import Case, Diagnosis, Finding, Proof, case_of, last_good_epoch
+from nacre.doctor import Case, Diagnosis, Finding, Proof, case_of, last_good_epoch, plan_of
 from nacre.layers import Dense, Dropout
 from nacre.models import Model, Sequential
 from nacre.ops.random import seeded
@@ -31,12 +32,12 @@ _ANEW = "the fix changes the network, the weights it begins with, or the data"
 @dataclass(frozen=True)
 class Fork:
     """Where a fix is tried: after ``epochs`` epochs of a run, which is ``step``, and ``why`` there; ``case`` is the training that
-    goes on from there, ``whole`` tells that its rows are those of the run."""
+    goes on from there, ``sampled`` tells that it has only some of the rows to train on."""
 
     run: Run
     settings: Settings
     source: Source
-    whole: bool
+    sampled: bool
     epochs: int
     step: int
     why: str
@@ -84,14 +85,16 @@ class Fork:
         said: dict[str, Any] = {
             "epochs": self.epochs + epochs,
             "batch_size": fixed.batch_size,
-            "dropout": rates[0] if rates else 0.0,
             "balanced": fixed.class_weight is not None,
             "patience": next((one.patience for one in fixed.stop() if isinstance(one, EarlyStopping)), 0),
             "momentum": config.get("momentum", 0.0),
         }
-        if before.model.startswith("mlp:"):
-            said["model"] = "mlp:" + (",".join(str(layer.units) for layer in hidden) or "none")
-            said["activation"] = hidden[0].activation.__name__ if hidden else before.activation
+        if (widths := widths_of(before.model)) is not None:
+            said["dropout"] = rates[0] if rates else 0.0
+            if (units := [layer.units for layer in hidden]) != widths:
+                said["model"] = "mlp:" + (",".join(map(str, units)) or "none")
+            if hidden and hidden[0].activation is not activations.get(before.activation):
+                said["activation"] = hidden[0].activation.__name__
         if isinstance(config["learning_rate"], float):
             said["learning_rate"] = config["learning_rate"]
         return before.with_(**said)
@@ -101,7 +104,7 @@ class Fork:
         changed = {name for name, value in settings.options.items() if value != self.settings.options[name]}
         same = [getattr(fixed, name) is getattr(self.case, name) for name in ("x", "y", "x_validation", "y_validation")]
         return (
-            self.whole
+            not self.sampled
             and all(same)
             and fixed.class_weight == terms(settings, self.source)["class_weight"]
             # What early stopping has seen before the fork is not forgotten when the training is repeated.
@@ -114,24 +117,26 @@ class Fork:
             return network(settings, self.source)
 
 
-def fork_of(diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, whole: bool) -> Fork:
+def fork_of(diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, sampled: bool) -> Fork:
     """Where to try the first fix: at the end of the last epoch at which the run was well, by its own figures and by what its
-    network then predicts; at the beginning for a fix that needs fresh weights, and where the run never was well. ``whole`` tells
-    whether the source is that of the run."""
+    network then predicts; at the beginning for a fix that needs fresh weights, and where the run never was well. ``sampled``
+    tells that the source has only some of the rows to train on."""
     with seeded(settings.seed):
         begun = network(settings, source)
-    fork = Fork(run, settings, source, whole, 0, 0, _ANEW, _case(begun, settings, source))
+    fork = Fork(run, settings, source, sampled, 0, 0, _ANEW, _case(begun, settings, source))
     finding = next(finding for finding in diagnosis.alarms if finding.fix is not None)
     if not _keeps(finding):
         return fork
-    if not whole:
-        return replace(fork, why="what is trained on here are other rows than those of the run")
+    if sampled:
+        return replace(fork, why="only some of the rows are looked at")
+    if settings != Settings.of(run.settings()):
+        return replace(fork, why="the run held no rows out to be judged by, and a fifth is held out now")
     steps, watched = steps_of(settings, source), "val_loss" in run.figures
     epochs = min(last_good_epoch(finding, run.figures), last_step(run) // steps)
     forked = run.settings().get("before", [])
     if not epochs or (forked and epochs * steps < forked[-1]["until"]):
         return replace(fork, why="the figures of the run name no epoch up to which it went well")
-    case = _case(model_at(run, epochs * steps, source), settings, source)
+    case = fork.case.going_on(model_at(run, epochs * steps, source))
     if not diagnosis.well(case):
         return replace(fork, why=f"the run never went well, not even at its best, in epoch {epochs}")
     best = "the validation loss was at its best" if watched else "the loss was at its lowest"
@@ -140,7 +145,9 @@ def fork_of(diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, 
 
 def try_fix(diagnosis: Diagnosis, fork: Fork) -> Proof:
     """Both branches, trained from the fork on and compared."""
-    proof = diagnosis.fix(start=fork.case, remade=fork.remade)
+    rows, _ = plan_of(fork.case)
+    whole = rows < len(fork.case) <= 2 * rows  # one pass then, as options of nacre train can say it
+    proof = diagnosis.fix(epochs=1 if whole else None, start=fork.case, remade=fork.remade)
     return replace(proof, judged_on=fork.judged_on)
 
 
@@ -155,7 +162,7 @@ def keep(fork: Fork, proof: Proof, out: Path | None, root: Path) -> Run | None:
         return None
     settings = fork.nearest(fixed, proof.fixed.meant)
     kept = _keeps(proof.finding)
-    earlier = [*phases_until(fork.run.settings(), fork.step)[:-1], (fork.settings, fork.step)] if fork.step else []
+    earlier = phases_until(fork.run.settings(), fork.step) if fork.step else []
     earlier = [(fork.settings, 0)] if kept and not fork.step else earlier
     before = [{"until": until, "options": old.options} for old, until in earlier]
     said = shlex.join(["nacre", "doctor", str(fork.run.folder), "--fix"])
@@ -167,7 +174,7 @@ def keep(fork: Fork, proof: Proof, out: Path | None, root: Path) -> Run | None:
         proof.fixed.model.save(run.model)
         name, judge = fork.source.judge
         figures = proof.fixed.model.evaluate(judge.x, judge.y, verbose=0, return_dict=True)
-        rows = proof.fixed.rows * proof.fixed.meant
+        rows = proof.fixed.rows * proof.fixed.ran
         write_report(Outcome(proof.fixed.model, fork.source, run, name, figures, rows, proof.fixed.seconds), settings)
     except BaseException:
         shutil.rmtree(run.folder)
@@ -194,7 +201,7 @@ def _keeps(finding: Finding) -> bool:
 def _history(fork: Fork, proof: Proof) -> History:
     """The figures of the run up to the fork, and then those of the branch."""
     history = History()
-    for figures, count in ((fork.run.figures, fork.epochs), (proof.fixed.epochs, len(proof.fixed.epochs["loss"]))):
+    for figures, count in ((fork.run.figures, fork.epochs), (proof.fixed.epochs, proof.fixed.ran)):
         for epoch in range(count):
             history.append(len(history.epoch), {name: values[epoch] for name, values in figures.items()})
     return history

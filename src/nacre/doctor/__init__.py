@@ -4,6 +4,7 @@ from nacre.doctor.case import Case
 from nacre.doctor.diagnosis import Diagnosis, Proof, case_of, diagnose, last_good_epoch
 from nacre.doctor.finding import Finding, Fix
 from nacre.doctor.script import first_training
+from nacre.doctor.trial import plan_of
 from nacre.doctor.watch import Watch
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "diagnose",
     "first_training",
     "last_good_epoch",
+    "plan_of",
 ]

@@ -63,19 +63,24 @@ class Proof:
         if self.finding.name == "leakage" and not self.helped:
             verdict = "the score without it is the honest one"
         both = f" (with that of {', '.join(map(repr, self.also))})" if self.also else ""
-        short, long = (many(trial.meant, "epoch") for trial in (self.unfixed, self.fixed))
-        shorter = f", after {short}" if short != long else ""
+        meant = many(self.fixed.meant, "epoch")
+
+        def line(trial: Trial) -> str:
+            ran = many(trial.ran, "epoch")
+            earlier = f", after {ran}" if ran != meant and not trial.broke else ""
+            return f"{'the loss was not finite; ' * trial.broke}{trial.judged}{earlier}"
+
         return (
-            f"{verdict}{both}: after {long} of {many(self.unfixed.rows, 'row')}, on {self.judged_on}\n"
-            f"  as it was  {'the loss was not finite; ' * self.unfixed.broke}{self.before}{shorter}\n"
-            f"  fixed      {'the loss was not finite; ' * self.fixed.broke}{self.after}"
+            f"{verdict}{both}: after {meant} of {many(self.unfixed.rows, 'row')}, on {self.judged_on}\n"
+            f"  as it was  {line(self.unfixed)}\n"
+            f"  fixed      {line(self.fixed)}"
         )
 
     def document(self) -> dict[str, Any]:
         """The proof as JSON can hold it."""
         figures = {
-            name: {k: v for k, v in vars(score).items() if np.isfinite(v)}
-            for name, score in (("before", self.before), ("after", self.after))
+            name: {k: v for k, v in vars(trial.judged).items() if np.isfinite(v)} | {"epochs": trial.ran}
+            for name, trial in (("before", self.unfixed), ("after", self.fixed))
         }
         return {
             "finding": self.finding.name,

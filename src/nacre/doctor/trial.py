@@ -55,8 +55,8 @@ class Trial:
     """What a short training of a copy came to.
 
     ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each epoch, of which so many were ``meant``, and
-    ``seconds`` what they took; ``broke`` tells that the loss was not finite in the end, ``moved`` how far each matrix of weights came
-    from its beginning, in parts of its length."""
+    ``seconds`` what they took; ``broke`` tells that the loss was not finite in the end, ``moved`` how far each matrix of weights
+    came from its beginning, in parts of its length."""
 
     model: Model
     epochs: dict[str, list[float]]
@@ -71,6 +71,11 @@ class Trial:
     seconds: float
     broke: bool = False
     moved: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> int:
+        """Epochs that came to their end."""
+        return len(self.epochs.get("loss", []))
 
 
 def plan_of(case: Case) -> tuple[int, int]:

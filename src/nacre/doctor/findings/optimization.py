@@ -49,8 +49,9 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
     if facts.trial.broke:
         numbers[f"the loss at {rate:g}"] = "not finite in the end"
     code = f"model.optimizer.learning_rate = {best:g}  # before fit, with fresh weights"
+    where = "anew, or from where the loss was at its best" if best < rate else "anew"
     fix = Fix(
-        f"Take {best:g}, and begin anew.",
+        f"Take {best:g}, and begin {where}.",
         code,
         lambda case: case.optimized_by(learning_rate=best).fresh(),
         keeps=True,
