@@ -191,7 +191,7 @@ def _case(model: Model, settings: Settings, source: Source) -> Case:
 
 
 def _judge(source: Source) -> str:
-    return "validation" if "validation" in source.parts else "test"
+    return next(name for name in ("validation", "test", "train") if name in source.parts)
 
 
 def _keeps(finding: Finding) -> bool:

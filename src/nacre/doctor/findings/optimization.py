@@ -69,8 +69,9 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
 
 def _others(rate: float, unsteady: bool) -> list[float]:
     """Rates to try, the nearest first: lower ones if the loss goes up, else both ways."""
-    lower = [rate / 10**n for n in range(1, 9) if rate / 10**n >= _LOWEST] or [rate / 10]
-    higher = [rate * 10**n for n in range(1, 9) if rate * 10**n <= _HIGHEST] or [rate * 10]
+    lower, higher = ([float(f"{rate * 10.0 ** (sign * n):.6g}") for n in range(1, 9)] for sign in (-1, 1))
+    lower = [r for r in lower if r >= _LOWEST] or lower[:1]
+    higher = [r for r in higher if r <= _HIGHEST] or higher[:1]
     return lower if unsteady else [r for pair in zip_longest(higher, lower[:2]) for r in pair if r is not None]
 
 
