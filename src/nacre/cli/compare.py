@@ -57,6 +57,8 @@ def _told(run: Run) -> dict[str, Any]:
     best = min(range(len(watched)), key=lambda epoch: (watched[epoch] != watched[epoch], watched[epoch]))
     figures = {name: values[best] for name, values in history.items()}
     forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
+    fix = noted.get("fix", {})
+    forked |= {"fix of": ", ".join([fix.get("finding", ""), *fix.get("also", [])])}
     return {"settings": {"data": settings.data, **settings.options, **forked}, "epoch": best + 1, "figures": figures}
 
 
