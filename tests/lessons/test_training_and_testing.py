@@ -158,11 +158,8 @@ def test_a_prediction_can_be_done_on_a_calculator(tmp_path):
 def test_training_may_end_as_soon_as_most_rows_are_right():
     """C9. An approximate solution will do: training ends once 95 % of its rows are right."""
     model = linear()
-
-    def enough(epoch, logs):
-        model.stop_training = logs["accuracy"] >= 0.95
-
-    history = model.fit(X, Y, epochs=100, verbose=0, callbacks=[callbacks.LambdaCallback(on_epoch_end=enough)])
+    enough = callbacks.TerminateOnTarget("accuracy", 0.95)
+    history = model.fit(X, Y, epochs=100, verbose=0, callbacks=[enough])
     reached = history.history["accuracy"]
     assert reached[-1] >= 0.95 > max(reached[:-1])
     assert len(reached) < 100
