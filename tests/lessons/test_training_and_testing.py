@@ -286,21 +286,18 @@ def test_the_error_that_goes_back_is_probability_less_target():
 
 
 def test_other_seeds_end_elsewhere_and_are_as_good():
-    """C20. Eight beginnings end at eight places far apart, and hardly differ in accuracy."""
-
-    def build():  # fit_many sets the seed, of the first weights and of the order of the rows
-        model = nacre.Sequential([nacre.Input((64,)), layers.Dense(32, "relu"), layers.Dense(10, "softmax")])
-        model.compile("adam", LABELS, metrics=["accuracy"])
-        return model
-
-    found = nacre.fit_many(build, X, Y, seeds=range(8), epochs=10)
-    accuracy = [replica.model.evaluate(X_TEST, Y_TEST, verbose=0)[1] for replica in found]
-    assert min(accuracy) > 0.88
-    assert 0 < np.std(accuracy, ddof=1) < 0.02
-    kernels = [replica.model.get_weights()[0] for replica in found]
-    apart = [np.linalg.norm(a - b) / np.linalg.norm(a) for n, a in enumerate(kernels) for b in kernels[:n]]
-    assert len(apart) == 28
-    assert min(apart) > 1  # farther from each other than from 0
+    """C20. Many good results, depending on the start and on the order of the rows: eight seeds end at eight places, farther from
+    each other than from 0, and hardly differ in accuracy."""
+    found = json.loads(command("lab", "seeds", "digits", "--seeds", 8, "--epochs", 10, "--quiet", "--json"))
+    accuracy = [row["accuracy"] for row in found["rows"]]
+    assert len(accuracy) == 8
+    assert min(accuracy) > 0.9  # measured: 0.944 to 0.964
+    spread = found["figures"]["accuracy"]
+    assert spread["mean"] == pytest.approx(np.mean(accuracy))
+    assert 0 < spread["deviation"] < 0.02
+    assert min(row["distance to the nearest"] for row in found["rows"]) > 1
+    assert found["figures"]["decided alike by two of them"] > 0.9
+    assert "by chance alone" in found["verdict"]
 
 
 def test_what_comes_last_leaves_the_deepest_imprint():
