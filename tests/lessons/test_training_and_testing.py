@@ -619,13 +619,16 @@ def test_the_loss_has_a_gradient_by_each_single_weight():
     assert found.gradient == pytest.approx((X[:, 20] * error).mean(), rel=1e-4)
     assert found.error < 1  # of what is allowed between the chain rule and a difference
     assert found.difference == pytest.approx(found.gradient, rel=1e-5)
-    loss, weights = model.loss_function(X, Y)
-    mark = np.zeros((64, 10))
-    mark[20, 7] = 1
-    along = [
-        float(loss({**weights, "dense/kernel": weights["dense/kernel"] + step * mark})) for step in (-0.01, 0, 0.01)
-    ]
-    assert (along[2] - along[0]) / 0.02 == pytest.approx(found.gradient, rel=1e-3)
+
+    drawn = nacre.plots.loss_along(model, "dense/kernel[20, 7]", X, Y)
+    assert "slope" in drawn.get_title(loc="left")
+    curve, tangent, now, after = (line.get_xydata() for line in drawn.lines)
+    around = curve[np.abs(curve[:, 0] - now[0, 0]) < 0.03]  # close by, the curve is its tangent
+    slope, _ = np.polyfit(*around.T, 1)
+    assert slope == pytest.approx(found.gradient, rel=1e-2)
+    assert (tangent[-1, 1] - tangent[0, 1]) / (tangent[-1, 0] - tangent[0, 0]) == pytest.approx(found.gradient)
+    assert after[0, 0] == pytest.approx(now[0, 0] - 0.5 * found.gradient)  # a step at learning rate 0.5
+    assert after[0, 1] < now[0, 1]
 
 
 def test_an_update_is_rate_times_error_times_input():
