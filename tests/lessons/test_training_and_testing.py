@@ -360,7 +360,8 @@ def test_crossentropy_is_the_loss_of_softmax():
     assert float(losses.SparseCategoricalCrossentropy(from_logits=True)(y, np.log(p))) == pytest.approx(exact, rel=1e-6)
     assert float(losses.BinaryCrossentropy()([[1.0]], [[0.2]])) == pytest.approx(-math.log(0.2), rel=1e-6)
     twice = linear()
-    twice.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))  # its softmax gives probabilities
+    with pytest.warns(UserWarning, match="gives probabilities .softmax., .* leave out from_logits=True"):
+        twice.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
     assert nacre.diagnose(twice, X[:300], Y[:300]).findings[0].name == "softmax applied twice"
 
 
