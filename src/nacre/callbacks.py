@@ -4,7 +4,7 @@ from nacre.training.callbacks import Callback
 from nacre.training.checkpoint import BackupAndRestore
 from nacre.training.history import History
 from nacre.training.hooks import LambdaCallback, LearningRateScheduler, TerminateOnNaN
-from nacre.training.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from nacre.training.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TerminateOnTarget
 from nacre.training.reports import CSVLogger, MLflow, TensorBoard
 from nacre.training.statistics import LayerStatistics
 
@@ -22,4 +22,5 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",
+    "TerminateOnTarget",
 ]

@@ -127,6 +127,11 @@ class Budget:
         """Seconds of an epoch, None without a number of rows."""
         return None if self.steps_per_epoch is None else self.seconds_per_step * self.steps_per_epoch
 
+    @property
+    def weights_per_row(self) -> float | None:
+        """Trained weights for each row, None without a number of rows: where there are many, rows can be learned by heart."""
+        return None if self.rows is None else self.trainable / self.rows
+
     def document(self) -> dict[str, Any]:
         """Everything as JSON can hold it."""
         found = asdict(self) | {
@@ -135,6 +140,7 @@ class Budget:
             "fits": self.fits,
             "flops_per_epoch": self.flops_per_epoch,
             "seconds_per_epoch": self.seconds_per_epoch,
+            "weights_per_row": self.weights_per_row,
         }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
@@ -177,7 +183,11 @@ class Budget:
         total = (
             "" if self.epochs == 1 else f", {duration(self.seconds_per_epoch * self.epochs)} for {self.epochs:,} epochs"
         )
-        return [*lines, f"Time: {duration(self.seconds_per_epoch)} an epoch of {self.rows:,} rows{total} ({how})"]
+        lines.append(f"Time: {duration(self.seconds_per_epoch)} an epoch of {self.rows:,} rows{total} ({how})")
+        if self.training and self.weights_per_row is not None:
+            many = ", which can learn rows by heart: watch the validation loss" if self.weights_per_row > 1 else ""
+            lines.append(f"Weights: {self.weights_per_row:.3g} for each row{many}")
+        return lines
 
     def _verdict(self) -> list[str]:
         if self.fits:

@@ -9,6 +9,7 @@ import pytest
 
 import nacre
 from nacre.backends.native import _binding, lower
+from nacre.backends.native.lowering import Lowering
 from nacre.ir import TensorType
 from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
 from nacre.training.program import Goal, RowType, RowTypes, Target, prediction_program, training_program
@@ -91,6 +92,20 @@ def test_a_weight_is_updated_in_place():
     for name, plan in _plans():
         copies = [s for s in plan.steps if s.kernel == "copy" and plan.buffers[s.operands[-1]].place == 2]
         assert not copies, name
+
+
+def test_what_a_program_can_make_besides_is_not_sought_among_all_layers(monkeypatch):
+    """Twice the layers, twice the work: each program looks at the updates of its own weight."""
+    looked, look = [], Lowering._leading_to
+    monkeypatch.setattr(Lowering, "_leading_to", lambda *given: looked.append(1) or look(*given))
+    counts = []
+    for depth in (10, 20, 40):
+        model = _dense(8, *[8] * depth, 3)
+        model.compile("adam", SCE)
+        model.train_on_batch(np.ones((4, 8)), np.arange(4) % 3)
+        counts.append(len(looked))
+        looked.clear()
+    assert counts[2] - counts[1] == 2 * (counts[1] - counts[0]) > 0
 
 
 def test_a_prediction_leaves_nothing_behind():

@@ -218,6 +218,20 @@ def test_a_small_step_is_measured_and_leaves_the_model_as_it_was():
     assert "measured on a few batches" in str(found)
 
 
+@pytest.mark.usefixtures("untimed")
+def test_weights_are_counted_by_rows_and_many_are_told():
+    model = network(64, 10)  # 650 weights
+    few, many = nacre.budget(model, rows=65), nacre.budget(model, rows=6500)
+    assert (few.weights_per_row, many.weights_per_row) == (10, 0.1)
+    assert few.document()["weights_per_row"] == 10
+    assert "10 for each row, which can learn rows by heart" in str(few)
+    assert "Weights: 0.1 for each row\n" in str(many)
+    half = network(64, 32, 10)
+    half.layers[0].trainable = False  # 330 weights are left
+    assert nacre.budget(half, rows=33).weights_per_row == 10
+    assert nacre.budget(network(64, 10)).weights_per_row is None
+
+
 # ------------------------------------------------------------------ what would fit
 
 

@@ -185,6 +185,21 @@ def test_quiet_training_says_nothing_on_stderr(blobs: str) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
 
 
+def test_a_trace_is_the_step_from_the_first_weights_and_changes_nothing(blobs: str) -> None:
+    words = ("train", blobs, "--epochs", "2", "--seed", "3", "--quiet", "--out")
+    plain = invoke(*words, "plain")
+    traced = invoke(*words, "traced", "--trace")
+    assert (plain.exit_code, traced.exit_code) == (0, 0)
+    assert Path("plain", "model.safetensors").read_bytes() == Path("traced", "model.safetensors").read_bytes()
+    begin = traced.stdout.splitlines()[0]
+    assert begin == "START: weights by chance, seed 3"
+    places = [traced.stdout.index(f"\n{stage}") for stage in ("FORWARD", "LOSS", "BACKWARD", "UPDATE", "test loss")]
+    assert places == sorted(places)
+    found = json.loads(invoke(*words, "again", "--trace", "--json").stdout)
+    assert f"{found['trace']['rows'][0]['loss']:.6g}" in traced.stdout[places[1] : places[2]]
+    assert abs(found["trace"]["rows"][0]["loss"] - np.log(3)) < 1.5  # nothing is known of three classes
+
+
 def test_train_learns_digits_with_its_own_settings() -> None:
     figures = document("train", "digits", "--seed", "3", "--json", "-q")
     assert figures["judged_on"] == "test"

@@ -76,12 +76,27 @@ def test_history_and_confusion_of_the_test_part_are_drawn_beside_each_other(
         assert picture.width > 2 * picture.height
 
 
-@pytest.mark.parametrize("what", ["history", "weights", "confusion", "calibration", "gradient-flow"])
+@pytest.mark.parametrize("what", ["history", "weights", "confusion", "calibration", "gradient-flow", "loss-along"])
 def test_each_plot_is_drawn_alone(run: str, what: str) -> None:
     result = invoke("plot", run, "--what", what, "--out", "one.svg", "--json")
     assert json.loads(result.stdout) == {"run": run, "path": "one.svg", "drawn": [what]}
     assert Path("one.svg").read_text().startswith("<?xml")
     assert not Path(run, "plot.png").exists()
+
+
+def test_the_loss_is_drawn_along_the_weight_that_is_named_or_the_steepest(
+    run: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = drawn(monkeypatch, "loss_along")
+    model = nacre.models.load_model(Path(run, "model.safetensors"))
+    with np.load(trained / "blobs.npz") as data:
+        gradients = model.gradients(data["x_train"], data["y_train"])
+    name, steepest = max(gradients.items(), key=lambda each: np.abs(each[1]).max())
+    chosen = f"{name}[{', '.join(map(str, np.unravel_index(np.abs(steepest).argmax(), steepest.shape)))}]"
+    assert invoke("plot", run, "--what", "loss-along").exit_code == 0
+    other = f"{next(iter(gradients))}[1,2]"
+    assert invoke("plot", run, "--what", "loss-along", "--weight", other).exit_code == 0
+    assert [one.get_xlabel() for one in axes] == [chosen, other]
 
 
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")])
@@ -108,6 +123,8 @@ def test_mistakes_end_with_2_and_leave_no_file(run: str) -> None:
         (["nowhere"], "There is no run in nowhere"),
         ([run, "--out", "a.jpg"], ".jpg"),
         ([run, "--out", "missing/a.png"], "there is no folder"),
+        ([run, "--weight", "dense/bias[0]"], "--what loss-along"),
+        ([run, "--what", "loss-along", "--weight", "dense/kernel[0,999]"], "is no entry of"),
     ):
         before = sorted(Path().rglob("*"))
         result = invoke("plot", *words)

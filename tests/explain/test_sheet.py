@@ -228,6 +228,7 @@ def test_a_prediction_alone_has_no_backward_pass(tmp_path, rng):
         ([layers.Dense(17_000), layers.Dense(2)], "mse", r"too large(.|\n)*16,384 columns"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*gives scores")
 def test_what_a_sheet_cannot_hold_is_refused_before_anything_is_written(stack, loss, message, tmp_path):
     model = _compiled([nacre.Input((3,)), *stack], loss)
     step = model.explain(np.ones((1, 3), np.float32), np.ones((1, 2)))

@@ -24,7 +24,7 @@ EXCLUDED = {
     "RemoteMonitor": "sends figures to a server that hardly anyone runs: LambdaCallback(on_epoch_end=...) does it in a line",
     "SwapEMAWeights": "use_ema of the optimizers: the averages become the weights when fit is over, or every so many steps",
 }
-OWN = {"LayerStatistics", "MLflow"}
+OWN = {"LayerStatistics", "MLflow", "TerminateOnTarget"}
 DIFFERENT = {  # defaults
     ("EarlyStopping", "restore_best_weights"): True,
     ("BackupAndRestore", "double_checkpoint"): True,

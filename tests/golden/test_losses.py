@@ -149,6 +149,7 @@ def evaluated(made: losses.Loss, y_true: Array, y_pred: Array, backend: str) -> 
     return float(model.evaluate(y_pred, y_true, verbose=0))
 
 
+@pytest.mark.filterwarnings("ignore:.*asks of each class by itself")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", [kind.__name__ for kind in losses._CLASSES])
 def test_every_loss_by_name_can_be_trained_with(name: str, backend: str) -> None:

@@ -128,6 +128,40 @@ def test_permuted_pixels_change_nothing() -> None:
     assert "the same predictions but for rounding; trained anew: no difference" in found.verdict
 
 
+def test_seeds_are_judged_alone_and_compared_in_pairs() -> None:
+    found = labs.seeds(X[:300], Y[:300], widths=(8,), seeds=3, epochs=2, validation_data=TEST)
+    test = (TEST[0] / 16).reshape(-1, 64).astype("float32")
+    accuracies, weights, said = [], [], []
+    for seed in range(3):
+        nacre.utils.set_random_seed(seed)
+        model = nacre.Sequential([nacre.Input((64,)), Dense(8, "relu"), Dense(10, "softmax")])
+        model.compile(nacre.optimizers.Adam(0.001), "sparse_categorical_crossentropy")
+        model.fit((X[:300] / 16).reshape(300, 64).astype("float32"), Y[:300], epochs=2, verbose=0)
+        said.append(model.predict(test).argmax(-1))
+        accuracies.append((said[-1] == TEST[1]).mean())
+        weights.append(np.concatenate([w.astype(float).ravel() for w in model.get_weights()]))
+    apart = {
+        (a, b): np.sqrt(((weights[a] - weights[b]) ** 2).sum())
+        / np.mean([np.sqrt((weights[n] ** 2).sum()) for n in (a, b)])
+        for a, b in [(0, 1), (0, 2), (1, 2)]
+    }
+    assert [row["accuracy"] for row in found.rows] == pytest.approx(accuracies, abs=1e-6)
+    assert [row["distance to the nearest"] for row in found.rows] == pytest.approx(
+        [min(d for pair, d in apart.items() if seed in pair) for seed in range(3)], rel=1e-5
+    )
+    assert found.figures["accuracy"]["deviation"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-6)
+    assert found.figures["distance of two solutions"] == pytest.approx(np.mean(list(apart.values())), rel=1e-5)
+    alike = np.mean([(said[a] == said[b]).mean() for a, b in apart])
+    assert found.figures["decided alike by two of them"] == pytest.approx(alike)
+    assert f"less than {max(accuracies) - min(accuracies):.4f} apart" in found.verdict
+
+
+def test_seeds_of_a_network_for_numbers_are_judged_by_r2_and_decide_nothing() -> None:
+    x = np.random.default_rng(0).standard_normal((100, 2))
+    found = labs.seeds(x, x[:, 0] - x[:, 1], widths=(), seeds=2, epochs=1)
+    assert set(found.figures) == {"r2_score", "distance of two solutions"}
+
+
 def network(drop: float = 0.0) -> nacre.Sequential:
     model = nacre.Sequential(
         [

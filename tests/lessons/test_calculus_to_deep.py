@@ -641,7 +641,8 @@ def test_the_squared_error_does_not_work_well_for_classes() -> None:
 
 def test_minus_the_logarithm_of_a_probability_is_never_below_0() -> None:
     """E43. L = -log o_y >= 0, and 0 if o_y is 1: texts say that log o < 0 on [0, 1], it is <= 0, and nothing at 0. A probability
-    of 0 counts as 0.0000001, behind a softmax the scores are used; a loss that is none stops the training."""
+    of 0 counts as 0.0000001, behind a softmax the scores are used; a loss that is none stops the training. Where outputs are cut
+    off like that, compile warns, and the doctor tells how many."""
     random = np.random.default_rng(0)
     for _ in range(100):
         found = nacre.explain.explain_scores(random.normal(size=10) * 20, int(random.integers(10)))
@@ -653,15 +654,23 @@ def test_minus_the_logarithm_of_a_probability_is_never_below_0() -> None:
     assert float(given) == pytest.approx(-math.log(1e-7))  # 16.118
     with pytest.raises(nacre.errors.NonFiniteLossError):
         line(SGD(1e30)).fit(*points(20), batch_size=1, epochs=2, verbose=0)
+    (x, y), _ = digits()
+    scores = nacre.Sequential([nacre.Input((64,)), Dense(10, name="scores")])  # which are no probabilities
+    with pytest.warns(UserWarning, match="'scores' gives scores .* takes probabilities"):
+        scores.compile(SGD(0.1), "sparse_categorical_crossentropy")
+    said = nacre.diagnose(scores, x[:300], y[:300]).findings[0]
+    assert said.name == "wrong loss for the output"
+    assert said.numbers["share of the outputs that are cut off"] > 0.3  # about half of them, at first
 
 
 def test_sigmoids_do_not_add_to_1_and_do_not_go_with_the_crossentropy_of_classes() -> None:
     """E44. Ten sigmoids add to 4.3 to begin with. The loss divides them by their sum, so that it compares probabilities that
-    the network never gave; the doctor says to end with a softmax."""
+    the network never gave; compile warns of it, and the doctor says to end with a softmax."""
     (x, y), _ = digits()
     nacre.utils.set_random_seed(1)
     model = nacre.Sequential([nacre.Input((64,)), Dense(30, "sigmoid"), Dense(10, "sigmoid")])
-    model.compile(SGD(0.1), "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match="sigmoids, which do not add up to 1 .* end with a softmax"):
+        model.compile(SGD(0.1), "sparse_categorical_crossentropy")
     assert 3 < model.predict(x).sum(1).mean() < 7
     np.testing.assert_allclose(network([30]).predict(x).sum(1), 1, rtol=1e-5)  # a softmax
     said = losses.CategoricalCrossentropy()([[1.0, 0.0, 0.0]], [[0.3, 0.9, 0.9]])
@@ -923,7 +932,8 @@ def test_one_layer_on_a_photograph_has_50_million_parameters() -> None:
 
 
 def test_many_parameters_for_few_rows_learn_by_heart() -> None:
-    """E60. 19,210 parameters, 200 rows, labels shuffled: all of them are learned, and nothing about other rows."""
+    """E60. 19,210 parameters, 200 rows, labels shuffled: all of them are learned, and nothing about other rows. The budget counts
+    parameters by rows before training; the doctor names them where a training shows that rows were learned by heart."""
     (x, y), test = digits()
     found = labs.random_labels(x, y, rows=200, seeds=2, validation_data=test)
     true, shuffled = found.rows
@@ -931,6 +941,9 @@ def test_many_parameters_for_few_rows_learn_by_heart() -> None:
     assert shuffled["accuracy"]["mean"] < 0.2 < 0.8 < true["accuracy"]["mean"]
     assert found.verdict.startswith("memorizes")
     model = network([256], "relu", Adam(0.003))
+    planned = nacre.budget(model, rows=200)
+    assert planned.weights_per_row == pytest.approx(19_210 / 200)
+    assert "Weights: 96 for each row, which can learn rows by heart" in str(planned)
     mixed = np.random.default_rng(0).permutation(y[:200])
     (finding,) = [one for one in nacre.diagnose(model, x[:200], mixed, epochs=100).findings if one.name == "memorizing"]
     assert finding.numbers["weights for each row"] == pytest.approx(19_210 / 160)  # a fifth is held out

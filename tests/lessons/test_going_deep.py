@@ -88,6 +88,11 @@ def test_a_picture_is_one_long_row_of_numbers_and_can_be_a_picture_again(rng, tm
     assert vector[0, 3 * 28 + 5] == picture[3, 5]  # pixel 5 of row 3
     assert np.array_equal(vector.reshape(28, 28), picture)
 
+    # The same from a file as those of MNIST: two bytes 0, 8 for bytes, 3 axes, their lengths, and the pixels in the same order.
+    file = tmp_path / "pictures-idx3-ubyte"
+    file.write_bytes(bytes([0, 0, 8, 3]) + np.array([1, 28, 28], ">u4").tobytes() + picture.tobytes())
+    assert np.array_equal(nacre.data.read(file).reshape(1, 784), vector)
+
 
 def test_the_softmax_of_the_scores_is_the_prediction():
     """A3. The layer gives scores, of any size and sign; g turns them into probabilities."""
@@ -360,11 +365,16 @@ def _residual(depth, width=16):
 
 
 def test_two_hundred_layers_learn_if_each_adds_to_what_it_takes():
-    """A17. Strong networks have hundreds of layers. Residual connections let 200 of them learn in ten epochs.
+    """A17. Strong networks have hundreds of layers. Residual connections let 200 of them learn in ten epochs, in 5 MB that are
+    planned before.
 
     K. He and others, "Deep residual learning for image recognition", CVPR 2016."""
     deep = _residual(200)
     assert sum(bool(layer.weights) for layer in deep.layers) == 200
+    planned = nacre.budget(deep, rows=1408, batch_size=64, epochs=10)
+    assert planned.fits
+    assert 0 < planned.training.activations < planned.training.total < 10e6  # bytes: 3.3 and 5.0 million
+    assert planned.training.slots >= 2 * 4 * deep.count_params()  # two numbers of Adam for each weight
     history = deep.fit(X[:1408], Y[:1408], batch_size=64, epochs=10, verbose=0).history
     assert history["accuracy"][-1] > 0.8  # measured: 0.91
 

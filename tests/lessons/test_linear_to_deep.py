@@ -5,6 +5,7 @@ Thresholds were measured on the handwritten digits that come with nacre, 8 x 8 p
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 import nacre
 from nacre import insight, ops
-from nacre.callbacks import Callback
+from nacre.callbacks import TerminateOnTarget
 from nacre.cli import main
 from nacre.layers import BatchNormalization, Dense, Flatten, Rescaling
 from nacre.models import Sequential
@@ -161,7 +162,12 @@ def test_the_change_of_an_output_is_bounded_by_the_norms_of_the_matrices(trained
         assert len(step) > 1 or grown.item() == pytest.approx(sizes[0], rel=1e-3)
     assert sizes[0] > 9  # measured: 11.0, so this model is not that stable
 
+    assert insight.lipschitz_bound(model).bound == pytest.approx(sizes[0])
     norms = [np.linalg.norm(w.astype(np.float64), 2) for w in trained.get_weights()[::2]]
+    found = insight.lipschitz_bound(trained)
+    assert [norm for _, norm in found.layers] == pytest.approx([norms[0], norms[1] / 2])  # a softmax halves, at least
+    assert found.bound == pytest.approx(np.prod(norms) / 2)
+    assert f"product{found.bound:.4g}" in str(found).replace(" ", "")
     steps = 0.1 * rng.standard_normal(X_TEST.shape)
     moved = trained.predict_scores(X_TEST + steps) - trained.predict_scores(X_TEST)
     assert (np.linalg.norm(moved, axis=1) <= np.prod(norms) * np.linalg.norm(steps, axis=1)).all()
@@ -253,6 +259,21 @@ def test_the_number_of_relus_is_a_knob_that_helps_less_and_less():
     assert found[1] < 0.35  # measured: 0.206, 0.571, 0.944, 0.973, 0.979
     assert found[16] > 0.9
     assert 0 <= found[256] - found[64] < 0.02
+
+
+def test_the_number_of_relus_is_swept_by_one_command(tmp_path):
+    """D14. One command tries each R, side by side, judges it by rows it was not trained on, and trains the best once more."""
+    widths = (1, 4, 16, 64)
+    sweep = [word for r in widths for word in ("--vary", f"model=mlp:{r}")]
+    words = ["tune", "digits", *sweep, "--epochs", "8", "--seed", "0", "--no-prune", "--quiet", "--json"]
+    run = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "sweep")])
+    assert run.exit_code == 0, run.output
+    found = json.loads(run.stdout)
+    losses = {trial["settings"]["model"]: trial["val_loss"] for trial in found["trials"]}
+    in_order = [losses[f"mlp:{r}"] for r in widths]
+    assert in_order == sorted(in_order, reverse=True)  # measured: 2.07, 1.09, 0.51, 0.28
+    assert found["best"]["settings"] == {"model": "mlp:64"}
+    assert found["accuracy"] > 0.85
 
 
 def test_the_net_is_drawn_as_it_is_written(trained):
@@ -532,22 +553,11 @@ def test_units_that_do_nothing_or_the_same_as_another_are_listed(trained):
     assert insight.selectivity(trained, X_TEST, Y_TEST, "out").preferred.tolist() == list(range(10))
 
 
-class _UntilGood(Callback):
-    """Ends the training when the accuracy on other rows is good enough."""
-
-    def __init__(self, enough):
-        super().__init__()
-        self.enough = enough
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = logs["val_accuracy"] >= self.enough
-
-
 def test_training_goes_on_until_it_is_good():
-    """D31. Repeat until we get good: a callback looks at the figures after each epoch, and ends the training."""
+    """D31. Repeat until we get good: the training ends after the first epoch that reaches the target."""
     model = _relu_net()
-    other = (X_TEST, Y_TEST)
-    figures = model.fit(X, Y, epochs=100, validation_data=other, verbose=0, callbacks=[_UntilGood(0.93)]).history
+    good, other = TerminateOnTarget("val_accuracy", 0.93), (X_TEST, Y_TEST)
+    figures = model.fit(X, Y, epochs=100, validation_data=other, verbose=0, callbacks=[good]).history
     *before, last = figures["val_accuracy"]
     assert last >= 0.93 > max(before)
-    assert 3 < len(before) < 50  # measured: 14
+    assert 3 < good.stopped_epoch == len(before) < 50  # measured: 14

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from nacre import Input, Sequential
+from nacre import Input, Sequential, losses
 from nacre.callbacks import Callback
 from nacre.errors import (
     DataError,
@@ -24,7 +24,7 @@ from nacre.errors import (
     UsageError,
 )
 from nacre.initializers import VarianceScaling
-from nacre.layers import Activation, Dense, Dropout, Flatten
+from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling, Softmax
 from nacre.losses import BinaryCrossentropy, MeanSquaredError
 from nacre.models import Model
 from nacre.optimizers import SGD, RMSprop
@@ -403,3 +403,64 @@ def test_what_does_not_fit_into_memory_is_named_with_its_bytes() -> None:
     assert "295,147,905,179,352,825,856 bytes" in lines[1]
     assert "90,000 rows" in lines[2]
     assert "smaller batches" in lines[2]
+
+
+# ------------------------------------------------------------------ outputs and losses that do not fit
+
+SCE, CCE, BCE = (
+    losses.SparseCategoricalCrossentropy,
+    losses.CategoricalCrossentropy,
+    losses.BinaryCrossentropy,
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "said"),
+    [
+        (
+            lambda: Dense(3, name="out"),
+            SCE(),
+            "'out' gives scores .linear.* end with a softmax, or say from_logits=True",
+        ),
+        (lambda: Dense(3, "relu"), CCE(), "gives scores .relu.* end with a softmax"),
+        (lambda: Dense(1), BCE(), "end with a sigmoid"),
+        (lambda: Dense(3, "softmax"), SCE(from_logits=True), "leave out from_logits=True"),
+        (lambda: Softmax(), CCE(from_logits=True), "leave out from_logits=True"),
+        (lambda: Dense(1, "sigmoid"), BCE(from_logits=True), "leave out from_logits=True"),
+        (lambda: Dense(3, "sigmoid"), CCE(), "do not add up to 1"),
+        (lambda: Activation("sigmoid"), SCE(), "do not add up to 1"),
+        (lambda: Dense(1, "softmax"), BCE(), "1 for every row"),
+        (lambda: Dense(3, "softmax"), BCE(), "asks of each class by itself"),
+    ],
+)
+def test_compile_warns_of_a_crossentropy_that_does_not_fit_the_end(last: Any, loss: Any, said: str) -> None:
+    a = Input((3,))
+    for model in (Sequential([last()]), Sequential([Input((3,)), last()]), Model(a, last()(a))):
+        with pytest.warns(UserWarning, match=said) as met:
+            model.compile("sgd", loss)
+        assert [one.filename for one in met] == [__file__]
+        model.compile_from_config(model.get_compile_config())  # said once; warnings are errors here
+
+
+@pytest.mark.parametrize(
+    ("last", "loss"),
+    [
+        (lambda: Dense(3, "softmax"), SCE()),
+        (lambda: Dense(3), SCE(from_logits=True)),
+        (lambda: Dense(1, "sigmoid"), BCE()),
+        (lambda: Dense(3, "sigmoid"), BCE()),
+        (lambda: Dense(3, "softmax"), "mse"),  # Brier's score
+        (lambda: Dense(3, lambda z: z), SCE()),  # nobody knows what it gives
+        (lambda: Rescaling(0.5), SCE()),
+    ],
+)
+def test_compile_says_nothing_where_the_end_fits_or_is_not_known(last: Any, loss: Any) -> None:
+    Sequential([Input((3,)), last()]).compile("sgd", loss)
+
+
+def test_each_output_is_looked_at_by_itself() -> None:
+    a = Input((3,))
+    model = Model(a, [Dense(2, "softmax")(a), Dense(2, name="second")(a)])
+    with pytest.warns(UserWarning, match="'second' gives scores") as met:
+        model.compile("sgd", [SCE(), SCE()])
+    assert len(met) == 1

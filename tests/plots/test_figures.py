@@ -42,6 +42,7 @@ SINGLE: dict[str, Any] = {
     "decision_boundary": lambda ax: plots.decision_boundary(classifier(3), X, Y, ax=ax),
     "learning_rate": lambda ax: plots.learning_rate(FOUND, ax=ax),
     "level_sets": lambda ax: plots.level_sets(lambda v: ops.sum(v * v), ax=ax),
+    "loss_along": lambda ax: plots.loss_along(classifier(3), "out/kernel[0, 0]", X, Y, ax=ax),
     "schedule": lambda ax: plots.schedule(CosineDecay(0.1, 10), 20, ax=ax),
 }
 SEVERAL: dict[str, Any] = {

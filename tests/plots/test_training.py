@@ -286,3 +286,34 @@ def test_all_activations_of_single_scores_can_be_drawn() -> None:
         ax.clear()
         plots.activation(name, ax=ax)
         assert len(ax.lines) == 2
+
+
+# ------------------------------------------------------------------ the loss by one weight
+
+
+def test_the_loss_along_a_weight_is_what_evaluate_says_and_its_tangent_has_the_gradient_as_slope() -> None:
+    model = network(4)
+    model.compile(nacre.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+    axes = plots.loss_along(model, "out/kernel[2, 1]", X, Y)
+    curve, tangent, now, after = axes.lines
+    gradient = float(model.gradients(X, Y)["out/kernel"][2, 1])
+    weights = model.get_weights()
+    number = float(weights[2][2, 1])
+    xs, ys = np.asarray(curve.get_xdata()), np.asarray(curve.get_ydata())
+    assert (xs[0], xs[-1]) == pytest.approx((number - 1, number + 1))
+    assert float(now.get_xdata()[0]) == pytest.approx(number)
+    assert np.diff(tangent.get_ydata()) == pytest.approx(gradient * np.diff(xs), rel=1e-4)
+    assert float(after.get_xdata()[0]) == pytest.approx(number - 0.5 * gradient, rel=1e-5)
+    places = [(x, y) for line in (now, after) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    for place, height in [(xs[0], ys[0]), (xs[70], ys[70]), *places]:
+        weights[2][2, 1] = place
+        model.set_weights(weights)
+        assert height == pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)
+
+
+def test_a_step_beyond_the_bounds_is_left_out_and_bounds_go_up() -> None:
+    model = network(4)
+    model.compile(nacre.optimizers.SGD(1e6), "sparse_categorical_crossentropy")
+    assert len(plots.loss_along(model, "out/bias[0]", X, Y, bounds=(-2, 2)).lines) == 3
+    with pytest.raises(nacre.errors.UsageError, match="a larger one"):
+        plots.loss_along(model, "out/bias[0]", X, Y, bounds=(2, -2))

@@ -29,6 +29,7 @@ from nacre.callbacks import (
     ReduceLROnPlateau,
     TensorBoard,
     TerminateOnNaN,
+    TerminateOnTarget,
 )
 from nacre.errors import Limitation, NonFiniteLossError, UnknownName, UsageError
 from nacre.models import load_model
@@ -184,18 +185,47 @@ def test_a_figure_that_is_no_number_is_worse_than_any(values: list[float], best:
     assert stop.best_epoch == best
 
 
+@pytest.mark.parametrize(
+    ("monitor", "values", "target", "epochs"),
+    [
+        ("val_loss", [3.0, np.nan, 1.5, 1.0, 0.5], 1.0, 4),
+        ("val_accuracy", [0.2, np.nan, 0.89, 0.9, 0.95], 0.9, 4),
+        ("val_accuracy", [0.2, 0.3, 0.4, 0.5, 0.6], 0.9, 5),
+    ],
+)
+def test_a_training_ends_in_the_first_epoch_that_reaches_the_target(
+    monitor: str, values: list[float], target: float, epochs: int
+) -> None:
+    figures, stop = iter(values), TerminateOnTarget(monitor, target)
+    made_up = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update({monitor: next(figures)}))
+    assert len(fit(make(), made_up, stop, epochs=5).epoch) == epochs
+    assert stop.stopped_epoch == (3 if epochs == 4 else None)
+
+
+def test_a_training_that_reached_its_target_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(CrashError):  # just before the end, with a checkpoint of the last epoch
+        fit(make(), BackupAndRestore(tmp_path), TerminateOnTarget("loss", 100.0), CrashAt(None))
+    stop = TerminateOnTarget("loss", 100.0)
+    model = make()
+    assert fit(model, BackupAndRestore(tmp_path), stop).epoch == [0]
+    assert (stop.stopped_epoch, model.optimizer.iterations) == (0, 5)
+
+
 def test_what_they_do_is_told_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flat = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(loss=1.0))
     reduce = ReduceLROnPlateau("loss", factor=0.5, patience=1, verbose=1)
     save = ModelCheckpoint(tmp_path / "m{epoch}", "loss", save_best_only=True, verbose=1)
     rate = LearningRateScheduler(lambda epoch, rate: rate, verbose=1)
-    fit(make(), flat, rate, reduce, save, EarlyStopping("loss", patience=1, verbose=1))
+    target = TerminateOnTarget("loss", 1.5, mode="max", verbose=1)
+    fit(make(), flat, rate, reduce, save, target, EarlyStopping("loss", patience=1, verbose=1))
+    fit(make(), flat, TerminateOnTarget("loss", 1.0, verbose=1))
     assert capsys.readouterr().err.splitlines() == [
         "Epoch 1: the learning rate is set to 0.1.",
         f"Epoch 1: saved {tmp_path / 'm1'}.",
         "Epoch 2: the learning rate is set to 0.1.",
         "Epoch 2: the learning rate is reduced to 0.05.",
         "Epoch 2: stopped early, loss was best in epoch 1.",
+        "Epoch 1: loss is 1, the target was 1.",
     ]
 
 
@@ -542,6 +572,8 @@ def test_a_missing_mlflow_is_told_before_training(monkeypatch: pytest.MonkeyPatc
         (lambda: EarlyStopping(patience=-1), UsageError, "patience"),
         (lambda: EarlyStopping(min_delta="a"), UsageError, "min_delta"),
         (lambda: EarlyStopping(baseline=float("nan")), UsageError, "baseline"),
+        (lambda: TerminateOnTarget("loss", "low"), UsageError, "target"),
+        (lambda: fit(make(), TerminateOnTarget("lost", 1.0)), UsageError, "cannot tell whether 'lost'"),
         (lambda: EarlyStopping(start_from_epoch=1.5), UsageError, "start_from_epoch"),
         (lambda: ReduceLROnPlateau(factor=1.0), UsageError, "factor"),
         (lambda: ReduceLROnPlateau(cooldown=None), UsageError, "cooldown"),

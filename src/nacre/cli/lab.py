@@ -40,7 +40,7 @@ def _training(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--target", multiple=True, help="Column of a table to predict."),
             click.option("--column", multiple=True, help="What a column of a table is, as in zip=drop."),
             click.option(
-                "--seeds", type=click.IntRange(2), help="Trainings that differ by chance alone.  [default: 5, or 3]"
+                "--seeds", type=click.IntRange(2), help="Trainings that differ by chance alone.  [default: 3, 5 or 8]"
             ),
             click.option("--activation", default="relu", help="Activation of the hidden layers."),
             click.option("--learning-rate", type=float, help="Length of a step of Adam.  [default: 0.001, or 0.003]"),
@@ -65,6 +65,7 @@ def lab() -> None:
       nacre lab learning-curve digits --sizes 100,400
       nacre lab random-labels digits
       nacre lab permutation digits
+      nacre lab seeds digits --seeds 8
       nacre lab perceptron --weights 6,2,2 --threshold 5
       nacre lab circuit adder
       nacre lab circuit 0110
@@ -114,6 +115,15 @@ def random_labels(**options: Any) -> None:
 def permutation(**options: Any) -> None:
     """Permute the inputs of DATA, pixels for instance, and see that dense layers do not care."""
     _run(labs.pixel_permutation, options)
+
+
+@lab.command()
+@_training
+@click.option("--widths", type=_Numbers(int), default="64", help="Of the hidden layers.")
+@click.option("--epochs", default=20, type=click.IntRange(1), help="Passes over the data.")
+def seeds(**options: Any) -> None:
+    """Train one network on DATA several times: how much of what comes out is chance?"""
+    _run(labs.seeds, options)
 
 
 @lab.command()

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from nacre import plots
 from nacre.cli.options import JSON, check_writable, show
 from nacre.cli.settings import Settings
-from nacre.cli.sources import Source, best_of, in_memory, open_model, open_training
+from nacre.cli.sources import Part, Source, best_of, in_memory, open_model, open_training
 from nacre.errors import UsageError, guest
 from nacre.files import write_whole
+from nacre.models import Model
 from nacre.plots.canvas import several
 from nacre.plots.history import figure_names
 from nacre.training.run import Run
@@ -34,27 +35,31 @@ _SHARPNESS = 150  # pixels per inch
 @click.option("--out", type=click.Path(), help="A .png, .svg or .pdf file.  [default: plot.png in RUN]")
 @click.option(
     "--what",
-    type=click.Choice(["history", "weights", "confusion", "calibration", "gradient-flow"]),
+    type=click.Choice(["history", "weights", "confusion", "calibration", "gradient-flow", "loss-along"]),
     help="One plot alone.  [default: history, and confusion where there are classes]",
 )
+@click.option("--weight", help="Of loss-along, as in dense/kernel[3,7].  [default: that with the steepest slope]")
 @JSON
-def plot(run: str, out: str | None, what: str | None, as_json: bool) -> None:
+def plot(run: str, out: str | None, what: str | None, weight: str | None, as_json: bool) -> None:
     """Draw how the training in the folder RUN went, and how its model does.
 
     Confusion and calibration are those of the test part, or where there is none, of the rows that were watched by, or of all.
-    Gradients are those of 256 rows that were trained on.
+    Gradients, and the loss by a single weight (loss-along), are those of 256 rows that were trained on.
 
     \b
     Examples:
       nacre train digits --out my-run
       nacre plot my-run
       nacre plot my-run --what weights --out weights.svg
+      nacre plot my-run --what loss-along --out slope.svg
     """
+    if weight and what != "loss-along":
+        raise UsageError("--weight is of --what loss-along.", hint=f"--what loss-along --weight {weight}")
     opened = Run.open(best_of(Path(run)))
     path = Path(out) if out else Path(run, "plot.png")
     check_writable(path, _FORMATS)
     guest("matplotlib", "nacre plot", "plot").use("Agg")  # which needs no screen
-    drawn, axes = _overview(opened) if what is None else ([what], _alone(opened, what))
+    drawn, axes = _overview(opened) if what is None else ([what], _alone(opened, what, weight))
     _write(path, axes)
     document = {"run": run, "path": str(path), "drawn": drawn}
     show(as_json, document, f"{' and '.join(drawn)} drawn in {path}")
@@ -72,17 +77,19 @@ def _overview(run: Run) -> tuple[list[str], Any]:
     return ["history", "confusion"], axes
 
 
-def _alone(run: Run, what: str) -> Any:
+def _alone(run: Run, what: str, weight: str | None) -> Any:
     if what == "history":
         return plots.history(run.figures)
     model = open_model(str(run.folder))
     if what == "weights":
         return plots.weights(model)
     source = open_training(Settings.of(run.settings()))
-    if what == "gradient-flow":
+    if what in ("gradient-flow", "loss-along"):
         rows = np.sort(np.random.default_rng(0).permutation(len(source.train))[:_ROWS])
         batch = in_memory(source.train).take(rows)
-        return plots.gradient_flow(model, batch.x, batch.y)
+        if what == "gradient-flow":
+            return plots.gradient_flow(model, batch.x, batch.y)
+        return plots.loss_along(model, weight or _steepest(model, batch), batch.x, batch.y)
     if not _has_classes(source):
         raise UsageError(f"{what} is of classes, and {source.name} has none that are in memory.", hint="--what history")
     if what == "confusion":
@@ -90,6 +97,14 @@ def _alone(run: Run, what: str) -> Any:
     judged_on, part = source.judge
     axes = plots.calibration(part.y, model.predict(part.x, verbose=0))
     return _of_part(axes, judged_on)
+
+
+def _steepest(model: Model, batch: Part) -> str:
+    """The number of a weight with the largest gradient."""
+    slopes = {name: np.abs(gradient) for name, gradient in model.gradients(batch.x, batch.y).items()}
+    name = max(slopes, key=lambda name: slopes[name].max())
+    place = np.unravel_index(slopes[name].argmax(), slopes[name].shape)
+    return f"{name}[{', '.join(map(str, place))}]"
 
 
 def _confusion(run: Run, source: Source, ax: Any) -> Any:

@@ -9,6 +9,7 @@ import click
 
 from nacre.cli.options import JSON, MODEL, show, table
 from nacre.cli.sources import model_file
+from nacre.insight import lipschitz_bound
 from nacre.interop import safetensors
 from nacre.layers import Layer
 from nacre.models import Model, load_model
@@ -16,8 +17,11 @@ from nacre.models import Model, load_model
 
 @click.command()
 @MODEL
+@click.option(
+    "--norms", is_flag=True, help="Also the norm of each layer: by how much it makes a change longer, at most."
+)
 @JSON
-def summary(model: str, as_json: bool) -> None:
+def summary(model: str, norms: bool, as_json: bool) -> None:
     """Print the layers of MODEL and how it was trained.
 
     MODEL is a model file or the folder of a run.
@@ -26,13 +30,17 @@ def summary(model: str, as_json: bool) -> None:
     Examples:
       nacre train digits --out my-run
       nacre summary my-run
+      nacre summary my-run --norms
       nacre summary my-run/model.safetensors --json
     """
     path = model_file(model)
     loaded = load_model(path)  # which checks everything in the file
     described = json.loads(safetensors.read(path)[1]["nacre"])
     training = described.get("training")
-    show(as_json, _document(loaded, described), f"{_layers(loaded)}\n\n{_training(training, loaded.output_names)}")
+    bound = lipschitz_bound(loaded) if norms else None
+    document = _document(loaded, described) | ({} if bound is None else {"norms": bound.document()})
+    told = [_layers(loaded), *([] if bound is None else [str(bound)]), _training(training, loaded.output_names)]
+    show(as_json, document, "\n\n".join(told))
 
 
 def _layers(model: Model) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from nacre import __version__
 from nacre.cli.moments import check_repeatable, moment_before, stopping, terms
@@ -21,11 +22,12 @@ from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
-from nacre.cli.sources import Source, holds_shards, is_of_pictures, open_training, tell_notes
+from nacre.cli.sources import Source, holds_shards, in_memory, is_of_pictures, open_training, tell_notes
 from nacre.cli.waiting import waiting
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
 from nacre.errors import UsageError
+from nacre.explain import Explanation, explain
 from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
 from nacre.plain import plain
@@ -129,6 +131,9 @@ def training_options(command: Callable[..., Any], names: Container[str] = frozen
     "--keep", type=click.IntRange(1), help="Keep a checkpoint of every so many steps, for nacre at and nacre fork."
 )
 @click.option(
+    "--trace", is_flag=True, help="First print a step on one row, from the first weights, with all its numbers."
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="A new folder for the run.  [default: runs/train-DATE-NNN]"
 )
 @JSON
@@ -137,6 +142,7 @@ def train(
     data: str | None,
     config: Path | None,
     keep: int | None,
+    trace: bool,
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -161,6 +167,7 @@ def train(
       nacre train people.csv --target income
       nacre train houses.csv --target price --column zip=category
       nacre train pets --size 64 --augment flip,shift:0.2
+      nacre train digits --model mlp:16 --trace
       nacre train --config my-run/run.toml --out again
     """
     settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
@@ -169,8 +176,21 @@ def train(
     more: dict[str, Any] = {"keep": keep} if keep else {}
     if config is not None and (before := noted_in(config).get("before")):  # it is of a fork
         more |= {"command": "nacre train --config run.toml", "before": before}
+        if trace:
+            raise UsageError("This run begins with the weights of another.", hint="nacre explain")
+    first = _first_step(settings, source) if trace else None
+    if first is not None and not as_json:
+        print(f"START: weights by chance, seed {settings.seed}\n\n{first}\n", flush=True)
     outcome = carry_out(settings, source, lambda: begin(settings, out, **more), quiet)
-    show(as_json, document(settings, outcome), describe(outcome))
+    told = {} if first is None else {"trace": first.document()}
+    show(as_json, document(settings, outcome) | told, describe(outcome))
+
+
+def _first_step(settings: Settings, source: Source) -> Explanation:
+    """A step on the first row, from the weights that the training begins with."""
+    set_random_seed(settings.seed)
+    row = in_memory(source.train).take(np.array([0]))
+    return explain(network(settings, source), row.x, row.y)
 
 
 def opened(settings: Settings, quiet: bool) -> tuple[Settings, Source]:

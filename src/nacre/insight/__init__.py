@@ -2,6 +2,7 @@
 
 from nacre.insight.ascent import Attribution, Maximized, gradient_times_input, maximize
 from nacre.insight.ledger import Ledger, ledger
+from nacre.insight.lipschitz import LipschitzBound, lipschitz_bound
 from nacre.insight.pictures import SHAPES, FirstLayer, first_layer, shapes
 from nacre.insight.units import Exciting, Selectivity, activations, exciting, selectivity
 
@@ -11,6 +12,7 @@ __all__ = [
     "Exciting",
     "FirstLayer",
     "Ledger",
+    "LipschitzBound",
     "Maximized",
     "Selectivity",
     "activations",
@@ -18,6 +20,7 @@ __all__ = [
     "first_layer",
     "gradient_times_input",
     "ledger",
+    "lipschitz_bound",
     "maximize",
     "selectivity",
     "shapes",

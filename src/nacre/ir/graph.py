@@ -230,13 +230,14 @@ class Graph:
     def __init__(self, inputs: Iterable[Input], outputs: Mapping[str, Value]) -> None:
         self.inputs = tuple(inputs)
         self.outputs = dict(outputs)
+        self._named = {i.name: i for i in self.inputs}
         values = order(self.outputs.values())
         self.nodes = tuple(v for v in values if v.operation is not None)
         self._check_inputs(values)
 
     def _check_inputs(self, values: list[Value]) -> None:
         names = [i.name for i in self.inputs]
-        if len(set(names)) < len(names):
+        if len(self._named) < len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise GraphError(f"Two inputs of one graph are called {twice!r}.")
         known = {id(i) for i in self.inputs}
@@ -246,7 +247,7 @@ class Graph:
 
     def input(self, name: str) -> Input:
         """The input called ``name``."""
-        return next(i for i in self.inputs if i.name == name)
+        return self._named[name]
 
     def __repr__(self) -> str:
         return f"<Graph: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"

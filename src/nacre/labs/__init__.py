@@ -27,6 +27,7 @@ from nacre.labs.perceptron import (
 from nacre.labs.pixel_permutation import pixel_permutation
 from nacre.labs.random_labels import random_labels
 from nacre.labs.result import Result
+from nacre.labs.seeds import seeds
 
 __all__ = [
     "AND",
@@ -48,5 +49,6 @@ __all__ = [
     "perceptron_rule",
     "pixel_permutation",
     "random_labels",
+    "seeds",
     "truth_table",
 ]

@@ -14,6 +14,7 @@ from nacre import losses, metrics
 from nacre.configured import known, serialize
 from nacre.errors import UsageError, did_you_mean
 from nacre.ir import TensorType
+from nacre.layers import Activation, Dense, Softmax
 from nacre.layers.layer import Shape
 from nacre.losses import Loss
 from nacre.training.program import Target
@@ -107,6 +108,39 @@ def blank_targets(outputs: Sequence[tuple[str, Shape]], count: int) -> list[Arra
             y[..., 0] = 1
         found.append(y)
     return found
+
+
+_CROSSENTROPIES = (losses.SparseCategoricalCrossentropy, losses.CategoricalCrossentropy, losses.BinaryCrossentropy)
+
+
+def misfit(layer: Any, loss: Loss | None) -> str | None:
+    """What surely does not fit between the layer that gives an output and the loss of that output, and what to do; None if nothing.
+
+    >>> from nacre.layers import Dense
+    >>> misfit(Dense(10, "softmax"), losses.SparseCategoricalCrossentropy())
+    >>> misfit(Dense(10, name="scores"), losses.SparseCategoricalCrossentropy())
+    "'scores' gives scores (linear), and sparse_categorical_crossentropy takes probabilities: end with a softmax, or say \
+from_logits=True."
+    """
+    if type(layer) not in (Dense, Activation, Softmax) or not isinstance(loss, _CROSSENTROPIES):
+        return None
+    ends = "softmax" if isinstance(layer, Softmax) else getattr(layer.activation, "__name__", "")
+    units, logits, two = getattr(layer, "units", None), loss.from_logits, isinstance(loss, losses.BinaryCrossentropy)
+    said, better = f"{layer.name!r} gives", "sigmoid" if two else "softmax"
+    if ends == "softmax" and units == 1:
+        return f"{said} 1 for every row, as the softmax of one unit: let it be a sigmoid, with binary_crossentropy."
+    if ends in ("softmax", "sigmoid") and logits:
+        return f"{said} probabilities ({ends}), and {loss.name} is told to take scores: leave out from_logits=True."
+    if isinstance(layer, Dense) and ends in ("linear", "relu", "tanh") and not logits:
+        return f"{said} scores ({ends}), and {loss.name} takes probabilities: end with a {better}, or say from_logits=True."
+    if ends == "sigmoid" and not two and units != 1:
+        return f"{said} sigmoids, which do not add up to 1 as {loss.name} needs it: end with a softmax."
+    if ends == "softmax" and two:
+        return (
+            f"{said} shares of 1 (softmax), and {loss.name} asks of each class by itself: categorical_crossentropy if one "
+            "class is true of a row, a sigmoid if several may be."
+        )
+    return None
 
 
 def probabilities(loss: Loss | None, outputs: Array) -> Array:

@@ -54,7 +54,7 @@ from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Record, Shape, Weighted, apart, layers_in, numbers, once, shape_text, traced
 from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
-from nacre.models.goals import Judged, by_output, judged, restored
+from nacre.models.goals import Judged, by_output, judged, misfit, restored
 from nacre.models.goals import described as described_outputs
 from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS, Part, shown
@@ -385,9 +385,18 @@ class Model(Weighted, Configured):
         ``weighted_metrics`` are lists, and for several outputs a list of lists, or a dictionary of lists by output.
 
         ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
-        velocities, not the weights. Raises `UnknownName` for a name that does not exist.
+        velocities, not the weights. Raises `UnknownName` for a name that does not exist; warns of a crossentropy that does
+        not fit the activation at the end, as far as layers tell.
         """
         refuse_unknown(self.compile, unknown)
+        self._compile(optimizer, loss, loss_weights, metrics, weighted_metrics, backend)
+        for layer, one in zip(self._ends(), self._compiled["outputs"], strict=False):
+            if (said := misfit(layer, one.loss)) is not None:
+                warnings.warn(said, stacklevel=2)
+
+    def _compile(
+        self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, backend: str
+    ) -> None:
         outputs = judged(self.output_names, loss, loss_weights, metrics, weighted_metrics)
         find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
         self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "backend": backend}
@@ -409,7 +418,7 @@ class Model(Weighted, Configured):
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile the model as `get_compile_config` says of another one."""
         said = restored(config, len(self.output_names))
-        self.compile(config["optimizer"], **said, backend=config["backend"])
+        self._compile(config["optimizer"], **said, backend=config["backend"])
 
     @property
     def loss(self) -> Any:
@@ -1074,6 +1083,10 @@ class Model(Weighted, Configured):
         record = Record()
         self.forward(traced(self.inputs), training=False, record=record)
         return [(c.layer, (None, *c.output.shape[1:])) for c in record.calls if c.layer in self._written.inside]
+
+    def _ends(self) -> list[Layer]:
+        """The layer that gives each output, as far as it is known by now."""
+        return [symbol.layer for symbol in self.outputs] if self.built else []
 
     def _sources(self) -> list[str]:
         """A heading, and where the inputs of each call come from, if that needs saying."""

@@ -166,6 +166,9 @@ class Sequential(Model):
             if not isinstance(layer, InputLayer)
         ]
 
+    def _ends(self) -> list[Layer]:
+        return self._stack[-1:]
+
     def pop(self) -> Layer:
         """Take the last layer away and return it."""
         if not self._stack:

@@ -18,6 +18,7 @@ from nacre.plots.classes import calibration, confusion_matrix
 from nacre.plots.depth import gradient_flow, layer_statistics
 from nacre.plots.history import history
 from nacre.plots.rates import learning_rate, schedule
+from nacre.plots.slope import loss_along
 from nacre.plots.surface import level_sets
 from nacre.plots.weights import weights
 
@@ -31,6 +32,7 @@ __all__ = [
     "layer_statistics",
     "learning_rate",
     "level_sets",
+    "loss_along",
     "schedule",
     "weights",
 ]

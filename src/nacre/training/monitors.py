@@ -157,6 +157,57 @@ class EarlyStopping(Monitor):
         self.model.stop_training = self.model.stop_training or self.stopped_epoch > 0
 
 
+class TerminateOnTarget(Monitor):
+    """Ends the training at the end of the first epoch in which a figure is as good as ``target``: repeat until it is good enough.
+
+    * ``monitor``: the figure, as `History` names it. If it is not there, a warning says so and nothing is stopped.
+    * ``target``: at least this much of a figure that should be large, at most this much of one that should be small.
+    * ``mode``: "min", "max", or "auto", by the name of the figure.
+    * ``verbose``: 1 tells on standard error when it stops.
+
+    ``stopped_epoch`` is that epoch, from 0 on; None if the epochs ran out before. The weights are those of that epoch, unless
+    another callback puts others there. A target on validation rows makes their figures too good: judge the model on others. Keras
+    has no such callback. Raises `UsageError` if the target is no number, and when training begins if it cannot tell which way is
+    better.
+
+    >>> import numpy as np, nacre
+    >>> model = nacre.Sequential([nacre.Input((1,)), nacre.layers.Dense(1)])
+    >>> model.compile(nacre.optimizers.SGD(0.1), "mse")
+    >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+    >>> history = model.fit(x, 3 * x + 2, epochs=100, verbose=0, callbacks=[TerminateOnTarget("loss", 0.01)])
+    >>> history.history["loss"][-1] <= 0.01 < history.history["loss"][-2]
+    True
+    """
+
+    def __init__(self, monitor: str, target: float, mode: str = "auto", verbose: int = 0) -> None:
+        super().__init__(monitor, mode)
+        self.target, self.verbose = _number("target", target), verbose
+        self.stopped_epoch: int | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin anew."""
+        super().on_train_begin(logs)
+        self.stopped_epoch = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Look at the figure."""
+        figure = self.figure(logs)
+        if figure is not None and self._sign * figure >= self._sign * self.target:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+            if self.verbose:
+                _say(f"Epoch {epoch + 1}: {self.monitor} is {figure:.4g}, the target was {self.target:g}.")
+
+    def state(self) -> dict[str, Any]:
+        """The epoch in which the target was reached."""
+        return {"stopped_epoch": self.stopped_epoch}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` gave; a training that was stopped is not gone on with."""
+        self.stopped_epoch = state["stopped_epoch"]
+        self.model.stop_training = self.model.stop_training or self.stopped_epoch is not None
+
+
 class ReduceLROnPlateau(Monitor):
     """Multiplies the learning rate by ``factor`` when a figure has not become better for ``patience`` epochs.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -79,16 +80,19 @@ class Lowering:
                 self.direct_readers.setdefault(id(operand), []).append(node)
         self.handed_out = {id(v) for v in graph.outputs.values()}
         self.nodes = [v for v in order([*emits, *updates.values(), *last]) if v.operation is not None]
-        # What a program over as many numbers can make besides, by their shape: totals, and what becomes of the state.
-        self.companions: dict[tuple[int, ...], list[Value]] = {}
+        # What a program over as many numbers can make besides: totals, and what becomes of the state. Where they stand, by whether
+        # they are totals, their shape, and what they are made from.
+        self.companions: list[Value] = []
+        self.made_from: dict[tuple[bool, tuple[int, ...], int], list[int]] = {}
         new = {id(v) for v in updates.values()}
         for node in self.nodes:
-            if fusion.is_total(node):
-                self.companions.setdefault(node.operands[0].shape, []).append(node)
-            elif id(node) in new and fusion.is_simple(node):
-                self.companions.setdefault(node.shape, []).append(node)
+            if fusion.is_total(node) or (id(node) in new and fusion.is_simple(node)):
+                self._note_companion(node)
+        groups = ((STATE, program.state), (BATCH, program.columns), (SCHEDULE, program.schedule))
+        places = {name: (place_, at) for place_, names in groups for at, name in enumerate(names)}
         for value in graph.inputs:
-            self._input(value)
+            if value.name in places:
+                self._input(value, *places[value.name])
         first = order(emits)
         self._emit_nodes(first)
         self.plan.emits = [self._emitted(v, name) for v, name in zip(emits, program.emits, strict=True)]
@@ -116,22 +120,14 @@ class Lowering:
     def _at_home(self, value: Value) -> str:
         return TURNED if is_narrow(value.type) else PANELED if is_matrix(value.type) else PLAIN
 
-    def _input(self, value: Input) -> None:
-        for place_, names in (
-            (STATE, self.program.state),
-            (BATCH, self.program.columns),
-            (SCHEDULE, self.program.schedule),
-        ):
-            if value.name in names:
-                at = names.index(value.name)
-                if place_ == BATCH:
-                    number = self.new(value.type.nbytes, value.name, place_, at)
-                    self.columns[id(value)] = number
-                    self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
-                    continue
-                layout = self._at_home(value) if place_ == STATE else PLAIN
-                nbytes = padded_bytes(value.type, layout) if place_ == STATE else value.type.nbytes
-                self.keep(key_of(value, layout, value.shape), self.new(nbytes, value.name, place_, at))
+    def _input(self, value: Input, place_: int, at: int) -> None:
+        if place_ == BATCH:
+            self.columns[id(value)] = self.new(value.type.nbytes, value.name, place_, at)
+            self.plan.batch_bytes[at] = value.type.nbytes // self.plan.rows
+            return
+        layout = self._at_home(value) if place_ == STATE else PLAIN
+        nbytes = padded_bytes(value.type, layout) if place_ == STATE else value.type.nbytes
+        self.keep(key_of(value, layout, value.shape), self.new(nbytes, value.name, place_, at))
 
     def constant(self, array: Array, label: str) -> int:
         """A buffer with fixed numbers; the same numbers share one."""
@@ -236,7 +232,8 @@ class Lowering:
         args = program.args([(items[id(r)], self._row_kind(cluster, r), r.dtype) for r in results])
         if len(cluster.members) < 3 or args is None:
             return False
-        self.inlined = (self.inlined | set(cluster.members)) - {id(r) for r in results}
+        self.inlined |= set(cluster.members)
+        self.inlined -= {id(r) for r in results}
         self.done |= set(cluster.members)
         operands = list(program.buffers)
         for result in results:
@@ -357,7 +354,8 @@ class Lowering:
         several = found or product is not None
         kept = [n for n in nodes if self._is_wanted(n, made)] if several else [root]
         self.done |= made
-        self.inlined = (self.inlined | {id(n) for n in nodes}) - {id(n) for n in kept}
+        self.inlined |= {id(n) for n in nodes}
+        self.inlined -= {id(n) for n in kept}
         columns = 1 if shape is None else (across - 1) % PANEL + 1
         sums = [(self._operand(program, t.operands[0], registers, layout, shape), "float32", columns) for t in totals]
         program.results = [*sums, *((registers[id(n)], n.dtype, 0) for n in kept)]
@@ -381,19 +379,55 @@ class Lowering:
             else:
                 self.step("reduce_sum", total, [part], [1, chunks, 1])
 
+    def _note_companion(self, value: Value) -> None:
+        """Note what can be made besides, and what a program must have so that it can be: something that it is made from, no more
+        steps away than a program has registers."""
+        total = fusion.is_total(value)
+        goal = value.operands[0] if total else value
+        level, met, opened = [fusion.access(goal)], {id(fusion.strip(goal))}, set[int]()
+        for _ in range(fusion.MAX_REGISTERS):
+            dense = {id(base): base for base, how in level if how is DENSE and base.shape == goal.shape}
+            inner = [base for number, base in dense.items() if number not in opened and fusion.is_simple(base)]
+            level = [fusion.access(o) for base in inner for o in base.operands]
+            opened |= {id(base) for base in inner}
+            met |= {id(base) for base, _ in level}
+        for number in met:
+            self.made_from.setdefault((total, goal.shape, number), []).append(len(self.companions))
+        self.companions.append(value)
+
     def _add_companions(self, root: Value, nodes: list[Value], product: Value | None) -> list[Value]:
         """What the program of ``nodes`` can make too, from what it reads or makes, beside ``root``; the nodes that lead there
         join it."""
         found: list[Value] = []
         if any(n.operation is not None and n.operation.name == "random_uniform" for n in nodes):
             return found
-        for value in self.companions.get(root.shape, []):
+        inside: set[int] = set()
+        near: set[int] = set()  # and what is read
+        waiting: list[
+            int
+        ] = []  # a heap: they are looked at in order, and only those that may be made from what there is
+
+        def join(more: list[Value]) -> None:
+            made = {id(n) for n in more}
+            seen = made | {id(fusion.access(o)[0]) for n in more if n is not product for o in n.operands}
+            for total, new in ((False, made - inside), (True, seen - near)):
+                for number in new:
+                    for place in self.made_from.get((total, root.shape, number), ()):
+                        heappush(waiting, place)
+            inside.update(made)
+            near.update(seen)
+
+        join(nodes)
+        last = -1
+        while waiting:
+            place = heappop(waiting)
+            if place <= last:
+                continue
+            last, value = place, self.companions[place]
             total = fusion.is_total(value)
-            inside = {id(n) for n in nodes}
             known = id(value) in self.layouts or id(value) in self.done or id(value) in inside
             if known or (total and (product is not None or len(found) == fusion.MAX_SUMS)):
                 continue
-            near = inside | {id(fusion.access(o)[0]) for n in nodes if n is not product for o in n.operands}
             joining = self._leading_to(value.operands[0] if total else value, inside)
             if joining is None:
                 continue
@@ -401,6 +435,7 @@ class Lowering:
             if leaves & (near if total else inside) and fusion.weight([*nodes, *joining]) <= fusion.MAX_REGISTERS:
                 found.append(value)
                 nodes += joining
+                join(joining)
         return found
 
     def _leading_to(self, value: Value, inside: set[int]) -> list[Value] | None:

@@ -15,6 +15,7 @@ from nacre.doctor.facts import NOISE, NORMALIZING, Facts, Link
 from nacre.doctor.finding import Finding, Fix
 from nacre.doctor.rates import with_better_rate
 from nacre.layers import Activation, Flatten, InputLayer, Rescaling, Reshape
+from nacre.ops import EPSILON
 
 _RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -121,6 +122,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
     elif kind in _CROSSENTROPIES and not logits and activation not in ("softmax", "sigmoid"):
         rectified = activation != "linear"
         better = "sigmoid" if kind == "BinaryCrossentropy" else "softmax"
+        numbers["share of the outputs that are cut off"] = _cut_off(facts, kind)
         yield Finding(
             "wrong loss for the output",
             f"{ends!r} gives scores ({activation}), and {loss.name} takes probabilities",
@@ -206,6 +208,15 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
                 ),
                 structure=True,
             )
+
+
+def _cut_off(facts: Facts, kind: str) -> float:
+    """Share of the outputs, as the network is, that the crossentropy takes for `ops.EPSILON`, or for 1 less that."""
+    output = facts.start.calls[-1].output.astype(np.float64)
+    if kind != "BinaryCrossentropy":
+        total = output.sum(axis=-1, keepdims=True)
+        output = output / np.where(total == 0, 1, total)
+    return float(((output <= EPSILON) | (output >= 1 - EPSILON)).mean())
 
 
 def _several_at_once(facts: Facts) -> Iterator[Finding]:
