@@ -44,7 +44,8 @@ def explain(model: str, data: str, row: int, out: Path | None, as_json: bool) ->
     source = _opened(data, trained)
     part = _row(data, source.last, row)
     tell_notes(source.notes)
-    explanation = explain_step(trained, part.x, part.y if trained.judged_outputs() else None)
+    x = part.table if isinstance(trained.features, Features) else part.x  # a table says what its columns hold
+    explanation = explain_step(trained, x, part.y if trained.judged_outputs() else None)
     told = {"model": model, "data": data, "row": row}
     if out is None:
         show(as_json, told | {"explanation": explanation.document()}, str(explanation))
