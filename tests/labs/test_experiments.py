@@ -275,7 +275,7 @@ def test_a_circuit_becomes_a_model_file_and_mistakes_exit_with_2(tmp_path: Any) 
         assert CliRunner().invoke(main, ["lab", *words]).exit_code == 2
 
 
-def test_categories_are_refused_with_what_to_do(tmp_path: Any) -> None:
+def test_categories_are_taken_term_by_term_and_can_be_left_out(tmp_path: Any) -> None:
     file = tmp_path / "houses.csv"
     file.write_text("\n".join(["rooms,zip,price", *(f"{n % 17},{'ab'[n % 2]},{n % 17 * 3.5}" for n in range(200))]))
     words = [
@@ -287,16 +287,17 @@ def test_categories_are_refused_with_what_to_do(tmp_path: Any) -> None:
         "--depths",
         "1",
         "--parameters",
-        "60",
+        "211",
         "--epochs",
         "1",
         "--seeds",
         "2",
+        "--json",
     ]
-    refused = CliRunner().invoke(main, words)
-    assert refused.exit_code == 2
-    assert "--column NAME=drop" in refused.stderr
-    assert "r2_score" in CliRunner().invoke(main, [*words, "--column", "zip=drop"]).stdout
+    # The rooms, and the zip rare, missing, a, b: (5 + 1) 30 + 31 parameters; else (1 + 1) 70 + 71.
+    for more, widths in (([], "30"), (["--column", "zip=drop"], "70")):
+        (row,) = json.loads(CliRunner().invoke(main, [*words, *more]).stdout)["rows"]
+        assert (row["widths"], row["parameters"]) == (widths, 211)
 
 
 def test_ablation_begins_where_all_ways_meet():

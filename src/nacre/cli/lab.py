@@ -11,11 +11,13 @@ import numpy as np
 
 from nacre import labs
 from nacre.cli.options import DATA, JSON, MODEL, QUIET, check_writable, show
-from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, open_training
+from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, open_training, tell_notes
 from nacre.cli.train import settings_for
 from nacre.cli.waiting import waiting
 from nacre.data import Features
 from nacre.errors import UsageError
+
+_MOST = 1 << 28  # numbers of a table that experiments hold in memory, 1 GB
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
@@ -187,6 +189,9 @@ def _run(experiment: Callable[..., labs.Result], options: Mapping[str, Any]) -> 
     given: dict[str, Any] = {name: told.pop(name) for name in ("target", "column") if name in told}
     settings = settings_for(data, None, given)
     source = open_training(settings.with_(seed=0, validation_split=0.0, test_split=0.2))
+    if isinstance(source.features, Features) and source.features.categories and not quiet:
+        names = ", ".join(one.name for one in source.features.categories)
+        tell_notes([f"each term of {names} is a number of its own, 1 where the row has it, and else 0"])
     x, y = _arrays(source, source.train)
     found = experiment(x, y, validation_data=_arrays(source, source.parts["test"]), verbose=int(not quiet), **told)
     show(as_json, found.document(), str(found))
@@ -194,12 +199,17 @@ def _run(experiment: Callable[..., labs.Result], options: Mapping[str, Any]) -> 
 
 def _arrays(source: Source, part: Part) -> tuple[Any, Any]:
     """Rows of numbers, and targets; or `UsageError`."""
-    if isinstance(source.features, Features) and source.features.categories:
-        names = ", ".join(one.name for one in source.features.categories)
-        raise UsageError(
-            "Experiments are made with numbers.", {"categories": names}, "leave them out: --column NAME=drop"
-        )
-    x = part.x.get("numbers") if isinstance(part.x, Mapping) else part.x
+    x = part.x
+    if isinstance(source.features, Features) and isinstance(x, Mapping):
+        width = source.features.width + source.features.terms
+        if len(part) * width > _MOST:
+            names = ", ".join(f"{one.name} ({one.size:,})" for one in source.features.categories)
+            raise UsageError(
+                f"Experiments give each term a number of its own, which are {width:,} numbers for each of {len(part):,} rows.",
+                {"categories": names},
+                "leave out those with many terms: --column NAME=drop",
+            )
+        x = source.features.as_numbers(x)
     if not isinstance(x, np.ndarray) or not isinstance(part.y, np.ndarray):
         raise UsageError(
             f"Experiments are made with rows in memory and one target, and {source.name} is something else."

@@ -484,6 +484,23 @@ class Features(Configured):
             found["categories"] = codes
         return found
 
+    def as_numbers(self, inputs: Mapping[str, Array]) -> Array:
+        """What `inputs` gave as numbers alone, (n, width + terms) float32: a term is a number of its own, 1 where the row has it.
+
+        >>> table = Table.of({"age": [30, 50, 30, 50], "city": ["Oslo", "Lima", "Oslo", "Oslo"], "paid": [1, 0, 0, 1]})
+        >>> features = Features.fit(table, ["paid"])
+        >>> features.vocabulary
+        ['city is rare or new', 'city is missing', 'city = Oslo', 'city = Lima']
+        >>> features.as_numbers(features.inputs(table))[:2].tolist()
+        [[-1.0, 0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0]]
+        """
+        found = np.zeros((len(next(iter(inputs.values()))), self.width + self.terms), np.float32)
+        if "numbers" in inputs:
+            found[:, : self.width] = inputs["numbers"]
+        if "categories" in inputs:
+            np.put_along_axis(found[:, self.width :], inputs["categories"], 1, axis=1)
+        return found
+
     def pair(self, table: Table, judged: bool = True, odd: Counter[str] | None = None) -> tuple[Any, ...]:
         """`inputs` and, if the table is to be ``judged`` by them, targets, an array or a list of several: (x,) or (x, y)."""
         if not judged:
