@@ -36,8 +36,10 @@ def test_a_row_of_arrays_is_explained_as_text_and_json(digits):
     step = model.explain(x[7:8], y[7:8])
     run = _nacre(file, "digits", "--row", 7)
     assert run.exit_code == 0, run.output
-    assert run.output.strip() == str(step)
-    document = json.loads(_nacre(file, "digits", "--row", 7, "--json").output)
+    assert run.stdout.strip() == str(step)
+    assert "the 360 rows of the test part of digits" in run.stderr
+    document = json.loads(_nacre(file, "digits", "--row", 7, "--json").stdout)
+    assert (document["part"], document["rows"]) == ("test", 360)
     assert document["row"] == 7
     assert document["explanation"] == json.loads(json.dumps(step.document()))
 
@@ -47,8 +49,8 @@ def test_a_page_or_a_spreadsheet_is_written(digits, tmp_path, suffix):
     out = tmp_path / f"step.{suffix}"
     run = _nacre(digits[1], "digits", "--out", out)
     assert run.exit_code == 0, run.output
-    assert run.output == f"row 0 of digits explained in {out}\n"
-    assert json.loads(_nacre(digits[1], "digits", "--out", out, "--json").output)["out"] == str(out)
+    assert run.stdout == f"row 0 of digits explained in {out}\n"
+    assert json.loads(_nacre(digits[1], "digits", "--out", out, "--json").stdout)["out"] == str(out)
     if suffix == "html":
         assert "<h2>3. Backward</h2>" in out.read_text()
     else:
@@ -81,7 +83,7 @@ def test_a_row_of_a_table_is_explained_with_the_names_of_its_classes_and_without
     assert {"no", "yes"} < set(run.output.split())
     run = _nacre(tmp_path / "model.safetensors", tmp_path / "without.csv", "--row", 1)
     assert run.exit_code == 0, run.output
-    assert run.output.startswith("A prediction")
+    assert run.stdout.startswith("A prediction")
     assert "VOTES" in run.output
     run = _nacre(tmp_path / "model.safetensors", tmp_path / "none.csv")
     assert run.exit_code != 0

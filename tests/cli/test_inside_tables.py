@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nacre.cli import main
+from nacre.cli.settings import Settings
+from nacre.cli.sources import open_training
+from nacre.models import load_model
+from nacre.training.run import Run
 
 
 def run(*words: Any) -> Result:
@@ -63,3 +68,62 @@ def test_labs_refuse_tables_with_more_terms_than_memory(place: Path, monkeypatch
     assert "5 numbers for each of 48 rows" in result.stderr
     assert "city (4)" in result.stderr
     assert "--column NAME=drop" in result.stderr
+
+
+def test_rows_that_the_run_did_not_see_are_looked_at_unless_all_are_asked_for(place: Path) -> None:
+    of_run = (place / "run", place / "people.csv")
+    settings = Settings.of(Run.open(place / "run").settings())
+    tested = open_training(settings).parts["test"]
+    assert 0 < len(tested) < 20
+    told = f"the {len(tested)} rows of the test part of people.csv, which the run was not trained on"
+    # Row 0 is the first of these, and not of the file.
+    result = run("explain", *of_run, "--json")
+    document = json.loads(result.stdout)
+    assert told in result.stderr
+    assert (document["part"], document["rows"]) == ("test", len(tested))
+    values = {one["column"]: one["value"] for one in document["explanation"]["rows"][0]["given"]}
+    assert values == {name: tested.table[name].text()[0] for name in ("age", "city")}
+    assert document["explanation"]["rows"][0]["true"] == tested.table["paid"].text()[0]
+    every = json.loads(run("explain", *of_run, "--all-rows", "--row", 59, "--json").stdout)
+    assert (every["part"], every["rows"]) == ("all", 60)
+    assert f"people.csv has rows 0 to {len(tested) - 1}" in run("explain", *of_run, "--row", 59).stderr
+    # So do the others.
+    for words in (["features", place / "run"], ["features", *of_run], ["lab", "ablation", *of_run]):
+        document = json.loads(output(*words, "--json"))
+        assert document["part"] == "test"
+        assert told in (document["looked_at"] if words[0] == "features" else document["experiment"])
+    assert told in output("lab", "ablation", *of_run)
+    assert "all 60 rows of people.csv, those too" in output("lab", "ablation", *of_run, "--all-rows")
+    result = run("gradcheck", *of_run, "--json")
+    assert (json.loads(result.stdout)["part"], json.loads(result.stdout)["rows"]) == ("test", len(tested))
+    assert f"the loss is that of {len(tested)} of {told}" in result.stderr
+
+
+def test_a_run_is_evaluated_on_what_it_did_not_see_if_no_data_are_named(place: Path) -> None:
+    found = json.loads(output("evaluate", place / "run", "--json"))
+    settings = Settings.of(Run.open(place / "run").settings())
+    tested = open_training(settings).parts["test"]
+    model = load_model(place / "run" / "model.safetensors")
+    assert found["loss"] == pytest.approx(model.evaluate(tested.x, tested.y, verbose=0)[0])
+    assert (found["part"], found["rows"]) == ("test", len(tested))
+    assert json.loads(output("evaluate", place / "run", place / "people.csv", "--json"))["rows"] == 60
+    shutil.copy(place / "run" / "model.safetensors", place / "alone.safetensors")
+    refused = run("evaluate", place / "alone.safetensors")
+    assert refused.exit_code == 2
+    assert "name the data behind it" in refused.stderr
+
+
+def test_of_other_data_or_of_data_that_changed_all_rows_are_looked_at(place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "people.csv"
+    other.write_text((place / "people.csv").read_text())
+    result = run("explain", place / "run", other)
+    assert "looked at are all 60 rows of people.csv." in result.stderr
+    shutil.copytree(place / "run", tmp_path / "run")
+    table = tmp_path / "table.csv"
+    table.write_text((place / "people.csv").read_text())
+    file = tmp_path / "run" / "run.toml"
+    file.write_text(file.read_text().replace(str(place / "people.csv"), str(table)))
+    assert "of the test part of table.csv" in run("explain", tmp_path / "run", table).stderr
+    with table.open("a") as more:
+        more.write("200,Rome,no\n" * 20)
+    assert "all 80 rows of table.csv; they are not what they were" in run("explain", tmp_path / "run", table).stderr

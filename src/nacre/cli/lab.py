@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 import numpy as np
 
 from nacre import labs
+from nacre.cli.held import ALL_ROWS, held_out
 from nacre.cli.options import DATA, JSON, MODEL, QUIET, check_writable, show
-from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, open_training, tell_notes
+from nacre.cli.sources import Part, Source, in_memory, open_model, open_training, tell_notes
 from nacre.cli.train import settings_for
 from nacre.cli.waiting import waiting
 from nacre.data import Features
@@ -124,12 +126,21 @@ def permutation(**options: Any) -> None:
 @click.option("--layer", help="Name of the layer whose units are knocked out.  [default: the first with weights]")
 @click.option("--value", type=click.Choice(["zero", "mean"]), default="zero", help="What is there instead.")
 @click.option("--patch", type=click.IntRange(1), help="Cover squares of so many pixels of the pictures instead.")
+@ALL_ROWS
 @JSON
 @QUIET
 def ablation(
-    model: str, data: str, layer: str | None, value: str, patch: int | None, as_json: bool, quiet: bool
+    model: str,
+    data: str,
+    layer: str | None,
+    value: str,
+    patch: int | None,
+    all_rows: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Knock out the units of a layer of MODEL one by one, and see what DATA lose by it.
+    """Knock out the units of a layer of MODEL one by one, and see what DATA lose by it: of what MODEL, a run, was trained on, the
+    rows that it did not see.
 
     \b
     Examples:
@@ -138,10 +149,12 @@ def ablation(
       nacre lab ablation my-run digits --patch 2
     """
     trained = open_model(model)
-    part = in_memory(open_data(data, trained).last)
+    looked = held_out(model, trained, data, all_rows)
+    part = in_memory(looked.rows)
     with waiting("Knocking out", quiet):
         found = labs.ablation(trained, part.x, part.y, layer, value=value, patch=patch)
-    show(as_json, found.document(), str(found))
+    found = replace(found, experiment=f"{found.experiment}: {looked.told}")
+    show(as_json, found.document() | {"part": looked.part}, str(found))
 
 
 @lab.command()
