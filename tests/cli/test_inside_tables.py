@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import nacre
 from nacre.cli import main
 from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
+from nacre.data import Table
+from nacre.insight import maximize
+from nacre.insight.units import activations
 from nacre.models import load_model
+from nacre.progress import shown_by
 from nacre.training.run import Run
 
 
@@ -127,3 +132,18 @@ def test_of_other_data_or_of_data_that_changed_all_rows_are_looked_at(place: Pat
     with table.open("a") as more:
         more.write("200,Rome,no\n" * 20)
     assert "all 80 rows of table.csv; they are not what they were" in run("explain", tmp_path / "run", table).stderr
+
+
+def test_what_takes_long_says_how_far_it_is(place: Path) -> None:
+    trained = load_model(place / "run" / "model.safetensors")
+    found: list[tuple[str, int, int, str]] = []
+    with shown_by(lambda *told: found.append(told)):
+        model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(2, name="end")])
+        maximize(model, steps=4)
+        nacre.gradcheck(lambda x: nacre.ops.sum(x * x), np.ones((2, 3)))
+        activations(trained, trained.features.inputs(Table.read(place / "people.csv")))
+    assert found[:4] == [("Finding what excites output most", step, 4, "steps") for step in (1, 2, 3, 4)]
+    assert found[4:10] == [("Taking differences", n, 6, "entries") for n in range(1, 7)]
+    assert found[-1] == ("Looking at rows", 60, 60, "rows")
+    for words in (["gradcheck", place / "run"], ["features", place / "run"]):
+        assert run(*words).stderr.count("\n") - run(*words, "-q").stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -253,7 +254,7 @@ def test_the_command_gives_one_document_and_a_line_for_each_training() -> None:
     assert result.exit_code == 0, result.output
     assert [row["depth"] for row in json.loads(result.stdout)["rows"]] == [1, 2]
     assert [line.split("  ")[0] for line in sorted(result.stderr.splitlines())] == [
-        "depth 1: 133", "depth 2: 69 69", "seed 0", "seed 0", "seed 1", "seed 1"
+        "1 of 2: depth 1, 133", "2 of 2: depth 2, 69 69", "seed 0", "seed 0", "seed 1", "seed 1"
     ]  # fmt: skip
     assert CliRunner().invoke(main, [*words, "-q"]).stderr == ""
 
@@ -312,3 +313,19 @@ def test_ablation_begins_where_all_ways_meet():
     x = {"a": random.normal(size=(20, 3)).astype("f4"), "b": random.normal(size=(20, 2)).astype("f4")}
     found = nacre.labs.ablation(model, x, random.normal(size=20))
     assert "meeting" in str(found)
+
+
+def test_a_learning_curve_takes_fewer_steps_where_inputs_are_wide():
+    def steps(width: int, **more: Any) -> str:
+        x, y = np.zeros((8, width), np.float32), np.arange(8) % 2
+        networks = [(64,)] * 4
+        how: dict[str, Any] = {"sizes": [8], "networks": networks, "seeds": 2} | more
+        return nacre.labs.learning_curve(x, y, **how, validation_data=(x, y)).experiment
+
+    # 6 operations for each of 32 rows and 64 (width + 1) + 2 (64 + 1) parameters, of 4 networks, 2 seeds.
+    assert "about 600 steps" in steps(3)
+    assert "about 3 steps" in steps(3, steps=3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys.modules["nacre.labs.learning_curve"], "_OPERATIONS", 6 * 32 * (64 * 4 + 130) * 4 * 2 * 150)
+        assert "about 150 steps" in steps(3)
+        assert "about 100 steps" in steps(9)

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.cli.held import ALL_ROWS, held_out, trained_on
-from nacre.cli.options import JSON, MODEL, check_writable, complete_data, show
+from nacre.cli.options import JSON, MODEL, QUIET, check_writable, complete_data, show
 from nacre.cli.pixels import page, plainly, png, signed, strip
 from nacre.cli.sources import Part, Source, in_memory, open_model, tell_notes
+from nacre.cli.waiting import waiting
 from nacre.errors import Limitation
 from nacre.files import write_whole
 from nacre.insight import Exciting, Selectivity, first_layer, gradient_times_input, maximize
@@ -34,7 +35,8 @@ _WEIGHTS = 256  # units of the first layer whose weights are shown
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page with pictures, an .html file, too.")
 @ALL_ROWS
 @JSON
-def features(model: str, data: str | None, out: Path | None, all_rows: bool, as_json: bool) -> None:
+@QUIET
+def features(model: str, data: str | None, out: Path | None, all_rows: bool, as_json: bool, quiet: bool) -> None:
     """Print what the units of MODEL tell apart, layer by layer, and which rows of DATA excite them most.
 
     MODEL is a model file or the folder of a run; left out, DATA is what the run was trained on, of which the rows are looked at
@@ -57,7 +59,8 @@ def features(model: str, data: str | None, out: Path | None, all_rows: bool, as_
     looked = held_out(model, trained, data, all_rows)
     source, part = looked.source, in_memory(looked.rows)
     tell_notes(looked.notes)
-    answers = activations(trained, part.x)
+    with waiting("Looking at what units answer to", quiet):
+        answers = activations(trained, part.x)
     if not answers:
         raise Limitation(f"{model} has no dense layer, and so no units to look at.")
     labels, names = _labels(trained, source, part)
@@ -70,7 +73,9 @@ def features(model: str, data: str | None, out: Path | None, all_rows: bool, as_
     document["layers"] = [excited.document() | (apart.document() if apart else {}) for excited, apart in told.values()]
     text = "\n\n".join(str(apart or excited) for excited, apart in told.values())
     if out is not None:
-        write_whole(out, [page("features.html.jinja", _content(trained, part, told, labels, names, document))])
+        with waiting("Drawing what units look for", quiet):
+            content = _content(trained, part, told, labels, names, document)
+        write_whole(out, [page("features.html.jinja", content)])
         document["out"] = str(out)
         text += f"\n\npictures in {out}"
     show(as_json, document, text)

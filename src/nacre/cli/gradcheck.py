@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,8 +11,9 @@ import numpy as np
 from nacre.calculus import GradientCheck
 from nacre.calculus import gradcheck as checked
 from nacre.cli.held import ALL_ROWS, held_out
-from nacre.cli.options import JSON, MODEL, complete_data, show
+from nacre.cli.options import JSON, MODEL, QUIET, complete_data, show
 from nacre.cli.sources import open_model, tell_notes
+from nacre.cli.waiting import waiting
 from nacre.data.folders import TablePieces
 from nacre.diagrams import rows_like
 from nacre.errors import Limitation, UsageError
@@ -32,7 +33,7 @@ class _Weight:
 
     @classmethod
     def of(cls, name: str, check: GradientCheck) -> _Weight:
-        entries = tuple(replace(e, where=name + e.where.removeprefix("argument 0")) for e in check.entries)
+        entries = tuple(e for e in check.entries if e.where == name or e.where.startswith(f"{name}["))
         pairs = np.array([(entry.gradient, entry.difference) for entry in entries])
         largest, apart = float(np.abs(pairs).max()), float(np.abs(pairs[:, 0] - pairs[:, 1]).max())
         return cls(name, largest, apart / largest if largest else 0.0, GradientCheck(entries))
@@ -53,8 +54,9 @@ class _Weight:
 @click.argument("data", required=False, shell_complete=complete_data)
 @ALL_ROWS
 @JSON
+@QUIET
 @click.pass_context
-def gradcheck(context: click.Context, model: str, data: str | None, all_rows: bool, as_json: bool) -> None:
+def gradcheck(context: click.Context, model: str, data: str | None, all_rows: bool, as_json: bool, quiet: bool) -> None:
     """Compare the gradients of MODEL with central differences, both in float64: of each weight, at most 50 entries.
 
     MODEL is a model file or the folder of a run, compiled. The loss is that of the first 32 rows of DATA that the run was not
@@ -71,11 +73,9 @@ def gradcheck(context: click.Context, model: str, data: str | None, all_rows: bo
     if not trained.judged_outputs():
         raise UsageError(f"{model} was not compiled: there is no loss to derive.", hint="compile it and save it again")
     x, y, document = _rows(model, trained, data, all_rows)
-    loss, weights = trained.loss_function(x, y)
-    found = [
-        _Weight.of(name, checked(lambda w, name=name: loss({**weights, name: w}), value))
-        for name, value in weights.items()
-    ]
+    with waiting("Comparing gradients with differences", quiet):
+        check = checked(trained, x, y)
+    found = [_Weight.of(name, check) for name, weight in trained.named.items() if weight.trainable]
     wrong = [one.name for one in found if not one.check]
     document = {"model": model, "data": data, **document, "weights": [one.document() for one in found]}
     show(as_json, document, _text(found, wrong))

@@ -95,7 +95,9 @@ def depth(**options: Any) -> None:
     multiple=True,
     help="Widths of hidden layers; several times for several.",
 )
-@click.option("--steps", default=600, type=click.IntRange(1), help="Steps of 32 rows, about.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Steps of 32 rows, about.  [default: 600, fewer if the inputs are wide]"
+)
 def learning_curve(**options: Any) -> None:
     """How well networks do on DATA, by the number of rows that they are trained on."""
     _run(labs.learning_curve, options)

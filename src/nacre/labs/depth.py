@@ -48,7 +48,7 @@ def depth(
     for hidden, widths in [(hidden, equal_widths(*ends, hidden, parameters)) for hidden in depths]:
         said = {"depth": hidden, "widths": " ".join(map(str, widths)), "parameters": count(*ends, widths)}
         models = task.trained(
-            f"depth {hidden}: {said['widths']}",
+            f"{len(rows) + 1} of {len(depths)}: depth {hidden}, {said['widths']}",
             widths,
             range(seeds),
             activation=activation,
