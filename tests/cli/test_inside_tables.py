@@ -19,6 +19,9 @@ from nacre.cli.sources import open_training
 from nacre.data import Table
 from nacre.insight import maximize
 from nacre.insight.units import activations
+from nacre.labs import Result as Result_
+from nacre.labs.result import spread
+from nacre.metrics.accuracy import told_of_few
 from nacre.models import load_model
 from nacre.progress import shown_by
 from nacre.training.run import Run
@@ -147,3 +150,39 @@ def test_what_takes_long_says_how_far_it_is(place: Path) -> None:
     assert found[-1] == ("Looking at rows", 60, 60, "rows")
     for words in (["gradcheck", place / "run"], ["features", place / "run"]):
         assert run(*words).stderr.count("\n") - run(*words, "-q").stderr.count("\n") == 1
+
+
+def test_an_accuracy_of_few_rows_comes_with_how_little_it_says(place: Path, tmp_path: Path) -> None:
+    words = [
+        "train",
+        place / "people.csv",
+        "--target",
+        "paid",
+        "--epochs",
+        1,
+        "--seed",
+        1,
+        "-q",
+        "--out",
+        tmp_path / "a",
+    ]
+    told = output(*words)
+    found = json.loads(output("evaluate", tmp_path / "a", "--json"))
+    low, high = found["intervals"]["accuracy"]
+    few = f"{found['accuracy']:.4f} (of {found['rows']} rows: {low:.2f} to {high:.2f})"
+    assert f"test accuracy  {few}\n" in told
+    assert f"accuracy  {few}\n" in output("evaluate", tmp_path / "a")
+    assert f"of {found['rows']} rows: {low:.2f} to {high:.2f}</div>" in (tmp_path / "a" / "report.html").read_text()
+    # A loss is no share, and of 60 rows of the table there are 12 to judge an experiment by.
+    (loss,) = [line for line in told.splitlines() if line.startswith("test loss")]
+    assert len(loss.split()) == 3
+    experiment = ["lab", "depth", place / "people.csv", "--target", "paid", "--seeds", 2, "--epochs", 1, "-q"]
+    assert "(of 12 rows: " in output(*experiment, "--depths", "1", "--parameters", "130")
+    assert "accuracy with 95 % confidence: of " in output("lab", "ablation", place / "run", place / "people.csv", "-q")
+
+
+def test_of_many_rows_an_accuracy_stands_alone() -> None:
+    assert told_of_few(0.5, 99) == "of 99 rows: 0.40 to 0.60"
+    assert told_of_few(0.5, 100) == ""
+    assert "rows" not in str(Result_("", "", [{"accuracy": spread([0.5, 0.7], 360)}]))
+    assert "0.6000 ± 0.1414 (of 10 rows: 0.31 to 0.83)" in str(Result_("", "", [{"accuracy": spread([0.5, 0.7], 10)}]))

@@ -6,21 +6,12 @@ import click
 
 from nacre.cli.held import held_out, trained_on
 from nacre.cli.options import JSON, MODEL, complete_data, show, table
+from nacre.cli.shares import shares
+from nacre.cli.shares import told as figure
 from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
-from nacre.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    wilson_interval,
-)
-from nacre.models import Model
+from nacre.metrics.accuracy import wilson_interval
 from nacre.plain import plain
-
-_OF_CLASSES = (CategoricalAccuracy, SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy)
-_OF_NUMBERS = (Accuracy, BinaryAccuracy)  # of each number in the output
 
 
 @click.command()
@@ -57,19 +48,7 @@ def evaluate(model: str, data: str | None, as_json: bool) -> None:
     source = source.after(rows)
     tell_notes(source.notes)
     told = {"model": model, "data": data, **part, "rows": len(rows), "notes": list(source.notes)}
-    intervals = {name: wilson_interval(figures[name], len(rows)) for name in _shares(trained)}
+    intervals = {name: wilson_interval(figures[name], len(rows)) for name in shares(trained)}
     document = {**told, **{k: plain(v) for k, v in figures.items()}, "intervals": intervals}
-    lines = {k: f"{v:.4f}{_said(intervals.get(k))}" for k, v in figures.items()}
+    lines = {name: figure(trained, name, value, len(rows), always=True) for name, value in figures.items()}
     show(as_json, document, table({**lines, "rows": f"{len(rows):,}"}))
-
-
-def _shares(model: Model) -> list[str]:
-    """Names of the metrics that are the share of rows with a right answer."""
-    if len(model.output_shapes) > 1 or len(model.output_shapes[0]) != 2:
-        return []
-    kinds = _OF_CLASSES if model.output_shapes[0][-1] != 1 else _OF_NUMBERS
-    return [metric.name for metric in model.metrics if isinstance(metric, kinds)]
-
-
-def _said(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"  ({interval[0]:.4f} to {interval[1]:.4f} with 95 % confidence)"

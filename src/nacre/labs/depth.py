@@ -57,7 +57,7 @@ def depth(
             verbose=verbose,
         )
         seen, held = zip(*(task.judged(model) for model in models), strict=True)
-        rows.append({**said, f"{task.figure} in training": spread(seen), task.figure: spread(held)})
+        rows.append({**said, f"{task.figure} in training": spread(seen), task.figure: spread(held, task.judged_rows)})
     title = f"Depth at equal parameter counts: {activation}, {epochs} epochs, {seeds} seeds, {len(task.held_x):,} rows to judge by"
     return Result(title, _verdict(rows, task.figure), rows)
 

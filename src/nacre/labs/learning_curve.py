@@ -74,7 +74,7 @@ def learning_curve(
                     "hidden layers": said,
                     "rows": size,
                     f"{task.figure} in training": spread(seen),
-                    task.figure: spread(held),
+                    task.figure: spread(held, task.judged_rows),
                 }
             )
     title = f"Learning curve: {activation}, about {steps} steps, {seeds} seeds, {len(task.held_x):,} rows to judge by"

@@ -58,6 +58,11 @@ class Task:
         """What is judged by."""
         return "accuracy" if self.classes else "r2_score"
 
+    @property
+    def judged_rows(self) -> int | None:
+        """How many rows an accuracy is judged by; None where it is R2."""
+        return len(self.held_y) if self.classes else None
+
     def take(self, rows: Array) -> Task:
         """The same with some of the rows to train on."""
         return replace(self, x=self.x[rows], y=self.y[rows])
