@@ -14,8 +14,9 @@ import nacre
 from nacre import labs
 from nacre.cli import main
 from nacre.errors import DataError, Limitation, UnknownName, UsageError
-from nacre.labs.depth import count, equal_widths
+from nacre.labs.depth import _verdict, count, equal_widths
 from nacre.labs.result import compared, spread, welch
+from nacre.labs.trial import Task
 from nacre.layers import Add, Dense, Dropout, Flatten
 
 (X, Y), TEST = nacre.datasets.digits.load_data()
@@ -66,7 +67,9 @@ def test_the_depth_lab_sees_that_deep_sigmoids_do_not_learn_and_no_difference_wh
     noise = np.random.default_rng(0)
     x, y = noise.standard_normal((200, 5)), noise.integers(0, 2, 200)
     none = labs.depth(x, y, depths=(1, 2), parameters=400, seeds=3, epochs=3)
-    assert none.verdict.startswith("no difference")
+    assert none.verdict.startswith("neither learned")
+    easy = labs.depth(x, (x[:, 0] > 0).astype(int), depths=(1, 2), parameters=400, seeds=3, epochs=30)
+    assert easy.verdict.startswith("no difference")
     assert len(none.rows[0]["accuracy"]["seeds"]) == 3
 
 
@@ -329,3 +332,31 @@ def test_a_learning_curve_takes_fewer_steps_where_inputs_are_wide():
         patched.setattr(sys.modules["nacre.labs.learning_curve"], "_OPERATIONS", 6 * 32 * (64 * 4 + 130) * 4 * 2 * 150)
         assert "about 150 steps" in steps(3)
         assert "about 100 steps" in steps(9)
+
+
+def test_depths_of_which_neither_learned_are_not_compared():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(120, 4)).astype("f4"), random.integers(2, size=120)
+    held = (random.normal(size=(60, 4)).astype("f4"), np.arange(60) % 2)
+    how: dict[str, Any] = {"parameters": 2000, "seeds": 2, "epochs": 1, "validation_data": held}
+    assert nacre.labs.depth(x, y, depths=(1, 2), **how).verdict == (
+        "neither learned: accuracy is not surely above 0.5, that of always saying the most frequent class"
+    )
+    numbers = nacre.labs.depth(x, random.normal(size=120), (1, 2, 3), **how | {"validation_data": None})
+    assert numbers.verdict.startswith("none learned: r2_score is not surely above 0, that of always saying the mean")
+
+
+def test_of_depths_those_that_learned_are_compared_and_of_others_it_is_said():
+    task = Task.of(np.zeros((4, 1)), np.array([0, 1, 0, 1]), (np.zeros((100, 1)), np.arange(100) % 2))
+
+    def row(depth: int, *accuracies: float) -> dict[str, Any]:
+        return {"depth": depth, "accuracy": spread(accuracies)}
+
+    blind, other, seeing = row(1, 0.5, 0.52), row(3, 0.51, 0.5), row(2, 0.9, 0.92)
+    assert task.learned([0.9, 0.92])
+    assert not task.learned([0.58, 0.56])  # of 100 rows, 0.57 lies between 0.47 and 0.66
+    assert _verdict([blind, seeing, other], task) == (
+        f"depth 2 is better than depth 1 ({compared([0.9, 0.92], [0.5, 0.52], 2)[1]}); neither depth 1 nor depth 3 learned"
+    )
+    assert "depth 3 is worse than depth 2" in _verdict([seeing, other], task)
+    assert "neither learned" in _verdict([blind, other], task)
