@@ -186,3 +186,31 @@ def test_of_many_rows_an_accuracy_stands_alone() -> None:
     assert told_of_few(0.5, 100) == ""
     assert "rows" not in str(Result_("", "", [{"accuracy": spread([0.5, 0.7], 360)}]))
     assert "0.6000 ± 0.1414 (of 10 rows: 0.31 to 0.83)" in str(Result_("", "", [{"accuracy": spread([0.5, 0.7], 10)}]))
+
+
+def test_a_ledger_says_in_a_line_why_rows_get_their_verdicts(place: Path) -> None:
+    of_run = ("ledger", place / "run", place / "people.csv", "--folds", 2)
+    lines = output(*of_run).splitlines()
+    assert lines[1] == f"({json.loads(output(*of_run, '--json'))['rules']})"
+    for part in ("probably mislabeled: the judge says another class", "outlying input", "more than 6 robust"):
+        assert part in lines[1]
+    output(*of_run, "--out", place / "ledger.html")
+    assert f"P{lines[1][2:-1]}." in (place / "ledger.html").read_text()
+
+
+def test_a_budget_of_a_run_knows_its_rows_and_epochs(place: Path, tmp_path: Path) -> None:
+    found = json.loads(output("budget", place / "run", "--json"))
+    settings = Settings.of(Run.open(place / "run").settings())
+    trained = len(open_training(settings).train)
+    assert (found["rows"], found["epochs"], found["batch_size"]) == (trained, 2, 32)
+    assert f"an epoch of {trained} rows" in output("budget", place / "run")
+    assert json.loads(output("budget", place / "run", "--rows", 1000, "--epochs", 7, "--json"))["rows"] == 1000
+    # Without the data, what can be said is said.
+    shutil.copytree(place / "run", tmp_path / "run")
+    file = tmp_path / "run" / "run.toml"
+    file.write_text(file.read_text().replace("people.csv", "gone.csv"))
+    result = run("budget", tmp_path / "run", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["rows"] is None
+    assert "the rows of the run are not known" in result.stderr
+    assert "gone.csv" in result.stderr
