@@ -155,7 +155,8 @@ def ablation(
     part = in_memory(looked.rows)
     with waiting("Knocking out", quiet):
         found = labs.ablation(trained, part.x, part.y, layer, value=value, patch=patch)
-    found = replace(found, experiment=f"{found.experiment}: {looked.told}")
+    experiment = found.experiment.removesuffix(f", {len(part):,} rows")
+    found = replace(found, experiment=f"{experiment}, {looked.told}")
     show(as_json, found.document() | {"part": looked.part}, str(found))
 
 
