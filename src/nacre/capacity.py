@@ -27,6 +27,7 @@ from nacre.training.program import Goal, RowType, RowTypes, slot_types
 _CHEAP_BYTES = 1 << 30  # a batch that takes less memory is run to know its time
 _CHEAP_SECONDS = 0.4  # so long, if a step takes no longer by the rates of the machine
 _SIDES = 3  # of pictures that are named
+_SAMPLE_ROWS = 1 << 17  # random rows, if it is not said how many there are
 _SAMPLE_BYTES = 1 << 27  # of random rows, more than caches hold, as in an epoch
 
 
@@ -385,7 +386,7 @@ def _seconds(
     types = asked.types(model)
     width = sum(TensorType(t.shape, t.dtype).nbytes for t in (*types.inputs, *types.targets))
     if use.most - use.data <= min(_CHEAP_BYTES, available // 2) and estimate < _CHEAP_SECONDS / 2:
-        batches = max(1, min(asked.rows or _SAMPLE_BYTES, _SAMPLE_BYTES // width) // asked.batch_size)
+        batches = max(1, min(asked.rows or _SAMPLE_ROWS, _SAMPLE_BYTES // width) // asked.batch_size)
         run = max(1, min(batches, int(_CHEAP_SECONDS / 8 / estimate)))
         found = measured_seconds(model, goal, types, asked.batch_size, batches, run, _CHEAP_SECONDS)
         if found is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,16 @@ from nacre.layers import (
     GaussianDropout,
     GaussianNoise,
     Identity,
+    Input,
     InputLayer,
     Layer,
     Normalization,
     ReLU,
     Rescaling,
+    Symbol,
 )
 from nacre.layers.layer import TABLE, numbered
+from nacre.layers.symbol import leading_to
 from nacre.models import Functional, Model, Sequential
 from nacre.models.part import Part
 
@@ -98,7 +103,8 @@ class Collapsed:
 
 
 def collapse(model: Model, x: Any = None) -> Collapsed:
-    """A smaller network that predicts the same: a chain of layers, in which what can be one layer is one.
+    """A smaller network that predicts the same: a chain of layers, in which what can be one layer is one. Where several inputs are
+    joined, as the numbers and categories of a table, this is done with the chain behind, and what is before it stays.
 
     * Dense layers without an activation between them are multiplied into one, where it has no more parameters than they had: a
       narrow layer between two wide ones saves parameters, and stays.
@@ -125,6 +131,8 @@ def collapse(model: Model, x: Any = None) -> Collapsed:
     """
     if not isinstance(model, Model):
         raise UsageError(f"collapse takes a model, got {model!r}.")
+    if isinstance(model, Functional) and (behind := _behind_join(model)):
+        return _collapsed_behind(model, behind, x)
     before = model.count_params()
     chain = _Chain(model, _pieces(model))
     rows = _rows(model, x)
@@ -141,6 +149,48 @@ def collapse(model: Model, x: Any = None) -> Collapsed:
     return Collapsed(
         made, tuple(chain.steps), notes, before, difference, float(np.abs(old).max(initial=0)), len(rows), x is None
     )
+
+
+# ------------------------------------------------------------------ where inputs are joined
+
+
+def _behind_join(model: Functional) -> list[Symbol]:
+    """The last layer that takes several inputs, and the chain behind it, up to the only output; none, if the model is a chain as a
+    whole, or has nothing behind."""
+    symbols = leading_to(model.outputs)
+    often = Counter(id(operand) for symbol in symbols for operand in symbol.operands)
+    if len(model.outputs) != 1:
+        return []
+    chain = [model.outputs[0]]
+    while len(chain[0].operands) == 1 and often[id(chain[0].operands[0])] == 1:
+        chain.insert(0, chain[0].operands[0])
+    return chain if len(chain[0].operands) > 1 and len(chain) > 1 else []
+
+
+def _collapsed_behind(model: Functional, chain: Sequence[Symbol], x: Any) -> Collapsed:
+    """The model with a smaller chain behind the layer that joins its inputs."""
+    twin = copy.deepcopy(model)  # calls of its layers would be noticed
+    cut, *rest = _behind_join(twin)
+    begin = end = Input([int(n or 0) for n in cut.shape[1:]], dtype=cut.dtype)
+    for symbol in rest:
+        end = symbol.layer(end)
+    tail = Functional(begin, end, name=model.name)
+    tail._settings = model._settings
+    head = Functional(twin.inputs, cut, name="head")
+    head.features = model.features
+    found = collapse(tail, None if x is None else head.predict(x, verbose=0))
+    before = model.count_params()
+    more = before - tail.count_params()
+    made: Model = model
+    if found.steps:
+        y = cut
+        for layer in found.model.layers:
+            y = layer(y)
+        made = Functional(twin.inputs, y, name=model.name)
+        made._settings, made.features = found.model._settings, model.features
+    steps = tuple(replace(step, before=step.before + more, after=step.after + more) for step in found.steps)
+    notes = (*found.notes, f"what is before {chain[0].layer.name!r}, which joins inputs, stays as it is")
+    return replace(found, model=made, steps=steps, notes=notes, before=before)
 
 
 # ------------------------------------------------------------------ the chain

@@ -11,9 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# What is above 0 is blue, what is below it orange, on every page and plot: color-blind people tell these apart too.
+ABOVE, BELOW = (37, 99, 168), (194, 87, 26)
+_ABOVE_DARK, _BELOW_DARK = (111, 168, 230), (235, 154, 99)  # on a dark page
+
+
+def _signs(above: tuple[int, ...], below: tuple[int, ...]) -> str:
+    """The colors as styles name them.
+
+    >>> _signs(ABOVE, BELOW)
+    '--for: 37, 99, 168; --against: 194, 87, 26;'
+    """
+    return f"--for: {', '.join(map(str, above))}; --against: {', '.join(map(str, below))};"
+
 
 def rendered(template: Path, content: Mapping[str, Any]) -> bytes:
-    """A page from a template, which may extend others in its folder; all that is put into it is escaped."""
+    """A page from a template, which may extend others in its folder; all that is put into it is escaped.
+
+    The template may ask for ``signs`` and ``dark_signs``, by which styles know the colors --for and --against.
+    """
     import jinja2  # noqa: PLC0415 - slow to import, needed only here
 
     environment = jinja2.Environment(
@@ -23,6 +39,7 @@ def rendered(template: Path, content: Mapping[str, Any]) -> bytes:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals |= {"signs": _signs(ABOVE, BELOW), "dark_signs": _signs(_ABOVE_DARK, _BELOW_DARK)}
     return environment.get_template(template.name).render(content).encode()
 
 
@@ -35,4 +52,4 @@ def png(pixels: npt.NDArray[np.uint8]) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-__all__ = ["png", "rendered"]
+__all__ = ["ABOVE", "BELOW", "png", "rendered"]

@@ -170,7 +170,8 @@ def fit_many(
         def train() -> Replica:
             history = model.fit(x, y, verbose=0, callbacks=[stop], **fit)
             if verbose:
-                print(f"seed {seed}  {describe({n: v[-1] for n, v in history.history.items() if v})}", file=sys.stderr)
+                told = describe({name: values[-1] for name, values in history.history.items() if values})
+                sys.stderr.write(f"seed {seed}  {told}\n")  # at once: print writes the end of the line apart
             return Replica(model, history)
 
         return train

@@ -17,6 +17,8 @@ from PIL import Image
 
 from nacre.cli import main
 from nacre.cli.pixels import plainly, png, signed, strip
+from nacre.pages import ABOVE, BELOW
+from nacre.plots.canvas import signed_colors
 
 
 def run(*words: str) -> str:
@@ -156,7 +158,8 @@ def test_what_cannot_be_is_said_before_anything_takes_long(place: Path) -> None:
     run_ = str(place / "digits-run")
     assert "unknown format '.pdf'" in refused("features", run_, "digits", "--out", "page.pdf")
     assert "no folder" in refused("ledger", run_, "digits", "--out", str(place / "nowhere" / "l.csv"))
-    assert "name the data" in refused("features", str(place / "digits-run" / "model.safetensors"))
+    (place / "alone.safetensors").write_bytes((place / "digits-run" / "model.safetensors").read_bytes())
+    assert "name the data" in refused("features", str(place / "alone.safetensors"))
     assert "from 2 on" in refused("ledger", run_, "digits", "--folds", "1")
 
 
@@ -165,8 +168,10 @@ def test_pixels_show_sign_by_color_and_size_by_how_clear_they_are() -> None:
         Image.open(io.BytesIO(base64.b64decode(png(signed(np.array([[2.0, -1.0, 0.0]]), 2.0)).split(",")[1])))
     )
     assert image[0, :, 3].tolist() == [255, 127, 0] or image[0, :, 3].tolist() == [255, 128, 0]
-    assert image[0, 0, 0] > image[0, 0, 2]
-    assert image[0, 1, 2] > image[0, 1, 0]
+    assert image[0, 0, :3].tolist() == list(ABOVE)  # blue
+    assert image[0, 1, :3].tolist() == list(BELOW)  # orange
+    assert ABOVE[2] > ABOVE[0]
+    assert BELOW[0] > BELOW[2]
     pair = strip([plainly(np.full((2, 2), n), 0, 1) for n in (0, 1)])
     assert pair[0, :, 3].tolist() == [255, 255, 0, 255, 255]
     assert pair[0, :, 0].tolist() == [0, 0, 0, 255, 255]
@@ -196,3 +201,21 @@ def test_names_out_of_data_are_neither_formulas_nor_commands_to_a_terminal(tmp_p
         assert cell[:1] not in ("=", "+", "@", "\t", "\r")
         assert not cell.startswith("-") or float(cell) < 0  # a number stays one
     assert "=1+1" in run("predict", trained, table, "--json")
+
+
+def test_pages_and_plots_show_what_is_above_zero_in_one_blue_and_what_is_below_in_one_orange(place: Path) -> None:
+    out = place / "signs.html"
+    run("features", str(place / "digits-run"), "--out", str(out))
+    page = out.read_text()
+    colors = set()
+    for image in pictures(page)[:16]:
+        seen = np.array(image).reshape(-1, 4)
+        colors |= {tuple(color) for color in seen[seen[:, 3] > 0][:, :3].tolist()}
+    assert colors == {ABOVE, BELOW}
+    style = f"--for: {', '.join(map(str, ABOVE))}; --against: {', '.join(map(str, BELOW))};"
+    run("explain", str(place / "digits-run"), "digits", "--out", str(out))
+    assert style in page
+    assert style in out.read_text()
+    ends = [tuple(round(255 * part) for part in signed_colors()(x)[:3]) for x in (0.0, 0.5, 1.0)]
+    assert (ends[0], ends[2]) == (BELOW, ABOVE)
+    assert min(ends[1]) > 250

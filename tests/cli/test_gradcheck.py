@@ -29,8 +29,8 @@ def file(tmp_path):
 def test_every_weight_agrees(file, data):
     run = _nacre(file, *data)
     assert run.exit_code == 0, run.output
-    assert run.output.endswith("All agree with central differences.\n")
-    found = json.loads(_nacre(file, *data, "--json").output)["weights"]
+    assert run.stdout.endswith("All agree with central differences.\n")
+    found = json.loads(_nacre(file, *data, "--json").stdout)["weights"]
     assert [(one["weight"], one["entries"]) for one in found] == [
         ("dense/kernel", 50),
         ("dense/bias", 6),
@@ -58,7 +58,7 @@ def test_a_wrong_gradient_is_named_and_is_the_status(file, monkeypatch):
     assert run.exit_code == 1
     assert "Wrong: out/bias.\ngradcheck: False, 10 of 10 entries differ" in run.output
     assert "worst at    out/bias[" in run.output
-    found = json.loads(_nacre(file, "digits", "--json").output)["weights"]
+    found = json.loads(_nacre(file, "digits", "--json").stdout)["weights"]
     assert {one["weight"]: one["right"] for one in found} == {
         "dense/kernel": True,
         "dense/bias": True,

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import nacre
 from nacre.cli import main
+from nacre.data import Features, Table
 from nacre.errors import Limitation, NotBuiltError, UsageError
 from nacre.layers import (
     Activation,
@@ -23,6 +24,7 @@ from nacre.layers import (
     ReLU,
     Rescaling,
 )
+from nacre.recipes import table_goals, table_network
 
 RNG = np.random.default_rng(5)
 
@@ -373,3 +375,29 @@ def test_embeddings_keep_the_number_of_their_rows():
     found = nacre.collapse(model, x)
     assert len(found.steps) == 1
     np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-6)
+
+
+def test_behind_numbers_and_categories_of_a_table_the_chain_is_made_smaller():
+    cities = ["Oslo", "Lima", "Paris"]
+    table = Table.of(
+        {"age": RNG.normal(40, 9, 90).tolist(), "city": cities * 30, "price": RNG.normal(size=90).tolist()}
+    )
+    features = Features.fit(table, ["price"])
+    model = table_network(features, [6, 5], "linear", 0.0)
+    model.compile("adam", **table_goals(features))
+    found = nacre.collapse(model, table)
+    # 1 number and 3 + 2 terms of 8 numbers; 9 -> 6 -> 5 -> 1 and the scale of the target become 9 -> 1.
+    assert (found.before, found.after) == (40 + 60 + 35 + 6, 40 + 10)
+    assert [found.steps[0].before, found.steps[-1].after] == [found.before, found.after]
+    np.testing.assert_allclose(found.model.predict(table), model.predict(table), rtol=1e-5, atol=1e-5)
+    assert found.model.input_names == ["numbers", "categories"]
+    assert "before 'row', which joins inputs, stays as it is" in str(found)
+    assert found.model.evaluate(table, np.zeros((90, 1)), verbose=0) == pytest.approx(
+        model.evaluate(table, np.zeros((90, 1)), verbose=0), rel=1e-4
+    )
+    assert nacre.collapse(model).random
+    # What cannot be made smaller is the very same.
+    alone = table_network(features, [3], "relu", 0.0)
+    assert not (same_ := nacre.collapse(found.model)).steps
+    assert same_.model is found.model
+    assert nacre.collapse(alone, table).difference < 1e-5

@@ -13,8 +13,10 @@ import pytest
 
 import nacre
 from nacre import layers, losses, optimizers
+from nacre.data import Features, Table
 from nacre.errors import Limitation, UsageError
 from nacre.explain import formulas
+from nacre.recipes import table_goals, table_network
 
 SOFFICE = shutil.which("soffice")
 HOSTILE = ["=1+1", "+1+1", "-1+1", "@SUM(1)", '=HYPERLINK("http://a.b","c")', "a\x00b"]
@@ -98,7 +100,25 @@ def _yes_or_no(rng):
     return model.explain(10 * rng.normal(size=(1, 4)).astype(np.float32), np.array([[1.0, 0.0]]))
 
 
-_MAKERS = (_softmaxes, _activations, _layers, _logits, _absolute, _softmax_layer, _yes_or_no)
+def _table(rng):
+    """Numbers and categories, of which one is in the row twice as a term; two inputs, joined."""
+    rows = {"age": [30, None, 28, 50] * 5, "city": HOSTILE[:4] * 5, "street": ["a", "b", "a", "c"] * 5}
+    table = Table.of(rows | {"paid": ["yes", "no", "no", "yes"] * 5})
+    model = table_network(Features.fit(table, ["paid"]), [5], "tanh", 0.0)
+    model.compile(optimizers.SGD(0.25), **table_goals(model.features))
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model.explain(table.take(np.array([1])), np.array([0]))
+
+
+def _words(rng):
+    """An embedding whose terms are there several times, behind nothing."""
+    stack = [nacre.Input((5,), dtype="int32"), layers.Embedding(4, 3), layers.Flatten(), layers.Dense(2, name="end")]
+    model = _compiled(stack, "mse")
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model.explain(np.array([[1, 3, 1, 0, 1]]), np.array([[0.5, -1.5]]))
+
+
+_MAKERS = (_softmaxes, _activations, _layers, _logits, _absolute, _softmax_layer, _yes_or_no, _table, _words)
 CASES = {f.__name__: f for f in _MAKERS}
 
 
@@ -189,6 +209,21 @@ def test_gamma_and_beta_of_normalized_batches_get_their_gradients(computed):
         _near([row[heads[f"new {name}"]] for row in rows[5:]], weights[name].new)
 
 
+@pytest.mark.parametrize("name", ["_table", "_words"])
+def test_terms_that_are_looked_up_get_their_gradients_and_new_values(computed, name):
+    step, book = computed[name]
+    layer = next(layer for layer in step.layers if layer.kind == "Embedding")
+    weight, codes = layer.weights["embeddings"], layer.inputs[0][0].astype(int)
+    _near([row[2:] for row in _rows(book["terms 1"])[2:]], weight.value)
+    rows = _rows(next(sheet for sheet in book if sheet.title.startswith("1 ")))[5:]
+    assert [row[1] for row in rows] == np.repeat(codes, weight.value.shape[1]).tolist()
+    _near([row[3] for row in rows], weight.value[codes].reshape(-1))
+    _near([row[4] for row in rows], layer.error[0].reshape(-1))
+    _near([row[5] for row in rows], weight.gradient[codes].reshape(-1))
+    _near([row[6] for row in rows], weight.new[codes].reshape(-1))
+    assert not np.allclose([row[4] for row in rows], [row[5] for row in rows]) or name == "_table"
+
+
 def test_text_out_of_data_is_never_a_formula(computed, tmp_path):
     _, book = computed["_softmaxes"]
     assert [row[1] for row in _rows(book["loss"])[8:]] == [*HOSTILE[:-1], "a?b"]
@@ -198,7 +233,7 @@ def test_text_out_of_data_is_never_a_formula(computed, tmp_path):
     written = openpyxl.load_workbook(tmp_path / "a.xlsx")
     cells = [cell for sheet in written for row in sheet.iter_rows() for cell in row]
     assert all(cell.data_type == "s" for cell in cells if cell.value in HOSTILE)
-    assert sum(cell.value in HOSTILE for cell in cells) == 5
+    assert sum(cell.value in HOSTILE for cell in cells) == 10  # beside the loss, and beside the outputs
     assert all(len(sheet.title) <= 31 for sheet in written)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import nacre
 from nacre import labs
 from nacre.cli import main
 from nacre.errors import DataError, Limitation, UnknownName, UsageError
-from nacre.labs.depth import count, equal_widths
+from nacre.labs.depth import _verdict, count, equal_widths
 from nacre.labs.result import compared, spread, welch
+from nacre.labs.trial import Task
 from nacre.layers import Add, Dense, Dropout, Flatten
 
 (X, Y), TEST = nacre.datasets.digits.load_data()
@@ -65,7 +67,9 @@ def test_the_depth_lab_sees_that_deep_sigmoids_do_not_learn_and_no_difference_wh
     noise = np.random.default_rng(0)
     x, y = noise.standard_normal((200, 5)), noise.integers(0, 2, 200)
     none = labs.depth(x, y, depths=(1, 2), parameters=400, seeds=3, epochs=3)
-    assert none.verdict.startswith("no difference")
+    assert none.verdict.startswith("neither learned")
+    easy = labs.depth(x, (x[:, 0] > 0).astype(int), depths=(1, 2), parameters=400, seeds=3, epochs=30)
+    assert easy.verdict.startswith("no difference")
     assert len(none.rows[0]["accuracy"]["seeds"]) == 3
 
 
@@ -287,7 +291,7 @@ def test_the_command_gives_one_document_and_a_line_for_each_training() -> None:
     assert result.exit_code == 0, result.output
     assert [row["depth"] for row in json.loads(result.stdout)["rows"]] == [1, 2]
     assert [line.split("  ")[0] for line in sorted(result.stderr.splitlines())] == [
-        "depth 1: 133", "depth 2: 69 69", "seed 0", "seed 0", "seed 1", "seed 1"
+        "1 of 2: depth 1, 133", "2 of 2: depth 2, 69 69", "seed 0", "seed 0", "seed 1", "seed 1"
     ]  # fmt: skip
     assert CliRunner().invoke(main, [*words, "-q"]).stderr == ""
 
@@ -309,7 +313,7 @@ def test_a_circuit_becomes_a_model_file_and_mistakes_exit_with_2(tmp_path: Any) 
         assert CliRunner().invoke(main, ["lab", *words]).exit_code == 2
 
 
-def test_categories_are_refused_with_what_to_do(tmp_path: Any) -> None:
+def test_categories_are_taken_term_by_term_and_can_be_left_out(tmp_path: Any) -> None:
     file = tmp_path / "houses.csv"
     file.write_text("\n".join(["rooms,zip,price", *(f"{n % 17},{'ab'[n % 2]},{n % 17 * 3.5}" for n in range(200))]))
     words = [
@@ -321,16 +325,17 @@ def test_categories_are_refused_with_what_to_do(tmp_path: Any) -> None:
         "--depths",
         "1",
         "--parameters",
-        "60",
+        "211",
         "--epochs",
         "1",
         "--seeds",
         "2",
+        "--json",
     ]
-    refused = CliRunner().invoke(main, words)
-    assert refused.exit_code == 2
-    assert "--column NAME=drop" in refused.stderr
-    assert "r2_score" in CliRunner().invoke(main, [*words, "--column", "zip=drop"]).stdout
+    # The rooms, and the zip rare, missing, a, b: (5 + 1) 30 + 31 parameters; else (1 + 1) 70 + 71.
+    for more, widths in (([], "30"), (["--column", "zip=drop"], "70")):
+        (row,) = json.loads(CliRunner().invoke(main, [*words, *more]).stdout)["rows"]
+        assert (row["widths"], row["parameters"]) == (widths, 211)
 
 
 def test_ablation_begins_where_all_ways_meet():
@@ -345,3 +350,47 @@ def test_ablation_begins_where_all_ways_meet():
     x = {"a": random.normal(size=(20, 3)).astype("f4"), "b": random.normal(size=(20, 2)).astype("f4")}
     found = nacre.labs.ablation(model, x, random.normal(size=20))
     assert "meeting" in str(found)
+
+
+def test_a_learning_curve_takes_fewer_steps_where_inputs_are_wide():
+    def steps(width: int, **more: Any) -> str:
+        x, y = np.zeros((8, width), np.float32), np.arange(8) % 2
+        networks = [(64,)] * 4
+        how: dict[str, Any] = {"sizes": [8], "networks": networks, "seeds": 2} | more
+        return nacre.labs.learning_curve(x, y, **how, validation_data=(x, y)).experiment
+
+    # 6 operations for each of 32 rows and 64 (width + 1) + 2 (64 + 1) parameters, of 4 networks, 2 seeds.
+    assert "about 600 steps" in steps(3)
+    assert "about 3 steps" in steps(3, steps=3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys.modules["nacre.labs.learning_curve"], "_OPERATIONS", 6 * 32 * (64 * 4 + 130) * 4 * 2 * 150)
+        assert "about 150 steps" in steps(3)
+        assert "about 100 steps" in steps(9)
+
+
+def test_depths_of_which_neither_learned_are_not_compared():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(120, 4)).astype("f4"), random.integers(2, size=120)
+    held = (random.normal(size=(60, 4)).astype("f4"), np.arange(60) % 2)
+    how: dict[str, Any] = {"parameters": 2000, "seeds": 2, "epochs": 1, "validation_data": held}
+    assert nacre.labs.depth(x, y, depths=(1, 2), **how).verdict == (
+        "neither learned: accuracy is not surely above 0.5, that of always saying the most frequent class"
+    )
+    numbers = nacre.labs.depth(x, random.normal(size=120), (1, 2, 3), **how | {"validation_data": None})
+    assert numbers.verdict.startswith("none learned: r2_score is not surely above 0, that of always saying the mean")
+
+
+def test_of_depths_those_that_learned_are_compared_and_of_others_it_is_said():
+    task = Task.of(np.zeros((4, 1)), np.array([0, 1, 0, 1]), (np.zeros((100, 1)), np.arange(100) % 2))
+
+    def row(depth: int, *accuracies: float) -> dict[str, Any]:
+        return {"depth": depth, "accuracy": spread(accuracies)}
+
+    blind, other, seeing = row(1, 0.5, 0.52), row(3, 0.51, 0.5), row(2, 0.9, 0.92)
+    assert task.learned([0.9, 0.92])
+    assert not task.learned([0.58, 0.56])  # of 100 rows, 0.57 lies between 0.47 and 0.66
+    assert _verdict([blind, seeing, other], task) == (
+        f"depth 2 is better than depth 1 ({compared([0.9, 0.92], [0.5, 0.52], 2)[1]}); neither depth 1 nor depth 3 learned"
+    )
+    assert "depth 3 is worse than depth 2" in _verdict([seeing, other], task)
+    assert "neither learned" in _verdict([blind, other], task)

@@ -398,7 +398,7 @@ def test_gradients_of_every_layer_agree_with_central_differences(tmp_path):
     run = CliRunner().invoke(main, ["gradcheck", str(tmp_path / "model.safetensors"), "--json"])
 
     assert run.exit_code == 0
-    weights = json.loads(run.output)["weights"]
+    weights = json.loads(run.stdout)["weights"]
     assert [one["weight"] for one in weights] == list(model.named)
     assert all(0 < one["max_relative_error"] < 1e-5 for one in weights)
 

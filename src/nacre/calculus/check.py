@@ -15,6 +15,7 @@ from nacre.calculus.derivatives import call, leaves, type_of
 from nacre.calculus.trees import flatten
 from nacre.errors import DTypeError, UsageError
 from nacre.ir import Input, Value
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
@@ -115,6 +116,7 @@ def gradcheck(
     y = call(f, args, places, inputs)
     found = ops.evaluate(gradients(y, [*inputs.values()]), point)
     entries: list[Entry] = []
+    total = sum(min(_ENTRIES, x.size) for x in point.values())
     for (name, x), derived, title in zip(point.items(), found, titles or point, strict=True):
         for at in _some(x):
             where = title + (f"[{', '.join(map(str, at))}]" if at else "")
@@ -130,6 +132,7 @@ def gradcheck(
                 if error <= 1:
                     break
             entries.append(min(tries, key=lambda entry: entry.error))
+            tell("Taking differences", len(entries), total, "entries")
     return GradientCheck(tuple(entries))
 
 

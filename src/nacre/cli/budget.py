@@ -11,12 +11,14 @@ import numpy as np
 
 from nacre import optimizers
 from nacre.capacity import budget as predicted
+from nacre.cli.held import settings_of
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, complete_data, show
-from nacre.cli.sources import open_model
+from nacre.cli.settings import Settings
+from nacre.cli.sources import open_model, tell_notes
 from nacre.cli.train import opened, settings_for
 from nacre.data import DATASETS
-from nacre.errors import UsageError
+from nacre.errors import NacreError, UsageError
 from nacre.models import Model
 from nacre.recipes import array_network
 from nacre.training.run import SETTINGS
@@ -34,9 +36,17 @@ _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
     "--model", "layers", help="mlp:128,64 for hidden layers so wide.  [default: mlp:none; for DATA as in train]"
 )
 @click.option("--optimizer", help="sgd, adam, or any other by its name.  [default: sgd; of MODEL its own]")
-@click.option("--batch-size", type=click.IntRange(1), help="Rows per step.  [default: 32; for DATA as in train]")
-@click.option("--rows", type=click.IntRange(1), help="Rows of the data.  [default: as many as DATA has]")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.  [default: 1; for DATA as in train]")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Rows per step.  [default: 32; of a run its own; for DATA as in train]"
+)
+@click.option(
+    "--rows", type=click.IntRange(1), help="Rows of the data.  [default: as many as DATA, or that of a run, has]"
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Passes over the data.  [default: 1; of a run its own; for DATA as in train]",
+)
 @click.option("--memory", help="Bytes there are, such as 23GB.  [default: what is free]")
 @JSON
 def budget(
@@ -53,7 +63,8 @@ def budget(
     """Print what a training will take: parameters, memory, operations, time, and what to change if it does not fit.
 
     It is of MODEL, a model file or the folder of a run, of the network that nacre train makes for DATA, or of one for rows of the
-    shape --input. Nothing is trained. That it does not fit is an answer, and no error.
+    shape --input. Of a run, rows, epochs and batch size are its own. Nothing is trained. That it does not fit is an answer, and no
+    error.
 
     \b
     Examples:
@@ -80,12 +91,28 @@ def budget(
         bytes_ = "uint8" if getattr(source.train.x, "dtype", None) == np.uint8 else None
         model = network(settings, source)
         found = predicted(model, rows or len(source.train), settings.batch_size, settings.epochs, free, bytes_)
+    elif shape is not None and classes is not None:
+        found = predicted(_of_shape(shape, classes, chosen), rows, batch_size or 32, epochs or 1, free)
     else:
-        model = (
-            _of_shape(shape, classes, chosen) if shape is not None and classes is not None else _opened(what, chosen)
-        )
-        found = predicted(model, rows, batch_size or 32, epochs or 1, free)
+        model, ran = _opened(what, chosen), settings_of(str(what))
+        bytes_ = None
+        if ran is not None:
+            batch_size, epochs = batch_size or ran.batch_size, epochs or ran.epochs
+            rows, bytes_ = (rows, None) if rows else _rows_of(ran)
+        found = predicted(model, rows, batch_size or 32, epochs or 1, free, bytes_)
     show(as_json, found.document(), str(found))
+
+
+def _rows_of(settings: Settings) -> tuple[int | None, str | None]:
+    """How many rows a run trains on, and "uint8" if they are bytes; neither, with a note, if its data are gone."""
+    try:
+        _, source = opened(settings, quiet=True)
+    except (NacreError, OSError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        tell_notes([f"the rows of the run are not known ({why}), and so no time of an epoch; --rows says how many"])
+        return None, None
+    bytes_ = getattr(source.train.x, "dtype", None) == np.uint8
+    return len(source.train), "uint8" if bytes_ else None
 
 
 def _is_model(name: str) -> bool:

@@ -4,62 +4,51 @@ from __future__ import annotations
 
 import click
 
-from nacre.cli.options import DATA, JSON, MODEL, show, table
+from nacre.cli.held import held_out, trained_on
+from nacre.cli.options import JSON, MODEL, complete_data, show, table
+from nacre.cli.shares import shares
+from nacre.cli.shares import told as figure
 from nacre.cli.sources import ACCEPTED, open_data, open_model, tell_notes
 from nacre.errors import DataError
-from nacre.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    wilson_interval,
-)
-from nacre.models import Model
+from nacre.metrics.accuracy import wilson_interval
 from nacre.plain import plain
-
-_OF_CLASSES = (CategoricalAccuracy, SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy)
-_OF_NUMBERS = (Accuracy, BinaryAccuracy)  # of each number in the output
 
 
 @click.command()
 @MODEL
-@DATA
+@click.argument("data", required=False, shell_complete=complete_data)
 @JSON
-def evaluate(model: str, data: str, as_json: bool) -> None:
+def evaluate(model: str, data: str | None, as_json: bool) -> None:
     """Print loss and metrics of MODEL on the test part of DATA.
 
-    MODEL is a model file or the folder of a run. All rows of DATA count if it has only one part, also those that were trained on;
-    rows without a target are left out. With an accuracy comes the interval in which it lies with 95 % confidence on all such rows.
+    MODEL is a model file or the folder of a run. Left out, DATA are the rows that the run was not trained on. All rows of DATA
+    count if it has only one part, also those that were trained on; rows without a target are left out. With an accuracy comes the
+    interval in which it lies with 95 % confidence on all such rows.
 
     \b
     Examples:
       nacre train digits --out my-run
+      nacre evaluate my-run
       nacre evaluate my-run digits
       nacre evaluate my-run/model.safetensors digits --json
     """
     trained = open_model(model)
-    source = open_data(data, trained)
-    rows = source.last
+    part: dict[str, str] = {}
+    if data is None:
+        data = trained_on(model)
+        looked = held_out(model, trained, data, all_rows=False)
+        source, rows, part = looked.source, looked.rows, {"part": looked.part}
+        tell_notes(looked.notes[:1])
+    else:
+        source = open_data(data, trained)
+        rows = source.last
     if not rows.judged:
         raise DataError(f"{data} has no labels to compare with.", hint=f"use {ACCEPTED}")
     figures = trained.evaluate(rows.x, rows.y, verbose=0, return_dict=True)
     source = source.after(rows)
     tell_notes(source.notes)
-    told = {"model": model, "data": data, "rows": len(rows), "notes": list(source.notes)}
-    intervals = {name: wilson_interval(figures[name], len(rows)) for name in _shares(trained)}
+    told = {"model": model, "data": data, **part, "rows": len(rows), "notes": list(source.notes)}
+    intervals = {name: wilson_interval(figures[name], len(rows)) for name in shares(trained)}
     document = {**told, **{k: plain(v) for k, v in figures.items()}, "intervals": intervals}
-    lines = {k: f"{v:.4f}{_said(intervals.get(k))}" for k, v in figures.items()}
+    lines = {name: figure(trained, name, value, len(rows), always=True) for name, value in figures.items()}
     show(as_json, document, table({**lines, "rows": f"{len(rows):,}"}))
-
-
-def _shares(model: Model) -> list[str]:
-    """Names of the metrics that are the share of rows with a right answer."""
-    if len(model.output_shapes) > 1 or len(model.output_shapes[0]) != 2:
-        return []
-    kinds = _OF_CLASSES if model.output_shapes[0][-1] != 1 else _OF_NUMBERS
-    return [metric.name for metric in model.metrics if isinstance(metric, kinds)]
-
-
-def _said(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"  ({interval[0]:.4f} to {interval[1]:.4f} with 95 % confidence)"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from nacre.cli.held import ALL_ROWS, held_out
 from nacre.cli.options import DATA, JSON, MODEL, check_writable, show
 from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, tell_notes
 from nacre.data import Features
@@ -18,17 +19,19 @@ from nacre.models import Model
 @click.command()
 @MODEL
 @DATA
-@click.option("--row", type=int, default=0, help="Which row of the test part, counted from 0.")
+@click.option("--row", type=int, default=0, help="Which of the rows looked at, counted from 0.")
+@ALL_ROWS
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a page (.html), or a spreadsheet with live formulas (.xlsx), instead.",
 )
 @JSON
-def explain(model: str, data: str, row: int, out: Path | None, as_json: bool) -> None:
+def explain(model: str, data: str, row: int, all_rows: bool, out: Path | None, as_json: bool) -> None:
     """Print how MODEL comes to what it says of a row of DATA, and what it would learn from it.
 
-    MODEL is a model file or the folder of a run. Forward: scores and activations of each layer, and the votes of its units for each
+    MODEL is a model file or the folder of a run; of the data of a run, the rows that it was not trained on are looked at. Forward:
+    scores and activations of each layer, and the votes of its units for each
     class. If DATA has labels, also the loss, the error of each unit, and the weights with the most blame, before and after a step.
 
     \b
@@ -41,11 +44,12 @@ def explain(model: str, data: str, row: int, out: Path | None, as_json: bool) ->
     if out is not None:
         check_writable(out, (".html", ".xlsx"))
     trained = open_model(model)
-    source = _opened(data, trained)
-    part = _row(data, source.last, row)
-    tell_notes(source.notes)
-    explanation = explain_step(trained, part.x, part.y if trained.judged_outputs() else None)
-    told = {"model": model, "data": data, "row": row}
+    looked = held_out(model, trained, data, all_rows, _opened)
+    part = _row(data, looked.rows, row)
+    tell_notes(looked.notes)
+    x = part.table if isinstance(trained.features, Features) else part.x  # a table says what its columns hold
+    explanation = explain_step(trained, x, part.y if trained.judged_outputs() else None)
+    told = {"model": model, "data": data, "part": looked.part, "rows": len(looked.rows), "row": row}
     if out is None:
         show(as_json, told | {"explanation": explanation.document()}, str(explanation))
         return

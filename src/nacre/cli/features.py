@@ -10,17 +10,17 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nacre.cli.options import JSON, MODEL, check_writable, complete_data, show
+from nacre.cli.held import ALL_ROWS, held_out, trained_on
+from nacre.cli.options import JSON, MODEL, QUIET, check_writable, complete_data, show
 from nacre.cli.pixels import page, plainly, png, signed, strip
-from nacre.cli.settings import Settings
-from nacre.cli.sources import Part, Source, best_of, in_memory, open_data, open_model, tell_notes
-from nacre.errors import Limitation, UsageError
+from nacre.cli.sources import Part, Source, in_memory, open_model, tell_notes
+from nacre.cli.waiting import waiting
+from nacre.errors import Limitation
 from nacre.files import write_whole
 from nacre.insight import Exciting, Selectivity, first_layer, gradient_times_input, maximize
 from nacre.insight.pictures import sees_pictures
 from nacre.insight.units import activations, most_exciting, told_apart
 from nacre.models import Model
-from nacre.training.run import Run
 
 Array = npt.NDArray[Any]
 
@@ -33,13 +33,15 @@ _WEIGHTS = 256  # units of the first layer whose weights are shown
 @MODEL
 @click.argument("data", required=False, shell_complete=complete_data)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page with pictures, an .html file, too.")
+@ALL_ROWS
 @JSON
-def features(model: str, data: str | None, out: Path | None, as_json: bool) -> None:
+@QUIET
+def features(model: str, data: str | None, out: Path | None, all_rows: bool, as_json: bool, quiet: bool) -> None:
     """Print what the units of MODEL tell apart, layer by layer, and which rows of DATA excite them most.
 
-    MODEL is a model file or the folder of a run; left out, DATA is what the run was trained on. Its test part is looked at, if it
-    has one. Selectivity is 1 for a unit that answers to one class alone, and 0 for one that answers to all alike; units that are
-    dead, or that do the same as others, are named.
+    MODEL is a model file or the folder of a run; left out, DATA is what the run was trained on, of which the rows are looked at
+    that it was not trained on. Of other data it is the test part, if there is one. Selectivity is 1 for a unit that answers to one
+    class alone, and 0 for one that answers to all alike; units that are dead, or that do the same as others, are named.
 
     The page also shows the weights of the first layer, the inputs that excite each unit most, found by gradient ascent, and what
     speaks for each class, where inputs are pictures.
@@ -53,11 +55,12 @@ def features(model: str, data: str | None, out: Path | None, as_json: bool) -> N
     if out is not None:
         check_writable(out, (".html",))
     trained = open_model(model)
-    data = _trained_on(model) if data is None else data
-    source = open_data(data, trained)
-    part = in_memory(source.last)
-    tell_notes(source.notes)
-    answers = activations(trained, part.x)
+    data = trained_on(model) if data is None else data
+    looked = held_out(model, trained, data, all_rows)
+    source, part = looked.source, in_memory(looked.rows)
+    tell_notes(looked.notes)
+    with waiting("Looking at what units answer to", quiet):
+        answers = activations(trained, part.x)
     if not answers:
         raise Limitation(f"{model} has no dense layer, and so no units to look at.")
     labels, names = _labels(trained, source, part)
@@ -65,22 +68,17 @@ def features(model: str, data: str | None, out: Path | None, as_json: bool) -> N
         name: (most_exciting(name, a, _TOP), None if labels is None else told_apart(name, a, labels, names))
         for name, a in answers.items()
     }
-    document: dict[str, Any] = {"model": model, "data": data, "rows": len(part)}
+    document: dict[str, Any] = {"model": model, "data": data, "part": looked.part, "rows": len(part)}
+    document["looked_at"] = looked.told
     document["layers"] = [excited.document() | (apart.document() if apart else {}) for excited, apart in told.values()]
     text = "\n\n".join(str(apart or excited) for excited, apart in told.values())
     if out is not None:
-        write_whole(out, [page("features.html.jinja", _content(trained, part, told, labels, names, document))])
+        with waiting("Drawing what units look for", quiet):
+            content = _content(trained, part, told, labels, names, document)
+        write_whole(out, [page("features.html.jinja", content)])
         document["out"] = str(out)
         text += f"\n\npictures in {out}"
     show(as_json, document, text)
-
-
-def _trained_on(model: str) -> str:
-    if not Path(model).is_dir():
-        raise UsageError(
-            f"{model} is a file, which does not say what it was trained on.", hint="name the data behind it"
-        )
-    return Settings.of(Run.open(best_of(Path(model))).settings()).data
 
 
 def _labels(model: Model, source: Source, part: Part) -> tuple[Array | None, Sequence[str] | None]:
@@ -112,8 +110,7 @@ def _content(
     pictured = sees_pictures(model)
     return {
         "title": f"Features of {document['model']}",
-        "rows": f"{len(part):,}",
-        "data": Path(document["data"]).name,
+        "looked_at": document["looked_at"],
         "top": min(_TOP, len(part)),
         "weights": _weights(model) if pictured else None,
         "layers": [_layer(model, part.x, *found, pictured) for found in told.values()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import click
 import numpy as np
 
 from nacre import labs
+from nacre.cli.held import ALL_ROWS, held_out
 from nacre.cli.options import DATA, JSON, MODEL, QUIET, check_writable, show
-from nacre.cli.sources import Part, Source, in_memory, open_data, open_model, open_training
+from nacre.cli.sources import Part, Source, in_memory, open_model, open_training, tell_notes
 from nacre.cli.train import settings_for
 from nacre.cli.waiting import waiting
 from nacre.data import Features
 from nacre.errors import UsageError
+
+_MOST = 1 << 28  # numbers of a table that experiments hold in memory, 1 GB
 
 
 class _Numbers(click.ParamType[tuple[float, ...]]):
@@ -92,7 +96,9 @@ def depth(**options: Any) -> None:
     multiple=True,
     help="Widths of hidden layers; several times for several.",
 )
-@click.option("--steps", default=600, type=click.IntRange(1), help="Steps of 32 rows, about.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Steps of 32 rows, about.  [default: 600, fewer if the inputs are wide]"
+)
 def learning_curve(**options: Any) -> None:
     """How well networks do on DATA, by the number of rows that they are trained on."""
     _run(labs.learning_curve, options)
@@ -132,12 +138,21 @@ def seeds(**options: Any) -> None:
 @click.option("--layer", help="Name of the layer whose units are knocked out.  [default: the first with weights]")
 @click.option("--value", type=click.Choice(["zero", "mean"]), default="zero", help="What is there instead.")
 @click.option("--patch", type=click.IntRange(1), help="Cover squares of so many pixels of the pictures instead.")
+@ALL_ROWS
 @JSON
 @QUIET
 def ablation(
-    model: str, data: str, layer: str | None, value: str, patch: int | None, as_json: bool, quiet: bool
+    model: str,
+    data: str,
+    layer: str | None,
+    value: str,
+    patch: int | None,
+    all_rows: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Knock out the units of a layer of MODEL one by one, and see what DATA lose by it.
+    """Knock out the units of a layer of MODEL one by one, and see what DATA lose by it: of what MODEL, a run, was trained on, the
+    rows that it did not see.
 
     \b
     Examples:
@@ -146,10 +161,13 @@ def ablation(
       nacre lab ablation my-run digits --patch 2
     """
     trained = open_model(model)
-    part = in_memory(open_data(data, trained).last)
+    looked = held_out(model, trained, data, all_rows)
+    part = in_memory(looked.rows)
     with waiting("Knocking out", quiet):
         found = labs.ablation(trained, part.x, part.y, layer, value=value, patch=patch)
-    show(as_json, found.document(), str(found))
+    experiment = found.experiment.removesuffix(f", {len(part):,} rows")
+    found = replace(found, experiment=f"{experiment}, {looked.told}")
+    show(as_json, found.document() | {"part": looked.part}, str(found))
 
 
 @lab.command()
@@ -197,6 +215,9 @@ def _run(experiment: Callable[..., labs.Result], options: Mapping[str, Any]) -> 
     given: dict[str, Any] = {name: told.pop(name) for name in ("target", "column") if name in told}
     settings = settings_for(data, None, given)
     source = open_training(settings.with_(seed=0, validation_split=0.0, test_split=0.2))
+    if isinstance(source.features, Features) and source.features.categories and not quiet:
+        names = ", ".join(one.name for one in source.features.categories)
+        tell_notes([f"each term of {names} is a number of its own, 1 where the row has it, and else 0"])
     x, y = _arrays(source, source.train)
     found = experiment(x, y, validation_data=_arrays(source, source.parts["test"]), verbose=int(not quiet), **told)
     show(as_json, found.document(), str(found))
@@ -204,12 +225,17 @@ def _run(experiment: Callable[..., labs.Result], options: Mapping[str, Any]) -> 
 
 def _arrays(source: Source, part: Part) -> tuple[Any, Any]:
     """Rows of numbers, and targets; or `UsageError`."""
-    if isinstance(source.features, Features) and source.features.categories:
-        names = ", ".join(one.name for one in source.features.categories)
-        raise UsageError(
-            "Experiments are made with numbers.", {"categories": names}, "leave them out: --column NAME=drop"
-        )
-    x = part.x.get("numbers") if isinstance(part.x, Mapping) else part.x
+    x = part.x
+    if isinstance(source.features, Features) and isinstance(x, Mapping):
+        width = source.features.width + source.features.terms
+        if len(part) * width > _MOST:
+            names = ", ".join(f"{one.name} ({one.size:,})" for one in source.features.categories)
+            raise UsageError(
+                f"Experiments give each term a number of its own, which are {width:,} numbers for each of {len(part):,} rows.",
+                {"categories": names},
+                "leave out those with many terms: --column NAME=drop",
+            )
+        x = source.features.as_numbers(x)
     if not isinstance(x, np.ndarray) or not isinstance(part.y, np.ndarray):
         raise UsageError(
             f"Experiments are made with rows in memory and one target, and {source.name} is something else."

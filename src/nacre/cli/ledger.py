@@ -64,7 +64,7 @@ def ledger(model: str, data: str, top: int, folds: int, by: str, out: Path | Non
         is_csv = out.suffix.lower() == ".csv"
         everything = _as_csv(found, part) if is_csv else _as_page(found, some, part, trained, data)
         write_whole(out, [everything])
-        document["out"], text = str(out), f"{found.summary()}\n{len(found):,} rows in {out}"
+        document["out"], text = str(out), f"{found.summary()}\n({found.rules})\n{len(found):,} rows in {out}"
     show(as_json, document, text)
 
 
@@ -90,6 +90,7 @@ def _as_page(found: Ledger, some: Ledger, part: Part, model: Model, data: str) -
     content: dict[str, Any] = {
         "title": f"Ledger of {Path(data).name}",
         "told": found.summary(),
+        "rules": found.rules,
         "names": [name for name, _ in columns],
         "numbers": numbers,
         "rows": list(zip(*(column for _, column in columns), strict=True)),

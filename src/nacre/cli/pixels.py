@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.pages import png, rendered
+from nacre.pages import ABOVE, BELOW, png, rendered
 
 Array = npt.NDArray[Any]
-
-_RED, _BLUE = (208, 58, 44), (38, 104, 190)
 
 
 def page(template: str, content: Mapping[str, Any]) -> bytes:
@@ -33,7 +31,7 @@ def plainly(image: Array, low: float, high: float) -> Array:
 
 
 def signed(image: Array, most: float) -> Array:
-    """A picture (height, width[, channels]) as bytes with transparency: red above zero, blue below, clear at zero. Of three colors,
+    """A picture (height, width[, channels]) as bytes with transparency: blue above 0, orange below, clear at 0. Of three colors,
     each is a shade around grey.
 
     >>> signed(np.array([[1.0, 0.0, -1.0]]), 1.0)[..., 3].tolist()
@@ -43,7 +41,7 @@ def signed(image: Array, most: float) -> Array:
     if part.ndim == 3 and part.shape[2] == 3:
         return (127.5 + 127.5 * part).round().astype(np.uint8)
     part = part.reshape(part.shape[:2])
-    color = np.where(part[..., None] > 0, np.array(_RED), np.array(_BLUE))
+    color = np.where(part[..., None] > 0, np.array(ABOVE), np.array(BELOW))
     return np.concatenate([color, 255 * np.abs(part[..., None])], 2).round().astype(np.uint8)
 
 

@@ -10,6 +10,7 @@ from nacre.backends.base import PlannedStep
 from nacre.cli.options import JSON, MODEL, show
 from nacre.cli.sources import open_model
 from nacre.diagrams import rows_like, short
+from nacre.training.trainer import REPEATS
 
 _SECONDS = 1.0  # for which steps are timed
 
@@ -66,5 +67,6 @@ def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
         lines.insert(first + 1, "     -- the loss is known: backward and update --")
     total = f"{short(sum(s.flops for s in steps))} flops, {short(sum(s.nbytes for s in steps))} bytes a batch"
     spent = sum(seconds)
-    timed = f", {spent * 1e6:.1f} us, {sum(s.flops for s in steps) / spent / 1e9:.1f} gflop/s" if spent else ""
+    rate = sum(s.flops for s in steps) / max(spent, 1e-12) / 1e9
+    timed = f", {spent * 1e6:.1f} us, {rate:.1f} gflop/s; times are the least of {REPEATS} repeats" if spent else ""
     return "\n".join([*lines, "", total + timed])

@@ -16,10 +16,12 @@ from nacre import __version__
 from nacre.cli.charts import bars, curves, reliability
 from nacre.cli.pixels import page, png
 from nacre.cli.settings import Settings
+from nacre.cli.shares import shares
 from nacre.cli.sources import Part, Source
 from nacre.data import Features, Pictures, Table
 from nacre.data.tables import Numbers, Values
 from nacre.files import write_whole
+from nacre.metrics.accuracy import told_of_few
 from nacre.models import Model
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def _content(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "made": datetime.now().strftime("%Y-%m-%d %H:%M"),
         "judged_on": judged_on,
         "figures": {name: _short(value) for name, value in outcome.figures.items()},
+        "few": {name: told_of_few(outcome.figures[name], len(judge)) for name in shares(model)},
         "parts": {name: f"{len(part):,}" for name, part in source.parts.items()},
         "notes": list(source.notes),
         "columns": _columns(source),

@@ -22,6 +22,7 @@ from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
 from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
+from nacre.cli.shares import told
 from nacre.cli.sources import Source, holds_shards, in_memory, is_of_pictures, open_training, tell_notes
 from nacre.cli.waiting import waiting
 from nacre.data import DATASETS, Pictures
@@ -351,7 +352,10 @@ def document(settings: Settings, outcome: Outcome) -> dict[str, Any]:
 
 def describe(outcome: Outcome) -> str:
     """The outcome for people."""
-    figures = {f"{outcome.judged_on} {name}": f"{value:.4f}" for name, value in outcome.figures.items()}
+    rows = len(outcome.source.judge[1])
+    figures = {
+        f"{outcome.judged_on} {name}": told(outcome.model, name, value, rows) for name, value in outcome.figures.items()
+    }
     time_taken = f"{outcome.seconds:.2f} s, {outcome.rate:,.0f} samples/s"
     return table(
         {**figures, "time": time_taken, "run folder": str(outcome.run.folder), "report": str(outcome.run.report)}

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,21 @@ _BLOCK = 1 << 13  # rows that are made ready at a time
 _FAR = 8.0  # standard deviations, beyond which a number is cut
 
 
+class Given(NamedTuple):
+    """One number that a network gets of a row of a table.
+
+    ``name`` says what it stands for, as in "age", "age is missing" or "city = Paris", ``column`` which column it comes from,
+    ``value`` what the table has there, "" for nothing, None where the table is not known, and ``number`` what the network gets,
+    which may be that of a ``term``.
+    """
+
+    name: str
+    column: str
+    value: str | None
+    number: float
+    term: bool = False
+
+
 class Feature(Configured):
     """A column of a table, as a network takes it. ``name`` is the column's."""
 
@@ -58,9 +73,14 @@ class Feature(Configured):
         raise NotImplementedError
 
     @property
+    def parts(self) -> list[str]:
+        """What each number stands for that it gives for a row; none, if it gives terms."""
+        return []
+
+    @property
     def width(self) -> int:
         """How many numbers it gives for a row."""
-        return 0
+        return len(self.parts)
 
     def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """The column as what it is to be: numbers float64 (n,), NaN where there is none, or points in time. What is neither is a
@@ -117,9 +137,9 @@ class NumberFeature(Feature):
         return cls(name, mean, scale or 1.0, log, holes, least, most, odd_words(column))
 
     @property
-    def width(self) -> int:
-        """One, or two if it says where there is none."""
-        return 1 + self.holes
+    def parts(self) -> list[str]:
+        """The number, and if there were none in training too, whether there is one."""
+        return [f"log of {self.name}" if self.log else self.name, *([f"{self.name} is missing"] if self.holes else [])]
 
     def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """Numbers, NaN where there is none."""
@@ -174,9 +194,11 @@ class DateFeature(Feature):
         return cls(name, form, float(days.mean()), float(days.std()) or 1.0, hours, holes, first, last)
 
     @property
-    def width(self) -> int:
-        """Seven, two more with hours, one more if it says where there is none."""
-        return 7 + 2 * self.hours + self.holes
+    def parts(self) -> list[str]:
+        """How late, a sine and a cosine for each turn, and if there were none in training too, whether there is one."""
+        turns = ("year", "month", "week", *(["day"] if self.hours else []))
+        waves = [f"{self.name}: {wave} of the {turn}" for turn in turns for wave in ("sine", "cosine")]
+        return [f"{self.name}: how late", *waves, *([f"{self.name} is missing"] if self.holes else [])]
 
     def values(self, column: Values, odd: Counter[str] | None = None) -> Array:
         """Points in time, NaT where there is none."""
@@ -227,6 +249,14 @@ class CategoryFeature(Feature):
     def size(self) -> int:
         """How many numbers there are."""
         return 2 + len(self.terms)
+
+    def term(self, number: int) -> str:
+        """What a number means."""
+        if not 0 <= number < self.size:
+            return f"{self.name} is no term"
+        if number < 2:
+            return f"{self.name} is {('rare or new', 'missing')[number]}"
+        return f"{self.name} = {self.terms[number - 2]}"
 
     def known(self, words: Text) -> Array:
         """The numbers of all terms of these words, and the last, -1, of none."""
@@ -414,6 +444,11 @@ class Features(Configured):
         """How many terms all vocabularies have together."""
         return sum(one.size for one in self.categories)
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """What each number of a term means, over all vocabularies: as many as `terms`."""
+        return [one.term(number) for one in self.categories for number in range(one.size)]
+
     def inputs(self, table: Table, odd: Counter[str] | None = None) -> dict[str, Array]:
         """Arrays for a network: "numbers" (n, width) float32, and "categories" (n, columns) int32, in which each column counts on
         from the one before. Raises `DataError` for a column that is missing, or is not what it was; single values that are not are
@@ -449,12 +484,58 @@ class Features(Configured):
             found["categories"] = codes
         return found
 
+    def as_numbers(self, inputs: Mapping[str, Array]) -> Array:
+        """What `inputs` gave as numbers alone, (n, width + terms) float32: a term is a number of its own, 1 where the row has it.
+
+        >>> table = Table.of({"age": [30, 50, 30, 50], "city": ["Oslo", "Lima", "Oslo", "Oslo"], "paid": [1, 0, 0, 1]})
+        >>> features = Features.fit(table, ["paid"])
+        >>> features.vocabulary
+        ['city is rare or new', 'city is missing', 'city = Oslo', 'city = Lima']
+        >>> features.as_numbers(features.inputs(table))[:2].tolist()
+        [[-1.0, 0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0]]
+        """
+        found = np.zeros((len(next(iter(inputs.values()))), self.width + self.terms), np.float32)
+        if "numbers" in inputs:
+            found[:, : self.width] = inputs["numbers"]
+        if "categories" in inputs:
+            np.put_along_axis(found[:, self.width :], inputs["categories"], 1, axis=1)
+        return found
+
     def pair(self, table: Table, judged: bool = True, odd: Counter[str] | None = None) -> tuple[Any, ...]:
         """`inputs` and, if the table is to be ``judged`` by them, targets, an array or a list of several: (x,) or (x, y)."""
         if not judged:
             return (self.inputs(table, odd),)
         values = [target.values(table[target.name]) for target in self.targets]
         return self.inputs(table, odd), values[0] if len(values) == 1 else values
+
+    def given(self, inputs: Mapping[str, Array], table: Table | None = None) -> list[list[Given]]:
+        """Of each row, what the numbers stand for that `inputs` gave: first "numbers", then "categories". With the ``table``, also
+        what it holds there.
+
+        >>> table = Table.of({"age": [30, 41, None], "city": ["Oslo", "Lima", "Oslo"], "paid": ["yes", "no", "no"]})
+        >>> features = Features.fit(table, ["paid"])
+        >>> for one in features.given(features.inputs(table), table)[1]:
+        ...     print(one)
+        Given(name='age', column='age', value='41', number=1.0, term=False)
+        Given(name='age is missing', column='age', value='41', number=0.0, term=False)
+        Given(name='city = Lima', column='city', value='Lima', number=3.0, term=True)
+        """
+        columns = [(one.name, part) for one in self.features for part in one.parts]
+        begins = np.cumsum([0, *(one.size for one in self.categories)])[:-1].tolist()
+        names = {one.name for one in self.features}
+        texts = {} if table is None else {name: table[name].text() for name in names}
+        found: list[list[Given]] = []
+        for row in range(len(next(iter(inputs.values())))):
+            value = {name: text[row] for name, text in texts.items()}
+            numbers = inputs["numbers"][row].tolist() if columns else []
+            terms = inputs["categories"][row].tolist() if begins else []
+            of_numbers = zip(columns, numbers, strict=True)
+            of_terms = zip(self.categories, terms, begins, strict=True)
+            found.append(
+                [Given(part, name, value.get(name), number) for (name, part), number in of_numbers]
+                + [Given(c.term(int(n) - at), c.name, value.get(c.name), float(n), True) for c, n, at in of_terms]
+            )
+        return found
 
     def unknown(self, categories: Array) -> Array:
         """Of what `inputs` gave: in how many rows each category holds a term that is not known.   (n, columns) -> (columns,)"""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from nacre.training.trainer import REPEATS
+
 PARTS = ("forward", "loss", "metrics", "backward", "update")
 
 
@@ -95,7 +97,9 @@ class Content:
         """What is drawn, in one line."""
         what = {"layers": "Graph", "operations": "Graph of operations", "plan": "Plan"}[self.kind]
         step = "training step" if self.step == "training" else "prediction"
-        return f"{what} of one {step} of {self.model!r}, {self.rows} rows"
+        timed = any(node.seconds is not None for node in self.nodes)
+        more = f"; times are the least of {REPEATS} repeats" if timed else ""
+        return f"{what} of one {step} of {self.model!r}, {self.rows} rows{more}"
 
     def sums(self) -> dict[str, int]:
         """The flops of each part, in the order in which they run."""

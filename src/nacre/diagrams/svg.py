@@ -12,6 +12,7 @@ from nacre.diagrams.nodes import Content, Node
 from nacre.diagrams.text import short, size, spread
 
 _LETTER, _LINE, _PAD = 6.7, 15, 9  # of the font, in pixels
+_READABLE = 0.65  # of its size, to which a picture may be made smaller
 _LONGEST = 52  # letters of a line
 _HEAD, _MARGIN, _APART = 22, 24, 90
 _IN, _OUT = "\0in", "\0out"  # no name ends so
@@ -48,12 +49,17 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
 :root {{ color-scheme: light dark; }}
 body {{ margin: 0; background: light-dark(#fff, #14181e); }}
+main {{ overflow: auto; height: 100vh; }}
+svg.nacre-graph {{ display: block; width: clamp({least}px, 100%, {width}px); height: auto; }}
+@media print {{ main {{ height: auto; overflow: visible; }} svg.nacre-graph {{ width: min(100%, {width}px); }} }}
 svg.pointed .node, svg.pointed .edge, svg.pointed .link {{ opacity: 0.2; }}
 svg.pointed .node.near {{ opacity: 1; }}
 svg.pointed .edge.near, svg.pointed .link.near {{ opacity: 1; stroke-opacity: 1; stroke-width: 2; }}
 svg.pointed .node.partner .shape, svg.pointed .node.pointed .shape {{ stroke-width: 3; }}
 </style></head><body>
+<main>
 {svg}
+</main>
 <script>
 const graph = document.querySelector("svg.nacre-graph"), nodes = [...graph.querySelectorAll(".node")];
 const lines = [...graph.querySelectorAll("[data-from]")];
@@ -85,8 +91,11 @@ for (const node of nodes) {{
 
 
 def html(content: Content) -> str:
-    """A page with the picture."""
-    return _PAGE.format(title=escape(content.title), svg=svg(content))
+    """A page with the picture, as wide as the window, as long as its text can be read; else the window moves over it."""
+    picture = _Picture(content)
+    width = round(picture.width)
+    least = round(_READABLE * width)
+    return _PAGE.format(title=escape(content.title), svg=picture.text(), width=width, least=least)
 
 
 def svg(content: Content) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nacre.data.features import Given
 from nacre.errors import UsageError, did_you_mean
 from nacre.explain import page, sheet, text
 from nacre.explain.numbers import top
@@ -35,7 +36,8 @@ class WeightStep(NamedTuple):
 
 class Blame(NamedTuple):
     """One weight of a dense layer, from number ``source`` of its input to its number ``unit``: its ``share`` of the gradient, for
-    this row, is ``input`` times ``error``, that of the unit."""
+    this row, is ``input`` times ``error``, that of the unit. ``name`` says what the number of the input stands for, if it is one of
+    a column of a table."""
 
     source: int
     unit: int
@@ -43,6 +45,7 @@ class Blame(NamedTuple):
     error: float
     share: float
     weight: WeightStep
+    name: str | None = None
 
 
 class Update(NamedTuple):
@@ -61,7 +64,8 @@ class LayerStep:
     it has one. Backward, with targets: ``error`` (n, ...) is the gradient of the loss of each row by the output, None where the
     loss is computed from the scores; ``slope`` (n, ...) that of each output by its own score, None where an output depends on
     several; ``score_error`` (n, ...), their product, is the gradient by the scores. ``weights`` are by their
-    names, such as "kernel", in full where layers inside share names.
+    names, such as "kernel", in full where layers inside share names. ``called`` are names for the numbers of the output, row by
+    row, where each stands for a column of a table, as in "city = Paris".
     """
 
     name: str
@@ -73,6 +77,7 @@ class LayerStep:
     slope: Array | None
     score_error: Array | None
     weights: Mapping[str, WeightStep]
+    called: list[list[str]] | None = None
 
     @property
     def kind(self) -> str:
@@ -94,7 +99,8 @@ class LayerStep:
         own = slice(row, row + 1)
         names = ("output", "scores", "error", "slope", "score_error")
         found: dict[str, Any] = {name: None if (a := getattr(self, name)) is None else a[own] for name in names}
-        return replace(self, inputs=[a[own] for a in self.inputs], **found)
+        called = None if self.called is None else self.called[own]
+        return replace(self, inputs=[a[own] for a in self.inputs], called=called, **found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +137,9 @@ class Explanation:
     ``layers`` are the calls of layers in order. With targets, ``targets`` (n, k) are in the form of the outputs, class numbers as
     ones and zeros; ``losses`` (n,) are those of the rows, each by itself, and ``share`` is the factor by which the model counts the
     loss. Gradients of weights, and their next values, are those of the step on all ``batch`` rows. ``classes`` are the names of
-    outputs, if these are classes. ``notes`` say what people should know.
+    outputs, if these are classes. ``takes`` are, for each of the layers, the places of those whose outputs it takes, None where
+    that is not known. ``given`` is, where the model knows what columns of a table mean, for each row what its numbers stand for,
+    and ``terms`` what each number of a term means. ``notes`` say what people should know.
     """
 
     model: str
@@ -145,8 +153,10 @@ class Explanation:
     optimizer: str | None = None
     learning_rate: float | None = None
     plain: bool = False  # whether the optimizer takes plain steps of gradient descent
-    chain: bool = False  # whether each layer takes what the one before it gave
+    takes: list[list[int]] | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list)
+    given: list[list[Given]] | None = field(default=None, repr=False)
+    terms: list[str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.layers[-1].output)
@@ -155,8 +165,10 @@ class Explanation:
         if not 0 <= row < len(self):
             raise IndexError(f"There are rows 0 to {len(self) - 1}, got {row!r}.")
         own = slice(row, row + 1)
-        targets, losses = (None if a is None else a[own] for a in (self.targets, self.losses))
-        return replace(self, layers=[step.row(row) for step in self.layers], targets=targets, losses=losses)
+        found: dict[str, Any] = {
+            name: None if (a := getattr(self, name)) is None else a[own] for name in ("targets", "losses", "given")
+        }
+        return replace(self, layers=[step.row(row) for step in self.layers], **found)
 
     def __str__(self) -> str:
         return text.written(self)
@@ -173,6 +185,41 @@ class Explanation:
     def outputs(self) -> Array:
         """What the network gave (n, ...)."""
         return self.layers[-1].output
+
+    @property
+    def predicted(self) -> str | float | None:
+        """What the network says of the first row: the name of the likeliest class, or a number; None where it is neither."""
+        output = self.outputs[0]
+        if output.size == 1:
+            return float(output.reshape(()))
+        if output.ndim != 1 or not self._of_classes:
+            return None
+        return self.label(int(np.argmax(output)))
+
+    @property
+    def true(self) -> str | float | None:
+        """What it should say of the first row; None where that is not known."""
+        if self.targets is None or self.predicted is None:
+            return None
+        target = self.targets[0]
+        return float(target.reshape(())) if target.size == 1 else self.label(int(np.argmax(target)))
+
+    @property
+    def _of_classes(self) -> bool:
+        judged = self.loss is not None and self.loss.targets == "labels"
+        return self.classes is not None or judged or self.layers[-1].activation == "softmax"
+
+    def label(self, output: int) -> str:
+        """What an output is called."""
+        return str(output) if self.classes is None else self.classes[output]
+
+    def sources(self, step: LayerStep) -> list[str] | None:
+        """What the numbers of the only input of a layer stand for in the first row; None where that is not known."""
+        if self.takes is None:
+            return None
+        before = self.takes[next(at for at, one in enumerate(self.layers) if one is step)]
+        called = self.layers[before[0]].called if len(before) == 1 else None
+        return None if called is None else called[0]
 
     def votes(self) -> Votes | None:
         """The votes in the last dense layer, for the first row; None if there is no such layer."""
@@ -206,11 +253,12 @@ class Explanation:
         # The largest products are among those of the largest factors.
         rows, units = top(x, most), top(error, most)
         shares = x[rows][:, None] * error[units]
-        found = []
+        found, names = [], self.sources(step)
         for at in top(shares.reshape(-1), most).tolist():
             i, j = int(rows[at // len(units)]), int(units[at % len(units)])
             weight = WeightStep(*(None if a is None else a[i, j] for a in kernel))  # type: ignore[arg-type]
-            found.append(Blame(i, j, float(x[i]), float(error[j]), float(x[i] * error[j]), weight))
+            share = float(x[i] * error[j])
+            found.append(Blame(i, j, float(x[i]), float(error[j]), share, weight, None if names is None else names[i]))
         return found
 
     def updates(self, most: int = _LISTED) -> list[Update]:
@@ -250,7 +298,9 @@ class Explanation:
 
     def _row(self) -> dict[str, Any]:
         votes = self.votes()
-        row: dict[str, Any] = {"layers": [_described(step) for step in self.layers]}
+        row: dict[str, Any] = {} if self.given is None else {"given": [one._asdict() for one in self.given[0]]}
+        row |= {"predicted": _finite(self.predicted), "true": _finite(self.true)}
+        row["layers"] = [_described(step) for step in self.layers]
         if votes is not None:
             row["votes"] = {"layer": votes.layer, "difference": votes.difference} | {
                 name: getattr(votes, name).tolist() for name in ("activations", "votes", "bias", "totals")
@@ -276,6 +326,10 @@ class Explanation:
         if not path.parent.is_dir():
             raise UsageError(f"Cannot write {path}: there is no folder {path.parent}.")
         write_whole(path, [writers[path.suffix.lower()](self)])
+
+
+def _finite(said: str | float | None) -> Any:
+    return plain(said) if isinstance(said, float) else said
 
 
 def _described(step: LayerStep) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.explain.numbers import short, top
-from nacre.explain.text import formulas, heading, rule, shown_outputs
+from nacre.explain.text import formulas, heading, outcome, rule, shown_outputs
 from nacre.pages import png, rendered
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def _content(explanation: Explanation) -> dict[str, Any]:
     x = first.layers[0].inputs[0][0]
     return {
         "title": heading(explanation),
+        "outcome": outcome(first),
         "notes": explanation.notes,
+        "given": _given(first),
         "picture": _picture(x) if len(first.layers[0].inputs) == 1 else None,
         "shape": " x ".join(map(str, x.shape)),
         "range": f"{short(x.min())} to {short(x.max())}",
@@ -50,13 +53,24 @@ def _content(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+def _given(explanation: Explanation) -> dict[str, Any] | None:
+    """What the numbers that come in stand for."""
+    if explanation.given is None:
+        return None
+    row = explanation.given[0]
+    largest = max((abs(one.number) for one in row if not one.term), default=0.0) or 1.0
+    return {
+        "known": any(one.value is not None for one in row),
+        "rows": [
+            (one.name, one.value, short(one.number), 0.0 if one.term else abs(one.number) / largest, one.number < 0)
+            for one in row
+        ],
+    }
+
+
 def _same(step: LayerStep) -> bool:
     """Whether a layer gives what it takes."""
     return len(step.inputs) == 1 and np.array_equal(step.inputs[0].reshape(-1), step.output.reshape(-1))
-
-
-def _name(explanation: Explanation, output: int) -> str:
-    return str(output) if explanation.classes is None else explanation.classes[output]
 
 
 def _picture(x: Array) -> dict[str, Any] | None:
@@ -74,13 +88,15 @@ def _picture(x: Array) -> dict[str, Any] | None:
     return {"url": png(pixels), "flat": x.ndim == 2}
 
 
-def _table(rows: dict[str, Array], by: Array, unit: str = "unit") -> dict[str, Any]:
+def _table(
+    rows: dict[str, Array], by: Array, unit: str = "unit", called: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Numbers of those units that are largest ``by`` something, or of all, if they are few; the last row with bars."""
     chosen = np.arange(len(by)) if len(by) <= _UNITS else np.sort(top(by, _UNITS))
     largest = float(np.abs(by[chosen]).max()) or 1.0
     return {
         "unit": unit,
-        "units": chosen.tolist(),
+        "units": chosen.tolist() if called is None else [called[u] for u in chosen.tolist()],
         "rows": [(name, [short(v) for v in values[chosen]]) for name, values in rows.items()],
         "bars": [(abs(v) / largest, v < 0) for v in by[chosen].tolist()],
         "rest": len(by) - len(chosen),
@@ -93,7 +109,12 @@ def _forward(step: LayerStep) -> dict[str, Any]:
     rows = {"output": output}
     if step.scores is not None and step.scores.size == step.output.size:
         rows = {"score": step.scores[0].reshape(-1), "activation": output}
-    return _table(rows, output, "unit" if step.scores is not None else "number")
+    return _table(rows, output, "unit" if step.scores is not None else "number", _called(step))
+
+
+def _called(step: LayerStep) -> list[str] | None:
+    """What the numbers of the output stand for, as columns of a table."""
+    return None if step.called is None else step.called[0]
 
 
 def _votes(explanation: Explanation) -> dict[str, Any] | None:
@@ -111,8 +132,8 @@ def _votes(explanation: Explanation) -> dict[str, Any] | None:
 
     return {
         "layer": votes.layer,
-        "said": _name(explanation, said),
-        "names": [_name(explanation, k) for k in chosen],
+        "said": explanation.label(said),
+        "names": [explanation.label(k) for k in chosen],
         "units": [(int(u), short(votes.activations[u]), cells(votes.votes[u])) for u in shown],
         "others": (len(others), [short(v, 3) for v in votes.votes[others].sum(0)[chosen]]),
         "bias": [short(votes.bias[k], 3) for k in chosen],
@@ -130,7 +151,7 @@ def _loss(explanation: Explanation) -> dict[str, Any]:
         error = last.score_error if last.score_error is not None else last.error
         rows = [
             (
-                _name(explanation, k),
+                explanation.label(k),
                 *(short(values[0, k]) for values in (last.output, explanation.targets, error) if values is not None),
             )
             for k in shown_outputs(explanation, last.output.shape[1], _OUTPUTS).tolist()
@@ -149,13 +170,13 @@ def _backward(step: LayerStep) -> dict[str, Any]:
     if step.score_error is not None and step.error is None:
         what += ", at once with the loss"
     norm = short(float(np.linalg.norm(error[0].astype(np.float64))))
-    return {"name": step.name, "by": what, "norm": norm, "table": _table(rows, rows["error"])}
+    return {"name": step.name, "by": what, "norm": norm, "table": _table(rows, rows["error"], called=_called(step))}
 
 
 def _update(explanation: Explanation, step: LayerStep) -> dict[str, Any]:
     rows = [
         [
-            str(b.source), str(b.unit), short(b.input), short(b.error), short(b.share),
+            str(b.source) if b.name is None else b.name, str(b.unit), short(b.input), short(b.error), short(b.share),
             *("not trained" if v is None else short(float(v), 6) for v in (b.weight.gradient, b.weight.value, b.weight.new)),
         ]
         for b in explanation.blame(step.name, _BLAMED)

@@ -1,6 +1,7 @@
 """An explanation as a spreadsheet: the network on one row, with formulas that compute the step again.
 
 A layer's sheet has a column for each unit of a dense layer, a row for each of its inputs; other layers have a row for each number.
+Vectors that are looked up lie in a sheet of their own, and what is joined is only read where it stands.
 Formulas name the cells of the layer before, and backward those of the layer behind. Text never becomes a formula.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -18,11 +18,14 @@ import numpy.typing as npt
 
 from nacre.errors import Limitation, guest
 from nacre.explain.formulas import Cells, Judge, curve, judge
+from nacre.explain.text import outcome
 from nacre.layers import (
     ELU,
     Activation,
     BatchNormalization,
+    Concatenate,
     Dense,
+    Embedding,
     Flatten,
     Identity,
     InputLayer,
@@ -44,6 +47,7 @@ _ROWS, _COLUMNS = 1_048_576, 16_384  # of a sheet
 _FORMULAS = 2_000_000  # of a file that a spreadsheet still opens
 _ACTIVATIONS = (Activation, ReLU, LeakyReLU, ELU, Softmax)
 _AFFINE = (Rescaling, Normalization, BatchNormalization)
+_COVERED = "Dense, activations, Rescaling, Normalization, BatchNormalization, Embedding, Concatenate"
 _FIRST = 13  # row of the first weight in the sheet of a dense layer
 _TOP = 6  # row of the first number in other sheets
 _RATE = "step!$B$3"
@@ -53,9 +57,8 @@ def workbook(explanation: Explanation) -> bytes:
     """The file, about the first row. Raises `Limitation` for a network that has no formulas, or is too large for a spreadsheet."""
     openpyxl = guest("openpyxl", "Writing a spreadsheet", "sheet")
     explanation = explanation[0]
-    layers = [step for step in explanation.layers if not _passes(step)]
-    _check(explanation, layers)
-    blocks = _blocks(explanation, layers)
+    _check(explanation, [step for step in explanation.layers if not _passes(step)])
+    blocks = _blocks(explanation)
     book = _Book(openpyxl)  # from here on nothing is refused: a file once begun is to be ended
     book.write("step", _first_sheet(explanation, blocks))
     for block in blocks:
@@ -73,19 +76,16 @@ def _passes(step: LayerStep) -> bool:
 def _check(explanation: Explanation, layers: Sequence[LayerStep]) -> None:
     """Demand layers that have formulas, and room for them."""
     html = "save it as .html"
-    if not explanation.chain or len({id(step.layer) for step in layers}) < len(layers):
+    taken = [place for places in explanation.takes or () for place in places]
+    if explanation.takes is None or len(set(taken)) < len(taken):
         raise Limitation(
             f"{explanation.model!r} is no chain of layers, each behind the other, as a sheet has it.", hint=html
         )
     for step in layers:
-        known = isinstance(step.layer, (Dense, *_ACTIVATIONS, *_AFFINE))
-        vector = step.inputs[0].ndim == 2
+        known = isinstance(step.layer, (Dense, Embedding, Concatenate, *_ACTIVATIONS, *_AFFINE))
+        vector = all(array.ndim == 2 for array in step.inputs)
         if not known or not (vector or isinstance(step.layer, Rescaling | Normalization)):
-            what = (
-                ""
-                if known
-                else "Dense, activations, Rescaling, Normalization, BatchNormalization and what changes nothing"
-            )
+            what = "" if known else f"{_COVERED} and what changes nothing"
             raise Limitation(
                 f"{step.kind} {step.name!r} has no formula in a spreadsheet.",
                 {"input": step.inputs[0].shape[1:], "covered": what} if what else {"input": step.inputs[0].shape[1:]},
@@ -103,7 +103,7 @@ def _check(explanation: Explanation, layers: Sequence[LayerStep]) -> None:
         ]
         if explanation.losses is not None and any(term is not None for term in terms):
             raise Limitation(f"Regularizers and constraints, as {step.name!r} has them, have no formula.", hint=html)
-        rows, columns = (*step.inputs[0].shape[1:], step.output.shape[1]) if step.dense else (step.output[0].size, 14)
+        rows, columns = _extent(step)
         if rows + _FIRST > _ROWS or columns + 3 > _COLUMNS:
             found = {
                 "layer": f"{rows:,} inputs, {columns:,} units",
@@ -114,6 +114,15 @@ def _check(explanation: Explanation, layers: Sequence[LayerStep]) -> None:
     if count > _FORMULAS:
         found = {"formulas": f"{count:,}", "limit": f"{_FORMULAS:,}"}
         raise Limitation(f"{explanation.model!r} is too large for a spreadsheet.", found, html)
+
+
+def _extent(step: LayerStep) -> tuple[int, int]:
+    """Rows and columns that numbers of a layer take."""
+    if step.dense:
+        return step.inputs[0].shape[1], step.output.shape[1]
+    if isinstance(step.layer, Embedding):
+        return max(step.output[0].size, step.layer.input_dim), max(14, step.layer.output_dim)
+    return step.output[0].size, 14
 
 
 def _count(step: LayerStep, backward: bool) -> int:
@@ -202,6 +211,7 @@ class _Block:
     input: Vector
     error: Vector | None = None
     fused = False  # whether ``error`` is that of the scores
+    names: Sequence[str] | None = None  # of what comes in, if these are known
 
     def __init__(self, title: str, step: LayerStep | None = None) -> None:
         self.title, self.step = title, step
@@ -212,12 +222,17 @@ class _Block:
 
 
 class _Input(_Block):
-    """The row itself; what has two axes, as a picture in one colour has, with both."""
+    """The row itself; what has two axes, as a picture in one colour has, with both. Several inputs lie one below the other, and
+    where numbers stand for columns of a table, it is said for which."""
 
-    def __init__(self, x: Array) -> None:
+    def __init__(self, explanation: Explanation) -> None:
         super().__init__("input")
-        self.x = x
-        width = x.shape[-1] if x.ndim == 2 else 1
+        assert explanation.takes is not None
+        begin = [step for step, before in zip(explanation.layers, explanation.takes, strict=True) if not before]
+        inputs = [step.inputs[0][0] for step in begin]
+        self.x = inputs[0] if len(inputs) == 1 else np.concatenate([x.reshape(-1) for x in inputs])
+        self.given = None if explanation.given is None else explanation.given[0]
+        width = self.x.shape[-1] if self.x.ndim == 2 else 1
         self.output = lambda i: f"input!${_letters(2 + i % width)}${3 + i // width}"
 
     def sheets(self) -> Iterator[tuple[str, Iterator[list[Any]]]]:
@@ -226,10 +241,59 @@ class _Input(_Block):
 
     def _rows(self) -> Iterator[list[Any]]:
         yield [_Text(f"What comes in: {' x '.join(map(str, self.x.shape))}. Change a number, and all others follow.")]
+        if self.given is not None:
+            yield [_Text(text) for text in ("stands for", "number", "in the table")]
+            for one in self.given:
+                yield [_Text(one.name), one.number, _Text(one.value or "")]
+            return
         yield [_Text("row" if self.x.ndim == 2 else "number")]
         grid = np.array(_numbers(self.x)).reshape(self.x.shape if self.x.ndim == 2 else (-1, 1))
         for i, line in enumerate(grid.tolist()):
             yield [i, *line]
+
+
+class _Embedding(_Block):
+    """Two sheets: a vector for each term, and those of the terms of this row, number by number."""
+
+    def __init__(self, title: str, step: LayerStep, terms: Sequence[str] | None) -> None:
+        super().__init__(title, step)
+        self.step: LayerStep = step
+        weight = step.weights["embeddings"]
+        self.table, self.trained = weight.value, weight.gradient is not None
+        self.terms = terms if terms is not None and len(terms) == len(self.table) else None
+        self.output = _down(title, "D", _TOP)
+        self.place = f"terms {title.partition(' ')[0]}"
+
+    def sheets(self) -> Iterator[tuple[str, Iterator[list[Any]]]]:
+        """What is looked up, and where."""
+        yield self.title, self._rows()
+        yield self.place, self._terms()
+
+    def _terms(self) -> Iterator[list[Any]]:
+        count, width = self.table.shape
+        yield [_Text(f"{self.step.name}: {count} terms, {width} numbers for each")]
+        yield [_Text("term"), _Text("number of the term"), *range(width)]
+        for k, vector in enumerate(self.table.astype(np.float64).tolist()):
+            yield [_Text(self.terms[k]) if self.terms is not None else None, k, *vector]
+
+    def _rows(self) -> Iterator[list[Any]]:
+        count, width = self.table.shape
+        size, error = self.step.output[0].size, self.error
+        cells = f"'{self.place}'!$C$3:${_letters(2 + width)}${2 + count}"
+        last = _TOP + size - 1
+        yield [_Text(f"{self.step.name}: Embedding; output = the number at this place of the vector of the term")]
+        yield [_Text("gradient = sum of the errors wherever the term is; new = output - learning rate x gradient")]
+        yield from ([], [])
+        heads = ["number", "number of the term", "place", "output", "error of output", "gradient", "new"]
+        yield [_Text(head) for head in heads]
+        for i in range(size):
+            r = _TOP + i
+            name = i if self.step.called is None else _Text(self.step.called[0][i])
+            line = [name, self.input(i // width), i % width, f"INDEX({cells},B{r}+1,C{r}+1)"]
+            if error is not None and self.trained:
+                same = "*".join(f"(${c}${_TOP}:${c}${last}={c}{r})" for c in "BC")
+                line += [error(i), f"SUMPRODUCT({same}*$E${_TOP}:$E${last})", f"D{r}-{_RATE}*F{r}"]
+            yield line
 
 
 class _Dense(_Block):
@@ -305,7 +369,10 @@ class _Dense(_Block):
         for i, weights in enumerate(kernel.astype(np.float64)):
             row = _FIRST + i
             back = f"SUMPRODUCT($D{row}:${self.last}{row},{self._across(11)})" if error is not None else None
-            yield [i, self.input(i), back, *weights.tolist()]
+            yield [self._source(i), self.input(i), back, *weights.tolist()]
+
+    def _source(self, i: int) -> Any:
+        return i if self.names is None else _Text(self.names[i])
 
     def _grid(self, told: str, cell: Callable[[str, int], str]) -> Iterator[list[Any]]:
         letters = [_letters(4 + j) for j in range(self.units)]
@@ -316,7 +383,7 @@ class _Dense(_Block):
         yield from ([] for _ in range(5, _FIRST - 1))
         yield [_Text("number of input")]
         for i in range(self.inputs):
-            yield [i, None, None, *(cell(j, _FIRST + i) for j in letters)]
+            yield [self._source(i), None, None, *(cell(j, _FIRST + i) for j in letters)]
 
 
 class _Curve(_Block):
@@ -467,25 +534,70 @@ class _Loss(_Block):
             yield [k, name, target, judged.smoothed(f"C{r}"), given(k), judged.part(cells), gradient]
 
 
-def _blocks(explanation: Explanation, layers: Sequence[LayerStep]) -> list[_Block]:
-    """All of them, each told where its neighbours stand."""
-    kinds = {"Dense": _Dense, "Affine": _Affine, "Curve": _Curve}
-    blocks: list[_Block] = [_Input(explanation.layers[0].inputs[0][0])]
-    for number, step in enumerate(layers, 1):
-        kind = "Dense" if step.dense else "Affine" if isinstance(step.layer, _AFFINE) else "Curve"
-        block = kinds[kind](_title(number, step.name), step)
-        block.input = blocks[-1].output
-        blocks.append(block)
+def _made(explanation: Explanation, number: int, step: LayerStep) -> _Block:
+    """The sheets of a layer."""
+    title = _title(number, step.name)
+    if isinstance(step.layer, Embedding):
+        return _Embedding(title, step, explanation.terms)
+    return (_Dense if step.dense else _Affine if isinstance(step.layer, _AFFINE) else _Curve)(title, step)
+
+
+def _shifted(vector: Vector, by: int) -> Vector:
+    return lambda i: vector(by + i)
+
+
+def _joined(parts: Sequence[tuple[Vector, int]]) -> Vector:
+    """Vectors, each with its length, one after the other."""
+    places = [(vector, i) for vector, size in parts for i in range(size)]
+    return lambda i: places[i][0](places[i][1])
+
+
+def _blocks(explanation: Explanation) -> list[_Block]:
+    """All of them, each told where that stands which it takes, and what comes back to it."""
+    steps, takes = explanation.layers, explanation.takes
+    assert takes is not None
+    blocks: list[_Block] = [_Input(explanation)]
+    outputs: list[Vector] = []
+    of_step: dict[int, _Block] = {}
+    begin = 0
+    for at, step in enumerate(steps):
+        before = [(outputs[n], steps[n].output[0].size) for n in takes[at]]
+        if not before:
+            before = [(_shifted(blocks[0].output, begin), step.inputs[0][0].size)]
+            begin += before[0][1]
+        if isinstance(step.layer, Concatenate):
+            outputs.append(_joined(before))
+        elif _passes(step):
+            outputs.append(before[0][0])
+        else:
+            block = of_step[at] = _made(explanation, len(blocks), step)
+            block.input, block.names = before[0][0], explanation.sources(step)
+            blocks.append(block)
+            outputs.append(block.output)
     if explanation.losses is None:
         return blocks
     assert explanation.loss is not None
-    if explanation.targets is None or not layers:
+    if explanation.targets is None or not of_step:
         raise Limitation("The output is not a row of numbers, as a sheet has it.", hint="save it as .html")
-    judged = judge(explanation.loss, layers[-1])
-    blocks.append(_Loss(explanation, judged, blocks[-1]))
-    blocks[-2].fused = judged.from_scores
-    for block, behind in pairwise(blocks[1:]):
-        block.error = behind.input_error
+    last = of_step[max(of_step)]
+    assert last.step is not None
+    judged = judge(explanation.loss, last.step)
+    last.fused = judged.from_scores
+    blocks.append(_Loss(explanation, judged, last))
+    errors = {len(steps) - 1: blocks[-1].input_error}
+    for at in reversed(range(len(steps))):
+        if at not in errors:  # nothing comes back to numbers of terms
+            continue
+        error = errors[at]
+        if at in of_step:
+            of_step[at].error = error
+            if isinstance(of_step[at], _Embedding):
+                continue
+            error = of_step[at].input_error
+        begin = 0
+        for n in takes[at]:
+            errors[n] = _shifted(error, begin)
+            begin += steps[n].output[0].size
     return blocks
 
 
@@ -496,7 +608,8 @@ def _title(number: int, name: str) -> str:
 
 def _first_sheet(explanation: Explanation, blocks: Sequence[_Block]) -> Iterator[list[Any]]:
     layered = [block for block in blocks if not isinstance(block, _Loss)]
-    yield [_Text(f"{explanation.model}: {'a prediction' if explanation.losses is None else 'one step of training'}")]
+    what, told = "a prediction" if explanation.losses is None else "one step of training", outcome(explanation)
+    yield [_Text(f"{explanation.model}: {what}{f'. {told}' if told else ''}")]
     yield [_Text("Every number is computed from the inputs and weights by formulas; the engine's are beside them.")]
     rate = explanation.learning_rate
     yield [_Text("learning rate"), rate] if rate is not None else []
@@ -516,7 +629,9 @@ def _first_sheet(explanation: Explanation, blocks: Sequence[_Block]) -> Iterator
         yield [_Text("loss"), "loss!$B$2", *_numbers(explanation.losses), f"ABS(B{row}-C{row})"]
         row += 1
     for k, value in enumerate(_numbers(explanation.outputs[0])):
-        yield [_Text(f"output {k}"), layered[-1].output(k), value, f"ABS(B{row + k}-C{row + k})"]
+        name = [] if explanation.classes is None else [_Text(explanation.classes[k])]
+        apart = f"ABS(B{row + k}-C{row + k})"
+        yield [_Text(f"output {k}"), layered[-1].output(k), value, apart, *name]
 
 
 __all__ = ["workbook"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,22 @@ import numpy.typing as npt
 
 from nacre import ops
 from nacre.calculus import grad
+from nacre.data import Features, Table, looks_like_table
+from nacre.data.features import Given
 from nacre.errors import Limitation, UsageError
 from nacre.explain.explanation import Explanation, LayerStep, WeightStep
-from nacre.layers import BatchNormalization, InputLayer, Layer
+from nacre.layers import (
+    BatchNormalization,
+    Concatenate,
+    Embedding,
+    Flatten,
+    Identity,
+    InputLayer,
+    Normalization,
+    Rescaling,
+)
 from nacre.layers.layer import now
+from nacre.layers.symbol import leading_to
 from nacre.losses import Loss
 from nacre.models import Model
 from nacre.optimizers import SGD
@@ -22,6 +36,7 @@ from nacre.training.inside import Call, looked_at
 Array = npt.NDArray[Any]
 
 _MOST_ROWS = 32
+_NUMBER_BY_NUMBER = (BatchNormalization, Flatten, Identity, Normalization, Rescaling)
 
 
 def explain(model: Model, x: Any, y: Any = None) -> Explanation:
@@ -31,10 +46,14 @@ def explain(model: Model, x: Any, y: Any = None) -> Explanation:
     All is computed as in a prediction: dropout does not act, and batches are not normalized by themselves. Gradients by weights are
     those of the loss of all rows, and new weights what the optimizer makes of these gradients, with the slots that it has by now.
 
+    If the model knows what columns of a table mean (`Model.features`), x may be such a table, and inputs are called by the columns
+    that they stand for, as in "city = Paris".
+
     The explanation can be printed, and saved as a page or as a spreadsheet that computes the step by formulas. These are there for
-    chains of Dense, Activation, ReLU, LeakyReLU, ELU, Softmax, BatchNormalization, Normalization, Rescaling, Flatten, Reshape,
-    Identity, Dropout and whatever else acts by chance in training only; for the commonest activations; for crossentropies, and mean
-    squared and absolute errors. New weights are in a spreadsheet those of plain gradient descent.
+    Dense, Activation, ReLU, LeakyReLU, ELU, Softmax, BatchNormalization, Normalization, Rescaling, Flatten, Reshape, Identity,
+    Dropout and whatever else acts by chance in training only, one behind the other, and for Embedding and Concatenate in front of
+    them; for the commonest activations; for crossentropies, and mean squared and absolute errors. New weights are in a spreadsheet
+    those of plain gradient descent.
 
     Raises `UsageError` for more rows or none, `Limitation` for a model with several outputs, and what `fit` raises for data that do
     not fit. The backward pass is that of D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating
@@ -61,32 +80,37 @@ def explain(model: Model, x: Any, y: Any = None) -> Explanation:
     new = _next_weights(model, gradients)
     names = {id(w): name for name, w in model.named.items()}
     layers = [_layer(call, names, gradients, new) for call in looked_at(inside.calls)]
-    called = [call.layer for call in inside.calls if not isinstance(call.layer, InputLayer)]
-    chain = called == _chain(model)
+    takes = _takes(model, inside.calls)
+    given = _given(model, x)
+    terms = None if given is None else model.features.vocabulary  # type: ignore[union-attr]
+    if given is not None and takes is not None:
+        layers = _called(layers, takes, given)
     classes = None if model.features is None else getattr(model.features, "classes", None)
     classes = list(classes) if classes is not None and len(classes) == layers[-1].output.shape[-1] else None
     otherwise = _otherwise(model)
     notes = [f"as in a prediction, unlike in training: {', '.join(otherwise)}"] if otherwise else []
     if y is None:
-        return Explanation(model.name, layers, rows, classes, chain=chain, notes=notes)
+        return Explanation(model.name, layers, rows, classes, takes=takes, notes=notes, given=given, terms=terms)
     optimizer, loss = model.optimizer, model.loss
     ((_, _, judged),) = model._judged()
     config = optimizer.get_config()
-    given = model._dataset(x, y).targets[0].array
+    wanted = model._dataset(x, y).targets[0].array
     return Explanation(
         model.name,
         layers,
         rows,
         classes,
-        _targets(given, loss, layers[-1].output),
+        _targets(wanted, loss, layers[-1].output),
         inside.losses,
         loss,
         1.0 if judged.share is None else judged.share,
         type(optimizer).__name__,
         optimizer.learning_rate,
         isinstance(optimizer, SGD) and config == SGD(config["learning_rate"], name=config["name"]).get_config(),
-        chain,
+        takes,
         notes,
+        given,
+        terms,
     )
 
 
@@ -149,14 +173,62 @@ def _targets(given: Array, loss: Loss, outputs: Array) -> Array | None:
     return hot
 
 
-def _chain(model: Model) -> list[Layer]:
-    """The layers from input to output, if each takes what the one before it gave; none, if the model is no such chain."""
-    (symbol,) = model.outputs
-    found: list[Layer] = []
-    while len(symbol.operands) == 1:
-        found.append(symbol.layer)
-        (symbol,) = symbol.operands
-    return [] if symbol.operands else found[::-1]
+def _takes(model: Model, calls: Sequence[Call]) -> list[list[int]] | None:
+    """Of each call, the places of those whose outputs it takes; None where that is not known: if a layer is called again, or is in
+    a model inside."""
+    places = {id(call.layer): at for at, call in enumerate(calls)}
+    # An input that nobody wrote is no call.
+    symbols = [symbol for symbol in leading_to(model.outputs) if symbol.operands or id(symbol.layer) in places]
+    if Counter(id(call.layer) for call in calls) != Counter(id(symbol.layer) for symbol in symbols):
+        return None
+    if len(places) < len(calls):
+        return None
+    found: list[list[int]] = [[] for _ in calls]
+    for symbol in symbols:
+        found[places[id(symbol.layer)]] = [places[id(o.layer)] for o in symbol.operands if id(o.layer) in places]
+    return found
+
+
+def _given(model: Model, x: Any) -> list[list[Given]] | None:
+    """What the numbers of each row stand for, if the model knows."""
+    features = model.features
+    if not isinstance(features, Features):
+        return None
+    table = Table.of(x) if looks_like_table(x) else None
+    columns = [column.array for column in model._columns(x).inputs]
+    widths = {"numbers": features.width, "categories": len(features.categories)}
+    wanted = {name: (width,) for name, width in widths.items() if width}
+    inputs = dict(zip(model.input_names if len(columns) > 1 else wanted, columns, strict=False))
+    if {
+        name: array.shape[1:] for name, array in inputs.items()
+    } != wanted:  # a network of one's own may take something else
+        return None
+    return features.given(inputs, table)
+
+
+def _called(
+    layers: Sequence[LayerStep], takes: Sequence[Sequence[int]], given: Sequence[Sequence[Given]]
+) -> list[LayerStep]:
+    """The layers, each with what its numbers are called, as long as each of them stands for one column."""
+    names = [[one.name for one in row] for row in given]
+    found: list[LayerStep] = []
+    for at, step in enumerate(layers):
+        before = [found[n].called for n in takes[at]]
+        called: list[list[str]] | None = None
+        if isinstance(step.layer, InputLayer):
+            width = step.output.shape[1]
+            called = [row[-width:] if step.name == "categories" else row[:width] for row in names]
+        elif None not in before:
+            rows = [[name for of in before if of is not None for name in of[row]] for row in range(len(names))]
+            if isinstance(step.layer, Embedding):
+                count = step.output.shape[-1]
+                called = [[f"{name} [{n}]" for name in row for n in range(count)] for row in rows]
+            elif isinstance(step.layer, Concatenate):
+                called = rows if step.output.ndim == 2 else None
+            elif isinstance(step.layer, _NUMBER_BY_NUMBER) or step.layer.by_chance:
+                called = rows
+        found.append(replace(step, called=called))
+    return found
 
 
 def _otherwise(model: Model) -> list[str]:

@@ -20,11 +20,13 @@ _UNITS = 8  # shown of a layer
 _VOTERS = 6
 _OUTPUTS = 10  # shown of the classes
 _BLAMED = 4  # weights shown of a layer
+_GIVEN = 40  # numbers shown of a row of a table
 
 
 def written(explanation: Explanation) -> str:
     """The first row of an explanation: forward, votes, loss, backward, update."""
-    lines = [heading(explanation), *(f"Note: {note}." for note in explanation.notes), "", "FORWARD"]
+    lines = [heading(explanation), *(f"Note: {note}." for note in explanation.notes), *_said(explanation)]
+    lines += [*_given(explanation), "", "FORWARD"]
     for line, step in zip(formulas(explanation.layers), explanation.layers, strict=True):
         lines += [f"  {line}", *_forward(step)] if step.scores is not None else [f"  {line}"]
     lines += _votes(explanation)
@@ -39,6 +41,44 @@ def heading(explanation: Explanation) -> str:
     first = "the first of them" if len(explanation) > 1 else "one of them"
     rows = "one row" if explanation.batch == 1 else f"{explanation.batch} rows; shown is {first}"
     return f"{step} of {explanation.model!r} on {rows}"
+
+
+def outcome(explanation: Explanation) -> str:
+    """What is predicted, and what is true, in words; "" where neither is known."""
+    said, true = explanation.predicted, explanation.true
+    if said is None:
+        return ""
+    if isinstance(said, str):
+        at = int(np.argmax(explanation.outputs[0]))
+        sure = explanation.layers[-1].activation == "softmax"
+        told = f"{said} ({short(explanation.outputs[0][at])})" if sure else said
+    else:
+        told = short(said, 6)
+    return f"Predicted: {told}" + (
+        "" if true is None else f"; true: {true if isinstance(true, str) else short(true, 6)}"
+    )
+
+
+def _said(explanation: Explanation) -> list[str]:
+    told = outcome(explanation)
+    return [printable(told).replace("\n", "?") + "."] if told else []
+
+
+def _given(explanation: Explanation) -> list[str]:
+    """What the numbers that come in stand for."""
+    if explanation.given is None:
+        return []
+    row = explanation.given[0]
+    known = any(one.value is not None for one in row)
+    head = ["stands for", *(["in the table"] if known else []), "number"]
+    cells = [
+        [_shortened(one.name, 32), *([_shortened(one.value or "-", 24)] if known else []), short(one.number)]
+        for one in row[:_GIVEN]
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = ["  ".join([f"{c[0]:<{widths[0]}}", *map(str.rjust, c[1:], widths[1:])]) for c in (head, *cells)]
+    more = [f"    and {len(row) - _GIVEN:,} more"] if len(row) > _GIVEN else []
+    return ["", "ROW: what the table holds, and what the network gets", *(f"    {line}" for line in lines), *more]
 
 
 def formulas(layers: Sequence[LayerStep]) -> list[str]:
@@ -99,14 +139,14 @@ def shown_outputs(explanation: Explanation, count: int, most: int) -> Array:
 
 
 def label(explanation: Explanation, output: int) -> str:
-    """What an output is called."""
-    return str(output) if explanation.classes is None else _shortened(explanation.classes[output])
+    """What an output is called, in short."""
+    return _shortened(explanation.label(output))
 
 
-def _shortened(name: str) -> str:
+def _shortened(name: str, most: int = 12) -> str:
     """A name out of data, in one short line, without what would steer a terminal."""
     kept = printable(name).replace("\n", "?")
-    return kept if len(kept) <= 12 else f"{kept[:11]}…"
+    return kept if len(kept) <= most else f"{kept[: most - 1]}…"
 
 
 def _votes(explanation: Explanation) -> list[str]:
@@ -193,7 +233,7 @@ def _update(explanation: Explanation) -> list[str]:
         blame = explanation.blame(step.name, _BLAMED)
         rows = [
             [
-                str(b.source),
+                str(b.source) if b.name is None else _shortened(b.name, 32),
                 str(b.unit),
                 *map(_or_none, (b.input, b.error, b.share, b.weight.gradient)),
                 *map(_long, (b.weight.value, b.weight.new)),

@@ -15,6 +15,7 @@ from nacre.errors import Limitation, UsageError, find
 from nacre.ir import Input, TensorType, order
 from nacre.layers.layer import Record
 from nacre.models import Model
+from nacre.progress import tell
 
 Array = npt.NDArray[Any]
 
@@ -121,6 +122,7 @@ def maximize(
         direction = np.divide(slope, steep, out=np.zeros_like(slope), where=steep > 0)  # flat: the unit is dead here
         found = np.clip(found + _STEP * norm * (1 - step / steps) * direction, low, high)
         found = found * np.minimum(1, norm / np.maximum(_norms(found), norm))  # nearer to 0, so still within bounds
+        tell(f"Finding what excites {scores.name} most", step + 1, steps, "steps")
     trace.append(scores(found, chosen)[0])
     return Maximized(scores.name, chosen, found.astype(np.float32), np.stack(trace, 1))
 

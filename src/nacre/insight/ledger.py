@@ -85,6 +85,16 @@ class Ledger:
         weak = "; such weak judges suspect many labels that are right" if right < _WEAK else ""
         return f"{told}. They give {right:.0%} of the rows their label{weak}"
 
+    @property
+    def rules(self) -> str:
+        """Why a row gets its verdict, in one line."""
+        wrong = (
+            "probably mislabeled: the judge says another class, at least as surely as it does on average of rows with that label"
+            if self.residual is None
+            else f"target far off: more than {_OFF:g} robust standard deviations from what the judge says"
+        )
+        return f"{wrong}; outlying input: its norm is more than {_FAR:g} robust standard deviations above the median"
+
     def texts(self) -> dict[str, list[str]]:
         """The columns as people read them."""
         return {name: [_written(value) for value in column.tolist()] for name, column in self.columns().items()}
@@ -102,14 +112,18 @@ class Ledger:
             for row in rows
         ]
         more = [f"and {len(self) - count:,} more"] if len(self) > count else []
-        return "\n".join([self.summary(), "", *aligned, *more])
+        return "\n".join([self.summary(), f"({self.rules})", "", *aligned, *more])
 
     def __str__(self) -> str:
         return self.text()
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; numbers that are not finite as text."""
-        return {"folds": self.folds, **{name: plain(column) for name, column in self.columns().items()}}
+        return {
+            "folds": self.folds,
+            "rules": self.rules,
+            **{name: plain(column) for name, column in self.columns().items()},
+        }
 
     def _take(self, order: Array) -> Ledger:
         names = ("row", "loss", "gradient_norm", "given", "predicted", "probability", "residual", "verdict")

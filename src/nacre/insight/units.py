@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nacre.errors import DataError, UsageError, find
 from nacre.models import Model
+from nacre.progress import tell
 from nacre.training import Call
 
 Array = npt.NDArray[Any]
@@ -101,6 +102,7 @@ def activations(model: Model, x: Any) -> dict[str, Array]:
         for call in model.inside(block).calls:
             if getattr(call.layer, "units", None) is not None:
                 found.setdefault(call.name, []).append(_answers(call))
+        tell("Looking at rows", min(first + _BLOCK, count), count, "rows")
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

@@ -14,6 +14,7 @@ from nacre.labs.result import Result
 from nacre.layers import Input, Symbol
 from nacre.layers.symbol import leading_to
 from nacre.metrics import BinaryAccuracy
+from nacre.metrics.accuracy import told_of_few
 from nacre.models import Functional, Model, Sequential
 from nacre.models.goals import probabilities
 from nacre.progress import tell
@@ -83,6 +84,8 @@ def ablation(
         rows.append(said | changes)
     rows.sort(key=lambda row: -row["change of loss"])
     figures: dict[str, Any] = dict(before[0])
+    if "accuracy" in before[0] and (few := told_of_few(before[0]["accuracy"], len(begin))):
+        figures["accuracy with 95 % confidence"] = few
     if before[1] is not None:
         name = what.split()[0]
         figures[f"{name} that flip the answer of a row, on average"] = float(flips.mean())

@@ -30,7 +30,8 @@ def depth(
 
     x (n, ...) are numbers, or bytes, which are divided by the largest; y (n,) are labels, judged by accuracy, or numbers, judged
     by R2, on ``validation_data`` (x, y), or on a fifth of the rows, which is held out. Each network is trained by Adam, with
-    ``seeds`` seeds. The verdict compares each depth with the first by Welch's test at 5 %, divided by the number of tests.
+    ``seeds`` seeds. The verdict compares each depth with the first by Welch's test at 5 %, divided by the number of tests, unless
+    neither learned: did surely better than always saying the most frequent class, or the mean.
 
     Raises `UsageError` for depths that so many parameters do not suffice for, `DataError` for data that is none.
 
@@ -48,7 +49,7 @@ def depth(
     for hidden, widths in [(hidden, equal_widths(*ends, hidden, parameters)) for hidden in depths]:
         said = {"depth": hidden, "widths": " ".join(map(str, widths)), "parameters": count(*ends, widths)}
         models = task.trained(
-            f"depth {hidden}: {said['widths']}",
+            f"{len(rows) + 1} of {len(depths)}: depth {hidden}, {said['widths']}",
             widths,
             range(seeds),
             activation=activation,
@@ -57,15 +58,24 @@ def depth(
             verbose=verbose,
         )
         seen, held = zip(*(task.judged(model) for model in models), strict=True)
-        rows.append({**said, f"{task.figure} in training": spread(seen), task.figure: spread(held)})
+        rows.append({**said, f"{task.figure} in training": spread(seen), task.figure: spread(held, task.judged_rows)})
     title = f"Depth at equal parameter counts: {activation}, {epochs} epochs, {seeds} seeds, {len(task.held_x):,} rows to judge by"
-    return Result(title, _verdict(rows, task.figure), rows)
+    return Result(title, _verdict(rows, task), rows)
 
 
-def _verdict(rows: Sequence[dict[str, Any]], figure: str) -> str:
+def _verdict(rows: Sequence[dict[str, Any]], task: Task) -> str:
+    figure = task.figure
+    blind = [row["depth"] for row in rows if not task.learned(row[figure]["seeds"])]
+    what = "the most frequent class" if task.classes else "the mean"
+    if len(blind) == len(rows):
+        none = "neither learned" if len(rows) == 2 else "none learned" if len(rows) > 2 else "nothing was learned"
+        return f"{none}: {figure} is not surely above {task.blind:.4g}, that of always saying {what}"
     first, *others = rows
     said = []
     for row in others:
+        if {first["depth"], row["depth"]} <= set(blind):
+            said.append(f"neither depth {first['depth']} nor depth {row['depth']} learned")
+            continue
         sign, how = compared(row[figure]["seeds"], first[figure]["seeds"], len(others))
         if sign:
             said.append(

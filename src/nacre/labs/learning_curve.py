@@ -11,6 +11,10 @@ from nacre.errors import UsageError
 from nacre.labs.result import Result, compared, spread
 from nacre.labs.trial import Pair, Task, check_seeds
 
+_STEPS, _LEAST = 600, 100  # steps of a training, if nothing is said; fewer if all took more operations than these:
+_OPERATIONS = 2e12
+_BATCH = 32
+
 
 def learning_curve(
     x: Any,
@@ -20,7 +24,7 @@ def learning_curve(
     seeds: int = 5,
     *,
     activation: str = "relu",
-    steps: int = 600,
+    steps: int | None = None,
     learning_rate: float = 0.001,
     validation_data: Pair | None = None,
     verbose: int = 0,
@@ -28,7 +32,8 @@ def learning_curve(
     """Accuracy, or R2, by the number of rows that networks with hidden layers of such widths were trained on.
 
     ``sizes`` are numbers of rows; left out, all, and half as many, five times over. The rows of a smaller size are among those of
-    the larger ones. Each training takes about ``steps`` steps of 32 rows, so that what differs is the data, not the work. x, y,
+    the larger ones. Each training takes about ``steps`` steps of 32 rows, so that what differs is the data, not the work; left out,
+    600, or, of wide inputs, as many as all trainings together can take with 2e12 operations, at least 100. x, y,
     ``validation_data`` and the rest are as in `depth`. The verdict compares each network with the first, at the fewest rows and at
     the most.
 
@@ -44,6 +49,10 @@ def learning_curve(
     sizes = sorted({largest >> n for n in range(6)} - {0}) if sizes is None else sorted(set(sizes))
     if not sizes or not all(1 <= size <= largest for size in sizes):
         raise UsageError(f"sizes are numbers of rows from 1 to {largest:,}, got {sizes}.")
+    if steps is None:
+        parameters = [task.network(widths, activation, learning_rate).count_params() for widths in networks]
+        one = 6 * _BATCH * sum(parameters) * len(sizes) * seeds  # forward 2 for each parameter and row, backward 4
+        steps = int(min(_STEPS, max(_LEAST, _OPERATIONS / one)))
     order = np.random.default_rng(0).permutation(largest)
     rows: list[dict[str, Any]] = []
     for widths in networks:
@@ -51,11 +60,11 @@ def learning_curve(
         for size in sizes:
             part = task.take(order[:size])
             models = part.trained(
-                f"hidden layers {said}, {size:,} rows",
+                f"{len(rows) + 1} of {len(networks) * len(sizes)}: hidden layers {said}, {size:,} rows",
                 widths,
                 range(seeds),
                 activation=activation,
-                epochs=max(1, round(steps / -(-size // 32))),
+                epochs=max(1, round(steps / -(-size // _BATCH))),
                 learning_rate=learning_rate,
                 verbose=verbose,
             )
@@ -65,7 +74,7 @@ def learning_curve(
                     "hidden layers": said,
                     "rows": size,
                     f"{task.figure} in training": spread(seen),
-                    task.figure: spread(held),
+                    task.figure: spread(held, task.judged_rows),
                 }
             )
     title = f"Learning curve: {activation}, about {steps} steps, {seeds} seeds, {len(task.held_x):,} rows to judge by"

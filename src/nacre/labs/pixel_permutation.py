@@ -55,7 +55,9 @@ def pixel_permutation(
             verbose=verbose,
         )
         seen, held = zip(*(part.judged(model) for model in models), strict=True)
-        rows.append({"inputs": inputs, f"{task.figure} in training": spread(seen), task.figure: spread(held)})
+        rows.append(
+            {"inputs": inputs, f"{task.figure} in training": spread(seen), task.figure: spread(held, task.judged_rows)}
+        )
         before.append(models[0])
     model = before[0]
     expected = model.predict(task.held_x)

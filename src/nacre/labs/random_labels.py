@@ -66,7 +66,7 @@ def random_labels(
         {
             "labels": labels,
             "accuracy in training": spread([seen for seen, _ in pairs]),
-            "accuracy": spread([held for _, held in pairs]),
+            "accuracy": spread([held for _, held in pairs], task.judged_rows),
         }
         for labels, pairs in judged.items()
     ]

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from nacre.metrics.accuracy import told_of_few
+
 SURE = 0.05  # what is seen by chance more seldom than this is a difference
 _SHOWN = 20  # rows of a long table that people see
 
@@ -19,7 +21,7 @@ class Result:
     """The outcome of an experiment: what was done, the ``verdict``, a row for each case, and ``figures`` beside the rows.
 
     Cells are text and numbers; what differs from seed to seed is a dictionary of ``mean``, ``deviation`` (the standard deviation,
-    by n - 1) and ``seeds`` (the single values).
+    by n - 1) and ``seeds`` (the single values), and of an accuracy on ``rows`` that were not seen, how many these are.
     """
 
     experiment: str
@@ -44,21 +46,23 @@ class Result:
 
 def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{value['mean']:.4f} ± {value['deviation']:.4f}"
+        few = told_of_few(value["mean"], value["rows"]) if "rows" in value else ""
+        return f"{value['mean']:.4f} ± {value['deviation']:.4f}" + (f" ({few})" if few else "")
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds.
+def spread(values: Sequence[float], rows: int | None = None) -> dict[str, Any]:
+    """Mean and standard deviation over seeds, of an accuracy on so many ``rows``.
 
     >>> spread([1.0, 2.0, 3.0])
     {'mean': 2.0, 'deviation': 1.0, 'seeds': [1.0, 2.0, 3.0]}
     """
     numbers = [float(v) for v in values]
     deviation = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else math.nan
-    return {"mean": float(np.mean(numbers)), "deviation": deviation, "seeds": numbers}
+    of = {} if rows is None else {"rows": rows}
+    return {"mean": float(np.mean(numbers)), "deviation": deviation, "seeds": numbers, **of}
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

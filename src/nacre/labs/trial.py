@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nacre.data.splits import split_rows
 from nacre.errors import DataError, UsageError
 from nacre.layers import Dense, Input
+from nacre.metrics.accuracy import wilson_interval
 from nacre.models import Model, Sequential
 from nacre.tuning import fit_many
 
@@ -58,9 +59,26 @@ class Task:
         """What is judged by."""
         return "accuracy" if self.classes else "r2_score"
 
+    @property
+    def judged_rows(self) -> int | None:
+        """How many rows an accuracy is judged by; None where it is R2."""
+        return len(self.held_y) if self.classes else None
+
     def take(self, rows: Array) -> Task:
         """The same with some of the rows to train on."""
         return replace(self, x=self.x[rows], y=self.y[rows])
+
+    def learned(self, held: Sequence[float]) -> bool:
+        """Whether accuracies, or R2, on the rows to judge by are surely better than those of always saying the most frequent class,
+        or the mean: the lower end of Wilson's interval, and the mean less its deviation."""
+        if not self.classes:
+            return bool(np.mean(held) - np.std(held) > 0)
+        return wilson_interval(float(np.mean(held)), len(self.held_y))[0] > self.blind
+
+    @property
+    def blind(self) -> float:
+        """What is reached without looking: the share of the most frequent class among the rows to judge by; of R2, 0."""
+        return float(np.bincount(self.held_y).max() / len(self.held_y)) if self.classes else 0.0
 
     def need_classes(self, experiment: str) -> None:
         """Raise `UsageError` where a number is to be predicted, or all rows are of one class."""

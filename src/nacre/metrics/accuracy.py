@@ -94,6 +94,21 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
         return self._hits(ops.argmax(aligned(y_true, y_pred), axis=-1), y_pred)
 
 
+_FEW = 100  # rows, of which an accuracy says little
+
+
+def told_of_few(share: float, rows: int) -> str:
+    """What is to be said of an accuracy of fewer than 100 ``rows``: within what it lies with 95 % confidence; "" of more.
+
+    >>> told_of_few(10 / 12, 12), told_of_few(0.9, 100)
+    ('of 12 rows: 0.55 to 0.95', '')
+    """
+    if rows >= _FEW:
+        return ""
+    low, high = wilson_interval(share, rows)
+    return f"of {rows:,} {'row' if rows == 1 else 'rows'}: {low:.2f} to {high:.2f}"
+
+
 def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     """Where the accuracy on all rows of this kind lies, with 95 % confidence, if ``share`` of so many ``rows`` are right that were
     drawn by chance: from the first number to the second.

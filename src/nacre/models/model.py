@@ -1030,7 +1030,8 @@ class Model(Weighted, Configured):
     ) -> tuple[list[PlannedStep], list[float]]:
         """What the engine runs for a full batch of these rows, kernel by kernel: of training if there is y, else of prediction.
 
-        With ``seconds``, the time of each step is measured for about so long, in seconds; the list of times is empty without.
+        With ``seconds``, the time of each step is measured, in seconds: the least of 15 repeats, which take about so long
+        together; the list of times is empty without.
         The model stays as it is. Raises `Limitation` where the backend runs no plan.
 
         >>> import numpy as np

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError, guest
+from nacre.pages import ABOVE, BELOW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +60,12 @@ def dress(ax: Axes, title: str, x: str, y: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color=GREY, alpha=0.2, linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def signed_colors() -> Any:
+    """The map of colors for numbers around 0: blue above, orange below, as on pages."""
+    ends = [tuple(part / 255 for part in color) for color in (BELOW, (255, 255, 255), ABOVE)]
+    return guest("matplotlib.colors", "A plot", "plot").LinearSegmentedColormap.from_list("signed", ends)
 
 
 def _pyplot() -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nacre.data import Features
 from nacre.errors import UsageError, find
 from nacre.models import Model
-from nacre.plots.canvas import COLORS, dress, several
+from nacre.plots.canvas import COLORS, dress, several, signed_colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +28,9 @@ def weights(model: Model, layer: str | None = None, shape: Sequence[int] | None 
     """The weights of each layer, or of the one called ``layer``: an axes for each, with histograms; returns the array of axes.
 
     Where the input is a picture, the first layer that has a matrix of weights is drawn as pictures, one for each unit, at most the
-    first 100: what its weights look for. The input is one if it is (height, width) or (height, width, channels) with 1 or 3
-    channels, or flat with 64, 81, 100, ... numbers that are no columns of a table, which are taken for a square. ``shape`` says
-    what it is otherwise.
+    first 100: what its weights look for, blue above 0 and orange below. The input is one if it is (height, width) or
+    (height, width, channels) with 1 or 3 channels, or flat with 64, 81, 100, ... numbers that are no columns of a table, which are
+    taken for a square. ``shape`` says what it is otherwise.
 
     Raises `NotBuiltError` for a model without weights yet, `UnknownName` for a layer without, and `UsageError` for a ``shape`` that
     does not fit.
@@ -95,7 +95,7 @@ def _draw_pictures(axes: Axes, name: str, matrix: Array, shape: tuple[int, ...])
     if colored:  # grey is 0, and what is between the tiles white
         axes.imshow(np.nan_to_num(0.5 + 0.5 * sheet / most, nan=1.0), interpolation="nearest")
     else:
-        image = axes.imshow(sheet, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        image = axes.imshow(sheet, cmap=signed_colors(), vmin=-most, vmax=most, interpolation="nearest")
         axes.figure.colorbar(image, ax=axes, label="weight", shrink=0.8)
     which = f"{units}" if units == matrix.shape[1] else f"first {units} of {matrix.shape[1]:,}"
     axes.set_title(f"{name}: {which} units, {shape[0]} x {shape[1]} each", loc="left", fontsize="medium")

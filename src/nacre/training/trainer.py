@@ -49,6 +49,7 @@ _KEPT = 16  # executables kept ready, for the batch sizes used last
 _NO_SCHEDULE: dict[str, Array] = {}
 _ASIDE = 0x0DDBA11  # what keeps random numbers outside of training apart from those in it
 _TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
+REPEATS = 15  # of which the least is taken, where kernels are timed
 EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing but the speed
 
 
@@ -227,7 +228,8 @@ class Trainer:
 
     def plan(self, data: Dataset, batch_size: int, seconds: float = 0) -> tuple[list[PlannedStep], list[float]]:
         """The steps of the plan for full batches of ``data``, of training if there is a goal, else of prediction; and the time of
-        each in seconds, measured for about ``seconds``, none if that is 0. Weights and optimizer are left as they were."""
+        each in seconds, the least of `REPEATS` that take about ``seconds`` together, none if that is 0. Weights and optimizer are
+        left as they were."""
         kind = "train" if self.goal is not None and data.y is not None else "predict"
         executable = self._executable_for(kind, data, min(batch_size, len(data)))
         if not isinstance(executable, native.NativeExecutable):
@@ -236,18 +238,29 @@ class Trainer:
         if not seconds:
             return steps, []
         kept = {name: memory.read().copy() for name, memory in self.state.items()}
-        rows = np.arange(len(data) // executable.program.rows * executable.program.rows)
         block = Block([column.array for column in _columns(kind, data)])
-        count, begin, executable.seconds = 0, time.perf_counter(), np.zeros(len(steps))
+
+        def run(batches: int) -> None:
+            rows = np.arange(batches * executable.program.rows)
+            feed = Feed(executable.program, len(rows))
+            schedule = self._schedule(kind, len(feed.batches))
+            for name in self.goal.optimizer.numbers(0) if self.goal and schedule else ():
+                schedule[name][:] = 0  # the same work, however long, and no loss that grows until a run ends
+            executable.run(self.state, block, rows, schedule, feed)
+
+        repeats = []
         try:
-            while time.perf_counter() - begin < seconds:
-                feed = Feed(executable.program, len(rows))
-                schedule = self._schedule(kind, len(feed.batches))
-                for name in self.goal.optimizer.numbers(0) if self.goal and schedule else ():
-                    schedule[name][:] = 0  # the same work, however long, and no loss that grows until a run ends
-                executable.run(self.state, block, rows, schedule, feed)
-                count += len(feed.batches)
-            return steps, (executable.seconds / count).tolist()
+            begin = time.perf_counter()
+            run(1)  # what is only done at first counts for no repeat
+            long = time.perf_counter() - begin
+            batches = max(1, min(len(data) // executable.program.rows, int(seconds / REPEATS / long)))
+            for _ in range(REPEATS):
+                count, end, executable.seconds = 0, time.perf_counter() + seconds / REPEATS, np.zeros(len(steps))
+                while not count or time.perf_counter() < end:
+                    run(batches)
+                    count += batches
+                repeats.append(executable.seconds / count)
+            return steps, np.min(repeats, axis=0).tolist()  # what else runs on the machine only adds
         finally:
             executable.seconds = None
             for name, array in kept.items():

@@ -8,7 +8,7 @@ from nacre.cli.sources.asked import for_model
 from nacre.cli.sources.folders import holds_shards, sampled, training_folder
 from nacre.cli.sources.models import best_of, model_file, open_model
 from nacre.cli.sources.pictures import is_of_pictures, pictures_for, training_pictures
-from nacre.cli.sources.source import Part, Source, in_memory, tell_notes
+from nacre.cli.sources.source import Part, Source, in_memory, place_of, tell_notes
 from nacre.cli.sources.tables import training_table
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
@@ -47,6 +47,7 @@ __all__ = [
     "open_data",
     "open_model",
     "open_training",
+    "place_of",
     "sampled",
     "scale_of",
     "tell_notes",
