@@ -129,13 +129,11 @@ class Facts:
 
     def flat(self, inputs: Mapping[str, Array], rows: Array) -> dict[str, Array]:
         """Rows of inputs as flat rows of numbers."""
-        found = {}
-        for name, array in inputs.items():
-            if array.dtype.kind in "fu" or (array.dtype.kind in "ib" and not self._is_looked_up):
-                width = int(np.prod(array.shape[1:]))
-                most = max(64, _CELLS // max(width, 1))
-                found[name] = array[rows[:most]].reshape(len(rows[:most]), -1).astype(np.float64)
-        return found
+        taken = "fu" if self._is_looked_up else "fuib"
+        numbers = {name: array for name, array in inputs.items() if array.dtype.kind in taken}
+        width = max((int(np.prod(array.shape[1:])) for array in numbers.values()), default=1)
+        rows = rows[: max(64, _CELLS // max(width, 1))]
+        return {name: array[rows].reshape(len(rows), -1).astype(np.float64) for name, array in numbers.items()}
 
     @cached_property
     def _is_looked_up(self) -> bool:
