@@ -760,7 +760,7 @@ def a_third_of_many_labels_drawn_by_chance() -> Any:
 
 @fault("label noise")
 def answers_flipped_where_there_are_two() -> Any:
-    x, y = circles(4000)
+    x, y = circles(3000)
     layers = mlp(2, 32, classes=1, out="sigmoid")
     return run(layers, (x, mislabeled(y, 0.4, 2)), Adam(0.01), "binary_crossentropy", epochs=8)
 
@@ -908,7 +908,7 @@ def blocks_that_begin_with_nothing() -> Any:
 @fault("learning rate falls too early")
 def falls_after_a_few_steps() -> Any:
     rate = nacre.optimizers.schedules.PiecewiseConstantDecay([15], [0.1, 1e-6])
-    return run(mlp(10, 32, classes=3), blobs(seed=2), SGD(rate), epochs=15)
+    return run(mlp(64, 64), digits(), SGD(rate), epochs=10)
 
 
 @fault("validation data differ")

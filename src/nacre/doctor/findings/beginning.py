@@ -15,6 +15,7 @@ from nacre.doctor.finding import REMARK, Finding, Fix
 _KINK = ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish")
 _STRONG, _WEAK = 5.0, 0.1  # times what keeps the size of a signal
 _SHRUNK, _GROWN = 0.02, 50.0  # what is left of a signal, or becomes of it, through all layers
+_COMES_APART = 0.4  # of what there is to learn: then the units did not stay alike
 _ONE_WAY = 0.97  # length of the mean of directions
 _BOUNDED = {activation.__name__ for activation in BOUNDS} - {"relu6", "softmax", "sparsemax"}
 
@@ -24,8 +25,9 @@ def symmetry(facts: Facts) -> Iterator[Finding]:
     alike = [link.name for link in facts.links[:-1] if link.dense.units > 1 and _alike(link)]
     if not alike:
         return
-    # Units that begin alike come apart where what they give goes into the next layer by different weights.
+    # Units that begin alike come apart where what they give goes into the next layer by different weights, if it gets there.
     for_ever = any(a.name in alike and a.chained and _hears_alike(b) for a, b in pairwise(facts.links))
+    severity = 93 if for_ever or facts.judged < _COMES_APART else 15
     numbers = {f"different units in {name!r}": 1 for name in alike}
     why = (
         "Units with equal weights compute the same, get the same gradient, and stay equal for ever: the layer has one "
@@ -38,7 +40,7 @@ def symmetry(facts: Facts) -> Iterator[Finding]:
         lambda case: begun_well(case, alike),
     )
     yield Finding(
-        "symmetric weights", f"all units of {alike[0]!r} begin alike", 93, numbers, why, fix, structure=for_ever
+        "symmetric weights", f"all units of {alike[0]!r} begin alike", severity, numbers, why, fix, structure=for_ever
     )
 
 
