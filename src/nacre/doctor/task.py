@@ -11,7 +11,7 @@ from nacre.activations import sigmoid, softmax
 from nacre.doctor.case import Array, Inputs
 from nacre.models import Model
 
-_MOST_CLASSES = 100  # that one would number
+_MOST_CLASSES = 50  # that one would number
 
 
 @dataclass(frozen=True)

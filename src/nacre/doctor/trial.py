@@ -141,7 +141,7 @@ def judge(case: Case, task: Task, model: Model) -> Score:
         predicted, given = task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
         error = float(np.mean((predicted - given) ** 2))
         r2 = 1 - error / max(float(np.var(given, axis=0).mean()), 1e-300)
-        if not task.numbered[1]:
+        if not task.numbered[1] or not math.isfinite(error):
             return Score(error, r2=r2)
         right, labels = (np.rint(predicted) == given)[:, 0], given[:, 0]
         return Score(error, float(right.mean()), _recall(right, labels), r2=r2)
