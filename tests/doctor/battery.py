@@ -745,3 +745,186 @@ def a_loss_of_ones_own() -> Any:
 
 def absolute_and_squared(y_true: Any, y_pred: Any) -> Any:
     return nacre.ops.mean(nacre.ops.square(y_true - y_pred) + 0.1 * nacre.ops.abs(y_true - y_pred), axis=-1)
+
+
+# ------------------------------------------------------------------ faults and healthy runs that were found later, by twos
+
+
+def mislabeled(y: np.ndarray, share: float, classes: int) -> np.ndarray:
+    random = np.random.default_rng(9)
+    return np.where(random.random(len(y)) < share, random.integers(0, classes, len(y)), y)
+
+
+@fault("label noise")
+def a_third_of_many_labels_drawn_by_chance() -> Any:
+    x, y = blobs(8000, classes=5)
+    return run(mlp(10, 32, classes=5), (x, mislabeled(y, 0.35, 5)), "adam", epochs=3)
+
+
+@fault("label noise")
+def answers_flipped_where_there_are_two() -> Any:
+    x, y = circles(3000)
+    layers = mlp(2, 32, classes=1, out="sigmoid")
+    return run(layers, (x, mislabeled(y, 0.4, 2)), Adam(0.01), "binary_crossentropy", epochs=8)
+
+
+@fault("label noise")
+def only_the_validation_was_looked_through() -> Any:
+    x, y = blobs(5000, classes=4)
+    held = (x[4000:], y[4000:])
+    return run(mlp(10, 32, classes=4), (x[:4000], mislabeled(y, 0.3, 4)[:4000]), "adam", validation_data=held, epochs=4)
+
+
+@healthy
+def few_labels_are_wrong() -> Any:
+    x, y = blobs(4000, classes=5)
+    return run(mlp(10, 32, classes=5), (x, mislabeled(y, 0.04, 5)), "adam", epochs=5)
+
+
+@healthy
+def classes_that_overlap() -> Any:
+    random = np.random.default_rng(5)
+    x = random.normal(size=(4000, 6)).astype("float32")
+    y = random.random(4000) < 1 / (1 + np.exp(-1.5 * x[:, :3].sum(axis=1)))
+    return run(mlp(6, 16, classes=2), (x, y.astype(int)), "adam", epochs=6)
+
+
+@fault("wrong loss for the output")
+def class_numbers_as_amounts() -> Any:
+    x, y = digits()
+    return run(mlp(64, 64, classes=1, out="linear"), (x, y.astype("float32")), "adam", "mse", epochs=10)
+
+
+@fault("wrong loss for the output")
+def class_numbers_from_one() -> Any:
+    x, y = blobs(1200, classes=6)
+    return run(mlp(10, 32, classes=1, out="relu"), (x, y + 1), Adam(0.003), "mae", epochs=10)
+
+
+@healthy
+def stars_are_amounts() -> Any:
+    x, y = houses(2000)
+    return run(mlp(8, 32, classes=1, out="linear"), (x, np.clip(np.rint(y + 3), 1, 5)), Adam(0.003), "mse", epochs=20)
+
+
+@healthy
+def counts_are_amounts() -> Any:
+    x, _ = houses(2000)
+    y = np.random.default_rng(0).binomial(9, 1 / (1 + np.exp(-x[:, 0] - 0.5 * x[:, 1])))
+    return run(mlp(8, 32, classes=1, out="linear"), (x, y), Adam(0.003), "mse", epochs=15)
+
+
+@fault("constraint too tight")
+def weights_kept_next_to_nothing() -> Any:
+    tight = nacre.constraints.MaxNorm(0.01)
+    return run(mlp(64, 64, kernel_constraint=tight), digits(), "adam", epochs=10)
+
+
+@fault("constraint too tight")
+def only_what_adds_though_some_takes_away() -> Any:
+    x = houses()[0]
+    y = x @ np.array([-2, -1, 1, 0.5, -0.5, 0, -1, 0.3])
+    return run(
+        [nacre.Input((8,)), Dense(1, kernel_constraint="non_neg")], (x, y / y.std()), Adam(0.02), "mse", epochs=15
+    )
+
+
+@healthy
+def weights_kept_in_bounds() -> Any:
+    usual = nacre.constraints.MaxNorm(3.0)
+    return run(mlp(64, 64, 64, kernel_constraint=usual), digits(), "adam", epochs=10)
+
+
+@fault("dropout too strong")
+def inputs_dropped() -> Any:
+    x, y = houses()
+    return run([nacre.Input((8,)), Dropout(0.6), Dense(32, "relu"), Dense(1)], (x, y), Adam(0.003), "mse", epochs=20)
+
+
+@fault("dropout too strong")
+def a_half_dropped_five_times() -> Any:
+    hidden = [layer for _ in range(5) for layer in (Dense(32, "relu"), Dropout(0.5))]
+    return run([nacre.Input((64,)), *hidden, Dense(10, "softmax")], digits(), "adam", epochs=10)
+
+
+@healthy
+def a_fifth_of_the_inputs_dropped() -> Any:
+    layers = [nacre.Input((64,)), Dropout(0.2), Dense(128, "relu"), Dropout(0.5), Dense(10, "softmax")]
+    return run(layers, digits(), "adam", epochs=15)
+
+
+@healthy
+def ten_to_one_and_learned() -> Any:
+    random = np.random.default_rng(0)
+    y = (random.random(2500) < 0.09).astype(int)
+    x = (random.normal(size=(2500, 6)) + 2 * y[:, None] * np.array([1, 1, 1, 0, 0, 0])).astype("float32")
+    return run(mlp(6, 16, classes=2), (x, y), "adam", epochs=10)
+
+
+@healthy
+def random_features_on_purpose() -> Any:
+    x, y = houses(2000)
+    layers = [nacre.Input((8,)), Dense(400, "relu", trainable=False), Dense(1)]
+    return run(layers, (x, y), Adam(0.003), "mse", epochs=20)
+
+
+@healthy
+def a_twentieth_of_the_variance() -> Any:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(6000, 5))
+    y = 0.23 * x[:, 0] + random.normal(size=6000)
+    return run(mlp(5, 8, classes=1, out="linear"), (x.astype("float32"), y), "adam", "mse", epochs=5)
+
+
+@fault("constant inputs")
+def filled_with_the_first_row() -> Any:
+    x, y = blobs()
+    return run(mlp(10, 16, classes=3), (np.repeat(x[:1], len(x), axis=0), y), "adam", epochs=10)
+
+
+@fault("wrong output activation")
+def relu_before_the_softmax() -> Any:
+    return run([nacre.Input((64,)), Dense(64, "relu"), Dense(10, "relu"), Activation("softmax")], digits(), SGD(0.05))
+
+
+@healthy
+def softmax_as_a_layer() -> Any:
+    layers = [nacre.Input((64,)), Dense(64), Activation("relu"), Dense(10), Activation("softmax")]
+    return run(layers, digits(), "adam", epochs=10)
+
+
+@fault("symmetric weights")
+def all_tenths() -> Any:
+    layers = mlp(
+        10, 32, 16, classes=1, activation="tanh", out="sigmoid", kernel_initializer=nacre.initializers.Constant(0.1)
+    )
+    return run(layers, blobs(classes=2), SGD(0.05), "binary_crossentropy", epochs=10)
+
+
+@healthy
+def blocks_that_begin_with_nothing() -> Any:
+    nacre.utils.set_random_seed(7)
+    blocks = [Residual([Dense(64, "relu"), Dense(64, kernel_initializer="zeros")]) for _ in range(4)]
+    return run([nacre.Input((64,)), *blocks, Dense(10, "softmax")], digits(), "adam", epochs=8)
+
+
+@fault("learning rate falls too early")
+def falls_after_a_few_steps() -> Any:
+    rate = nacre.optimizers.schedules.PiecewiseConstantDecay([15], [0.1, 1e-6])
+    return run(mlp(64, 64), digits(), SGD(rate), epochs=10)
+
+
+@fault("validation data differ")
+def judged_by_one_class_alone() -> Any:
+    x, y = blobs(1500, classes=4)
+    order = np.argsort(y > 2, kind="stable")
+    return run(mlp(10, 32, classes=4), (x[order], y[order]), "adam", validation_split=0.2, epochs=10)
+
+
+@healthy
+def several_true_at_once_as_scores() -> Any:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2000, 10)).astype("float32")
+    y = (x @ random.normal(size=(10, 6)) + 0.5 * np.abs(x[:, :6]) > 0.5).astype("float32")
+    loss = nacre.losses.BinaryCrossentropy(from_logits=True)
+    return run(mlp(10, 48, classes=6, out="linear"), (x, y), Adam(0.003), loss, epochs=15)

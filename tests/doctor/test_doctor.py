@@ -65,6 +65,44 @@ def test_the_history_of_the_training_itself_shows_over_fitting() -> None:
     assert "over-fitting" not in names  # a short training shows no gap: the figures alone are not believed
 
 
+def test_about_as_many_labels_are_told_to_be_wrong_as_are() -> None:
+    model, fit = PLANTED["a_third_of_many_labels_drawn_by_chance"].make()
+    (first, *_) = nacre.diagnose(model, **fit).findings
+    drawn, wrong = 0.35, 0.35 * 4 / 5  # of those that are drawn, a fifth is right by chance
+    assert first.numbers["of the quarter that a network is surest of"] == pytest.approx(wrong, abs=0.04)
+    assert first.numbers["labels drawn by chance would be"] == pytest.approx(drawn, abs=0.05)
+
+
+def test_class_numbers_get_an_output_each_and_numbers_from_one_are_moved() -> None:
+    model, fit = PLANTED["class_numbers_from_one"].make()
+    proof = nacre.diagnose(model, **fit).fix()
+    assert proof.model.output_shape == (None, 6)
+    assert proof.after.accuracy > proof.before.accuracy + 0.1
+    x, y = fit["x"], fit["y"]
+    assert (proof.model.predict(x, verbose=0).argmax(axis=1) + 1 == y).mean() > 0.9
+
+
+def test_a_little_that_is_sure_is_told_apart_from_nothing() -> None:
+    model, fit = PLANTED["a_twentieth_of_the_variance"].make()
+    weak = {finding.name: finding for finding in nacre.diagnose(model, **fit).findings}["weak signal"]
+    assert not weak.alarm
+    said = weak.numbers["beyond chance, in standard errors"]
+    assert 5 < said < 0.3 * np.sqrt(len(fit["x"]))  # a correlation of 0.22, in standard errors of 1 / sqrt(rows)
+
+
+def test_inputs_of_very_different_widths_are_looked_at_side_by_side() -> None:
+    wide, narrow = nacre.Input((3000,), name="wide"), nacre.Input((2,), name="narrow")
+    hidden = nacre.layers.Concatenate()([wide, narrow])
+    model = nacre.Model([wide, narrow], Dense(1, "sigmoid")(hidden))
+    model.compile("adam", "binary_crossentropy")
+    random = np.random.default_rng(0)
+    x = {
+        "wide": (random.random((2000, 3000)) < 0.01).astype("uint8"),
+        "narrow": random.normal(size=(2000, 2)).astype("float32"),
+    }
+    nacre.diagnose(model, x, (x["narrow"][:, 0] > 0).astype(int))
+
+
 def test_a_document_holds_what_is_told() -> None:
     model, fit = PLANTED["rate_far_too_large"].make()
     diagnosis = nacre.diagnose(model, **fit)

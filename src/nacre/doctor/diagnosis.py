@@ -261,7 +261,7 @@ def better(before: Score, after: Score, broke: bool = False) -> bool:
     """Whether a score is clearly better than another."""
     if broke or not np.isfinite(before.figure):
         return bool(np.isfinite(after.figure))
-    if np.isfinite(after.recall):
+    if np.isfinite(after.recall) and not np.isfinite(after.r2):
         more = after.recall - before.recall
         return more > 0.01 or (more > -0.03 and after.log_loss < 0.9 * before.log_loss)
     return after.figure > before.figure + 0.01 * (abs(before.figure) if not np.isfinite(after.r2) else 1.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -30,6 +31,7 @@ from nacre.layers import (
     Softmax,
     UnitNormalization,
 )
+from nacre.models import Model
 from nacre.training import Call, Inside
 
 _SAMPLE, _CELLS = 4000, 1 << 22  # rows, and numbers, of the data that are looked at
@@ -62,15 +64,22 @@ class Link:
     @property
     def activation(self) -> tuple[str, Call]:
         """The activation that its scores go through, and the call that applies it."""
-        if self.dense.activation is not linear:
-            return self.dense.activation.__name__, self.call
-        for call in self.behind:
+        return next(self._bends(self.call, *self.behind), ("linear", self.call))
+
+    @property
+    def ending(self) -> tuple[str, Call]:
+        """The activation that is applied last before the next dense layer, and the call that applies it."""
+        return next(self._bends(*self.behind[::-1], self.call), ("linear", self.call))
+
+    @staticmethod
+    def _bends(*calls: Call) -> Iterator[tuple[str, Call]]:
+        """The activations among calls."""
+        for call in calls:
             activation = getattr(call.layer, "activation", None)
             if activation is not None and activation is not linear:
-                return activation.__name__, call
-            if type(call.layer) in _BENDING:
-                return _BENDING[type(call.layer)], call
-        return "linear", self.call
+                yield activation.__name__, call
+            elif type(call.layer) in _BENDING:
+                yield _BENDING[type(call.layer)], call
 
     @property
     def normalized(self) -> bool:
@@ -86,6 +95,13 @@ class Facts:
         self.history = dict(history or {})
         self.task = Task.of(case.model, case.y)
         self.fresh = case.model.optimizer.iterations == 0  # has never been trained
+
+    @cached_property
+    def held_out(self) -> Case:
+        """The case with a fifth of the rows to train on held out, to be judged by."""
+        held, kept = np.split(np.random.default_rng(0).permutation(len(self.case)), [len(self.case) // 5])
+        x, y = ({n: a[held] for n, a in part.items()} for part in (self.case.x, self.case.y))
+        return self.case.take(np.sort(kept)).with_(x_validation=x, y_validation=y)
 
     def called(self, name: str) -> str:
         """An input, in a sentence."""
@@ -113,13 +129,11 @@ class Facts:
 
     def flat(self, inputs: Mapping[str, Array], rows: Array) -> dict[str, Array]:
         """Rows of inputs as flat rows of numbers."""
-        found = {}
-        for name, array in inputs.items():
-            if array.dtype.kind in "fu" or (array.dtype.kind in "ib" and not self._is_looked_up):
-                width = int(np.prod(array.shape[1:]))
-                most = max(64, _CELLS // max(width, 1))
-                found[name] = array[rows[:most]].reshape(len(rows[:most]), -1).astype(np.float64)
-        return found
+        taken = "fu" if self._is_looked_up else "fuib"
+        numbers = {name: array for name, array in inputs.items() if array.dtype.kind in taken}
+        width = max((int(np.prod(array.shape[1:])) for array in numbers.values()), default=1)
+        rows = rows[: max(64, _CELLS // max(width, 1))]
+        return {name: array[rows].reshape(len(rows), -1).astype(np.float64) for name, array in numbers.items()}
 
     @cached_property
     def _is_looked_up(self) -> bool:
@@ -210,6 +224,41 @@ class Facts:
         """How far the network is, as it was handed in, on the rows for validation."""
         return how_far(judge(self.case, self.task, self.case.model), self.task)
 
+    @cached_property
+    def evidence(self) -> float:
+        """How sure it is that the trial predicts other rows better than by chance; see `evidence`."""
+        return evidence(self.case, self.task, self.trial.model)
+
+
+def said_of(case: Case, task: Task, model: Model) -> tuple[Array, Array]:
+    """What a model says of some rows for validation, as probabilities of classes or as numbers, and what is true of them."""
+    count = len(next(iter(case.y_validation.values())))
+    rows = np.random.default_rng(1).permutation(count)[:_SAMPLE]
+    outputs = model.predict(single({n: a[rows] for n, a in case.x_validation.items()}), verbose=0).astype(np.float64)
+    target = next(iter(case.y_validation.values()))[rows]
+    if task.kind == "classes":
+        return task.probabilities(model, outputs), task.labels_of(target)
+    return task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
+
+
+def evidence(case: Case, task: Task, model: Model) -> float:
+    """How sure it is that a model predicts rows for validation better than by chance: by how many standard errors a score is above
+    0 whose mean is 0 if its predictions have nothing to do with the targets. For classes that is the logarithm of the probability
+    of the class, less its mean over the classes as often as they are; for numbers, the covariance of both."""
+    said, true = said_of(case, task, model)
+    if len(true) < 2:
+        return 0.0
+    if task.kind == "classes":
+        logs = np.log(np.clip(said, 1e-3, 1))
+        shares = np.bincount(true, minlength=said.shape[1]) / len(true)
+        scores = logs[np.arange(len(true)), true] - logs @ shares
+    else:
+        scores = ((said - said.mean(axis=0)) * (true - true.mean(axis=0)) / np.maximum(true.std(axis=0), 1e-30)).sum(
+            axis=1
+        )
+    spread = float(scores.std())
+    return float(scores.mean()) / spread * math.sqrt(len(scores)) if spread > 0 and math.isfinite(spread) else 0.0
+
 
 def learned(found: Trial, task: Task) -> float:
     """How far a trial came on its rows, from nothing (0) to everything (1)."""
@@ -243,4 +292,4 @@ def rms(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
 
 
-__all__ = ["NOISE", "NORMALIZING", "Facts", "Link", "how_far", "how_far_of", "learned", "rms"]
+__all__ = ["NOISE", "NORMALIZING", "Facts", "Link", "evidence", "how_far", "how_far_of", "learned", "rms", "said_of"]

@@ -30,7 +30,8 @@ _JUDGED = 4000  # rows that a network is judged by
 class Score:
     """How good a network is on rows: the ``loss`` that it is trained by; for classes ``accuracy``, ``recall`` (the mean over the
     classes of the share that was found) and ``log_loss`` (of the probabilities, in nats); for numbers ``r2``, the explained share
-    of the variance. NaN where it does not apply."""
+    of the variance, and accuracy and recall of what is predicted, rounded, where it may be the number of a class. NaN where it
+    does not apply."""
 
     loss: float
     accuracy: float = math.nan
@@ -40,14 +41,17 @@ class Score:
 
     @property
     def figure(self) -> float:
-        """One number to compare by, the higher the better: recall of classes, r2 of numbers, else what the loss says."""
-        return next((f for f in (self.recall, self.r2) if math.isfinite(f)), -self.loss)
+        """One number to compare by, the higher the better: r2 of numbers, recall of classes, else what the loss says."""
+        return next((f for f in (self.r2, self.recall) if math.isfinite(f)), -self.loss)
 
     def __str__(self) -> str:
+        if math.isfinite(self.r2):
+            rounded = f", {self.accuracy:.3f} right when rounded" if math.isfinite(self.accuracy) else ""
+            return f"r2 {self.r2:.3g}{rounded}"
         if math.isfinite(self.recall):
             uneven = f", recall {self.recall:.3f}" if abs(self.accuracy - self.recall) > 0.02 else ""
             return f"accuracy {self.accuracy:.3f}{uneven}, log loss {self.log_loss:.3f}"
-        return f"r2 {self.r2:.3g}" if math.isfinite(self.r2) else f"loss {self.loss:.4g}"
+        return f"loss {self.loss:.4g}"
 
 
 @dataclass
@@ -144,17 +148,24 @@ def judge(case: Case, task: Task, model: Model) -> Score:
         return Score(float(model.evaluate(single(x), single(y), verbose=0, return_dict=True)["loss"]))
     target = next(iter(y.values()))
     if task.kind == "numbers":
-        error = np.mean((outputs.reshape(len(rows), -1) - target.reshape(len(rows), -1).astype(np.float64)) ** 2)
-        return Score(
-            float(error), r2=1 - float(error) / max(float(np.var(target.astype(np.float64), axis=0).mean()), 1e-300)
-        )
+        predicted, given = task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
+        error = float(np.mean((predicted - given) ** 2))
+        r2 = 1 - error / max(float(np.var(given, axis=0).mean()), 1e-300)
+        if not task.numbered[1] or not math.isfinite(error):
+            return Score(error, r2=r2)
+        right, labels = (np.rint(predicted) == given)[:, 0], given[:, 0]
+        return Score(error, float(right.mean()), _recall(right, labels), r2=r2)
     labels = task.labels_of(target)
     p = task.probabilities(model, outputs.astype(np.float64))
     chosen = p.argmax(axis=1)
     right = chosen == labels
-    recall = np.mean([right[labels == k].mean() for k in np.unique(labels)])
     log_loss = -np.log(np.clip(p[np.arange(len(p)), labels], 1e-7, 1)).mean()
-    return Score(float(log_loss), float(right.mean()), float(recall), float(log_loss))
+    return Score(float(log_loss), float(right.mean()), _recall(right, labels), float(log_loss))
+
+
+def _recall(right: Array, labels: Array) -> float:
+    """The mean over the classes of the share of their rows that are ``right``."""
+    return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
 
 
 class _Curve(Callback):

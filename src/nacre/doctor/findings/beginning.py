@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from nacre.doctor.finding import REMARK, Finding, Fix
 _KINK = ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish")
 _STRONG, _WEAK = 5.0, 0.1  # times what keeps the size of a signal
 _SHRUNK, _GROWN = 0.02, 50.0  # what is left of a signal, or becomes of it, through all layers
+_COMES_APART = 0.4  # of what there is to learn: then the units did not stay alike
+_ONE_WAY = 0.97  # length of the mean of directions
 _BOUNDED = {activation.__name__ for activation in BOUNDS} - {"relu6", "softmax", "sparsemax"}
 
 
@@ -22,6 +25,9 @@ def symmetry(facts: Facts) -> Iterator[Finding]:
     alike = [link.name for link in facts.links[:-1] if link.dense.units > 1 and _alike(link)]
     if not alike:
         return
+    # Units that begin alike come apart where what they give goes into the next layer by different weights, if it gets there.
+    for_ever = any(a.name in alike and a.chained and _hears_alike(b) for a, b in pairwise(facts.links))
+    severity = 93 if for_ever or facts.judged < _COMES_APART else 15
     numbers = {f"different units in {name!r}": 1 for name in alike}
     why = (
         "Units with equal weights compute the same, get the same gradient, and stay equal for ever: the layer has one "
@@ -33,7 +39,9 @@ def symmetry(facts: Facts) -> Iterator[Finding]:
         'Dense(units, kernel_initializer="glorot_uniform")  # the default; "he_normal" for relu',
         lambda case: begun_well(case, alike),
     )
-    yield Finding("symmetric weights", f"all units of {alike[0]!r} begin alike", 93, numbers, why, fix)
+    yield Finding(
+        "symmetric weights", f"all units of {alike[0]!r} begin alike", severity, numbers, why, fix, structure=for_ever
+    )
 
 
 def signal(facts: Facts) -> Iterator[Finding]:
@@ -94,7 +102,9 @@ def dead(facts: Facts) -> Iterator[Finding]:
         ):  # a lone input has one sign; a constant one is dead before
             continue
         share = float((call.output.reshape(-1, call.output.shape[-1]) <= 0).all(axis=0).mean())
-        if share < 0.4:
+        if share < (
+            0.8 if _all_one_way(arriving) else 0.4
+        ):  # rows that are alike find half of the units off, by chance
             continue
         bias = link.dense.bias
         numbers = {"share of units that give 0 for all rows": share}
@@ -181,10 +191,22 @@ def begun_well(case: Case, names: list[str] | None) -> Case:
     return case.rebuilt(change)
 
 
+def _all_one_way(rows: Array) -> bool:
+    """Whether all rows point into nearly the same direction."""
+    flat = rows.reshape(-1, rows.shape[-1]).astype(np.float64)
+    ways = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-300)
+    return bool(np.linalg.norm(ways.mean(axis=0)) > _ONE_WAY)
+
+
 def _alike(link: Link) -> bool:
     kernel = _kernel(link)
     bias = link.dense.bias.numpy() if link.dense.bias is not None else np.zeros(kernel.shape[1])
     return kernel.shape[1] > 1 and bool((kernel == kernel[:, :1]).all()) and bool((bias == bias[0]).all())
+
+
+def _hears_alike(link: Link) -> bool:
+    kernel = _kernel(link)
+    return bool((kernel == kernel[:1]).all())
 
 
 def _gain(link: Link) -> float:

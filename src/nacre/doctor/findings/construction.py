@@ -66,7 +66,7 @@ def output_and_loss(facts: Facts) -> Iterator[Finding]:
     if several or facts.task.kind == "other" or not facts.links:
         return
     last, loss = facts.links[-1], facts.case.model.loss
-    activation, call = last.activation
+    activation, call = last.ending
     kind = type(loss).__name__
     logits = bool(getattr(loss, "from_logits", False))
     said = loss.name + (", from_logits=True" if logits else "")
@@ -223,14 +223,14 @@ def _several_at_once(facts: Facts) -> Iterator[Finding]:
     """A softmax for targets of which several may be true."""
     y = next(iter(facts.case.y.values()))
     last = facts.links[-1]
-    if y.ndim != 2 or last.activation[0] != "softmax" or not set(np.unique(y[:1000]).tolist()) <= {0, 1}:
+    if y.ndim != 2 or last.ending[0] != "softmax" or not set(np.unique(y[:1000]).tolist()) <= {0, 1}:
         return
     true = y.sum(axis=1)
     if (true == 1).all():
         return
     yield Finding(
         "wrong loss for the output",
-        f"several classes may be true of a row, and the softmax of {last.activation[1].name!r} lets one win",
+        f"several classes may be true of a row, and the softmax of {last.ending[1].name!r} lets one win",
         95,
         {
             "classes true of a row": f"{true.min():g} to {true.max():g}",
@@ -242,7 +242,7 @@ def _several_at_once(facts: Facts) -> Iterator[Finding]:
         Fix(
             "Take sigmoids, and the crossentropy of two classes for each.",
             f'Dense({last.dense.units}, activation="sigmoid")\nmodel.compile(optimizer, loss="binary_crossentropy")',
-            lambda case: _loss_for_sigmoid(activated(case, [last.activation[1].name], "sigmoid", None)),
+            lambda case: _loss_for_sigmoid(activated(case, [last.ending[1].name], "sigmoid", None)),
         ),
         structure=True,
     )

@@ -18,7 +18,8 @@ _BOUND = {"sigmoid": 0.25, "hard_sigmoid": 1 / 6, "tanh": 1.0, "softsign": 1.0} 
 
 def through_depth(facts: Facts) -> Iterator[Finding]:
     """Errors that shrink, or grow, from layer to layer on their way back."""
-    links = [link for link in facts.links if link.call.score_error is not None]
+    waiting = [a.name for a, b in pairwise(facts.links) if _waits(a, b)]
+    links = [link for link in facts.links if link.call.score_error is not None and link.name not in waiting]
     errors = [_size(link) for link in links]
     if len(links) < 3 or not errors[-1] > 0:
         return
@@ -69,6 +70,11 @@ def through_depth(facts: Facts) -> Iterator[Finding]:
         )
         title = f"the error grows {through:.3g} times on its way to {links[0].name!r}"
         yield Finding("exploding gradient", title, 88, numbers, why, fix)
+
+
+def _waits(link: Link, after: Link) -> bool:
+    """Whether no error comes to a layer as long as the next one holds zeros, as in a block that begins as nothing."""
+    return link.chained and after.dense.kernel is not None and not after.dense.kernel.numpy().any()
 
 
 def _size(link: Link) -> float:

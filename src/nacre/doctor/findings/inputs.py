@@ -112,6 +112,15 @@ def outliers(facts: Facts) -> Iterator[Finding]:
 
 def silent_columns(facts: Facts) -> Iterator[Finding]:
     """Columns that say nothing, or say the same as another."""
+    if (
+        len(facts.columns) == len(facts.case.x)
+        and all((a == a[:1]).all() for a in facts.case.x.values())
+        and len(facts.case) > 1
+    ):
+        numbers: dict[str, Any] = {"rows": len(facts.case), "different ones": 1}
+        why = "Every row looks alike: nothing can be told apart. Were all of them filled with the first?"
+        yield Finding("constant inputs", "every row has the same inputs", 96, numbers, why, structure=True)
+        return
     for name, columns in facts.columns.items():
         low, high = columns.min(axis=0), columns.max(axis=0)
         constant = np.flatnonzero(low == high)

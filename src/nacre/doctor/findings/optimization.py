@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 
 from nacre import ops
-from nacre.doctor.case import Case, Described
+from nacre.constraints import Rule
+from nacre.doctor.case import Array, Case, Described
 from nacre.doctor.facts import NOISE, Facts, how_far_of, learned
 from nacre.doctor.finding import Finding, Fix
 from nacre.layers import BatchNormalization
+from nacre.training import Call
 
 _ENOUGH = 0.9  # of what there is to learn: nothing is said of the rate then
 _FAR_BETTER = 0.25  # of what there is to learn, more than without
+_GOOD = 0.6  # of what there is to learn: random features work
+_OF_UNITS, _OF_INPUTS = 0.6, 0.4  # shares that are dropped; few of the units, and fewer of the inputs, can be spared
+_PASSED = 0.15  # of what all layers of dropout let pass
+_USUAL = 0.2  # share that is dropped
+_HELD = 0.3  # of a weight, that a constraint takes away
 _LOWEST, _HIGHEST = 1e-4, 10.0  # rates that are tried
 
 
@@ -149,6 +156,7 @@ def schedule(facts: Facts) -> Iterator[Finding]:
             keeps=True,
         ),
         sure=False,
+        needed=0.05,
     )
 
 
@@ -223,20 +231,77 @@ def regularization(facts: Facts) -> Iterator[Finding]:
 
 def dropout(facts: Facts) -> Iterator[Finding]:
     """So much dropped that hardly anything gets through."""
-    strong = [c for c in facts.start.calls if isinstance(c.layer, NOISE[:1]) and getattr(c.layer, "rate", 0) >= 0.6]
-    if strong:
-        rates = {f"rate of {c.name!r}": float(getattr(c.layer, "rate", 0)) for c in strong}
-        yield Finding(
-            "dropout too strong",
-            f"{strong[0].name!r} drops {getattr(strong[0].layer, 'rate', 0):.0%} of the units",
-            76,
-            rates,
-            "Dropout keeps units from relying on single others. If most of them are missing at each step, what is "
-            "left is too little to learn.",
-            Fix("Drop a fifth.", "Dropout(0.2)", lambda case: case.rebuilt(_less_dropped), keeps=True),
-            sure=False,
-            needed=0.05,
-        )
+    calls = facts.start.calls
+    begin = next((n for n, c in enumerate(calls) if c.layer.trainable_weights or c.layer.own_weights), 0)
+    noisy = [(n < begin, c) for n, c in enumerate(calls) if isinstance(c.layer, NOISE) and hasattr(c.layer, "rate")]
+    passed = math.prod(1 - _rate(c) for _, c in noisy)
+    strong = [c for early, c in noisy if _rate(c) >= (_OF_INPUTS if early else _OF_UNITS)]
+    if not strong and passed < _PASSED:
+        strong = [c for _, c in noisy if _rate(c) > _USUAL]
+    if not strong:
+        return
+    names = {c.name for c in strong}
+    inputs = " of the inputs" if any(early and c is strong[0] for early, c in noisy) else " of the units"
+    yield Finding(
+        "dropout too strong",
+        f"{strong[0].name!r} drops {_rate(strong[0]):.0%}{inputs}",
+        76,
+        {f"rate of {c.name!r}": _rate(c) for c in strong} | {"what all of them let pass": passed},
+        "Dropout keeps units from relying on single others. If most of them are missing at each step, what is "
+        "left is too little to learn; an input that is missing is replaced by no other.",
+        Fix(
+            "Drop a fifth.",
+            f"Dropout({_USUAL})",
+            lambda case: case.rebuilt(partial(_less_dropped, names=names)),
+            keeps=True,
+        ),
+        sure=False,
+        needed=0.05,
+    )
+
+
+def constraint(facts: Facts) -> Iterator[Finding]:
+    """Constraints that keep the weights from where the data want them."""
+    bound = {n: w for n, w in facts.case.model.named.items() if w.trainable and w.constraint is not None}
+    if not bound:
+        return
+    free = facts.try_(facts.case.rebuilt(_unbound)).model.named
+    taken = {
+        n: _taken(w.constraint, free[n].numpy()) for n, w in bound.items() if n in free and w.constraint is not None
+    }
+    held = {name: share for name, share in taken.items() if share > _HELD}
+    if not held:
+        return
+    most = max(held, key=lambda name: held[name])
+    yield Finding(
+        "constraint too tight",
+        f"{type(bound[most].constraint).__name__} holds {most!r} back",
+        78,
+        {f"trained without it, it would take of {name!r}": share for name, share in list(held.items())[:4]},
+        "After each step the weights are taken back to what the constraint allows. What the data ask for lies far outside, so that "
+        "the training pulls at them for nothing.",
+        Fix(
+            "Leave it out, or allow more.",
+            "Dense(units, kernel_constraint=nacre.constraints.MaxNorm(3.0))",
+            lambda case: case.rebuilt(_unbound),
+            keeps=True,
+        ),
+        sure=False,
+    )
+
+
+def _taken(constraint: Rule, weight: Array) -> float:
+    """What a constraint takes away of a weight, in parts of its length."""
+    left = ops.evaluate([ops.operand(constraint(ops.constant(weight)))])[0]
+    return float(np.linalg.norm(weight - left) / max(float(np.linalg.norm(weight)), 1e-30))
+
+
+def _rate(call: Call) -> float:
+    return float(getattr(call.layer, "rate", 0.0))
+
+
+def _unbound(layer: Described) -> Described:
+    return layer | {"config": {k: None if k.endswith("_constraint") else v for k, v in layer["config"].items()}}
 
 
 def slow_statistics(facts: Facts) -> Iterator[Finding]:
@@ -277,15 +342,19 @@ def frozen(facts: Facts) -> Iterator[Finding]:
     idle = [link for link in facts.links if not link.dense.trainable]
     if not idle or not facts.fresh:
         return
+    # Many random features with a layer that is trained behind them are a method of its own, if it works.
+    wide = all(link.dense.units >= link.call.inputs[0].shape[-1] for link in idle)
+    meant = wide and facts.links[-1].dense.trainable and facts.judged > _GOOD
     yield Finding(
         "frozen layers",
         f"{', '.join(repr(link.name) for link in idle[:3])} cannot change",
-        80,
+        15 if meant else 80,
         {
             "weights that cannot change": sum(link.dense.count_params() for link in idle),
             "of": facts.case.model.count_params(),
         },
-        "A layer that is frozen keeps its weights. That is right for weights that were learned elsewhere; these are random.",
+        "A layer that is frozen keeps its weights. That is right for weights that were learned elsewhere; these are random, which "
+        "is only good where there are many of them.",
         Fix("Let it learn.", "layer.trainable = True  # and compile again", lambda case: case.rebuilt(_thawed)),
         sure=False,
         needed=0.05,
@@ -300,13 +369,9 @@ def _thawed(layer: Described) -> Described:
     return layer | {"config": layer["config"] | {"trainable": True}}
 
 
-def _less_dropped(layer: Described) -> Described:
+def _less_dropped(layer: Described, names: set[str]) -> Described:
     config = layer["config"]
-    return (
-        layer | {"config": config | {"rate": 0.2}}
-        if layer["class_name"] == "Dropout" and config["rate"] >= 0.6
-        else layer
-    )
+    return layer | {"config": config | {"rate": _USUAL}} if config["name"] in names else layer
 
 
 def _less_regularized(case: Case, decay: float) -> Case:
@@ -346,4 +411,15 @@ def _rising(facts: Facts) -> bool:
     return end > 1.3 * begin or end > 3 * min(losses) + 0.3
 
 
-RULES = (frozen, slow_statistics, clipping, momentum, regularization, schedule, learning_rate, batch_size, dropout)
+RULES = (
+    frozen,
+    constraint,
+    slow_statistics,
+    clipping,
+    momentum,
+    regularization,
+    schedule,
+    learning_rate,
+    batch_size,
+    dropout,
+)

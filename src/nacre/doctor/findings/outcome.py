@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nacre.doctor.case import Case, Described
-from nacre.doctor.facts import Facts, how_far_of, learned
+from nacre.doctor.facts import Facts, evidence, how_far_of, learned
 from nacre.doctor.finding import Finding, Fix, many
 from nacre.training.monitors import EarlyStopping
 
@@ -18,6 +18,8 @@ _STOP = (
     "model.fit(x, y, validation_data=(x_val, y_val), callbacks=[nacre.callbacks.EarlyStopping(patience=3)])",
 )
 _POOR = 0.85  # of what there is to learn
+_SURE = 3.0  # standard errors above chance
+_LITTLE = 0.1  # of the variance, that a column explains
 
 
 def gap(facts: Facts) -> Iterator[Finding]:
@@ -131,7 +133,7 @@ def remedies(facts: Facts) -> Iterator[Finding]:
     """When the network learns little and no cause is known: what a usual network and optimizer make of the same rows."""
     if facts.task.kind == "other" or facts.learned > 0.6 or not facts.links:
         return
-    guessing = facts.judged < 0.1
+    guessing = facts.judged < 0.1 and max(facts.evidence, _by_a_column(facts)) < _SURE
     numbers = {
         "learned of the rows trained on (0: nothing, 1: all)": facts.learned,
         "learned of other rows": facts.judged,
@@ -158,6 +160,17 @@ def chance(facts: Facts) -> Iterator[Finding]:
     if others > 0.12 or others > 0.3 * learned(found, facts.task) + 0.05:
         return
     by_heart = facts.learned > 0.25
+    sure = max(facts.evidence, evidence(facts.case, facts.task, found.model), _by_a_column(facts))
+    if not by_heart and sure > _SURE:
+        numbers = {
+            "learned of other rows": max(facts.judged, others),
+            "beyond chance, in standard errors": sure,
+        }
+        why = (
+            "The inputs surely tell something of the targets, and little. More of them may tell more; so may more rows."
+        )
+        yield Finding("weak signal", "the inputs say a little of the targets, for sure", 20, numbers, why)
+        return
     if facts.learned < 0.05 and learned(found, facts.task) > 0.5:
         return  # a usual network does learn these rows, which this one does not
     numbers = {
@@ -190,12 +203,25 @@ def chance(facts: Facts) -> Iterator[Finding]:
         yield Finding("no signal", "the inputs say nothing of the targets", 77, numbers, why)
 
 
+def _by_a_column(facts: Facts) -> float:
+    """How sure it is that a column goes with the targets a little: the largest correlation, in standard errors, less what the
+    largest of so many comes to by chance; 0 if it is more than a little."""
+    if not facts.columns:
+        return 0.0
+    x = np.hstack(list(facts.columns.values()))
+    y = np.eye(facts.task.classes)[facts.labels[facts.rows]] if facts.task.kind == "classes" else facts.targets
+    x, y = x - x.mean(axis=0), y[: len(x)] - y[: len(x)].mean(axis=0)
+    lengths = np.linalg.norm(x, axis=0)[:, None] * np.linalg.norm(y, axis=0)
+    correlations = np.abs(x.T @ y / np.maximum(lengths, 1e-300))
+    most = float(correlations.max())
+    if most**2 > _LITTLE:
+        return 0.0
+    return most * float(np.sqrt(len(x))) - float(np.sqrt(2 * np.log(correlations.size)))
+
+
 def _elsewhere(facts: Facts) -> float:
     """How far a training on most of the rows comes on the rest of them."""
-    order = np.random.default_rng(0).permutation(len(facts.case))
-    held, kept = np.split(order, [len(order) // 5])
-    x, y = ({n: a[held] for n, a in part.items()} for part in (facts.case.x, facts.case.y))
-    return how_far_of(facts.try_(facts.case.take(np.sort(kept)).with_(x_validation=x, y_validation=y)), facts.task)
+    return how_far_of(facts.try_(facts.held_out), facts.task)
 
 
 def restrained(case: Case) -> Case:
@@ -240,7 +266,8 @@ def usual(case: Case) -> Case:
 
     def change(layer: Described) -> Described:
         config: dict[str, Any] = {
-            name: None if name.endswith("_regularizer") else value for name, value in layer["config"].items()
+            name: None if name.endswith(("_regularizer", "_constraint")) else value
+            for name, value in layer["config"].items()
         }
         if layer["class_name"] == "Dropout":
             config |= {"rate": min(float(config["rate"]), 0.2)}

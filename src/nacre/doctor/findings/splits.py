@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from nacre.doctor.case import Array, Case
 from nacre.doctor.facts import Facts, how_far
 from nacre.doctor.finding import Finding, Fix
+
+_EXPECTED = 10  # rows of a class for validation, of which there are none
 
 
 def leak(facts: Facts) -> Iterator[Finding]:
@@ -126,9 +129,15 @@ def label_shift(facts: Facts) -> Iterator[Finding]:
     apart = float(np.abs(shares - np.asarray(facts.task.shares)).sum() / 2)
     if apart < 0.3:
         return
-    numbers = {"share of rows of other classes": apart}
+    numbers: dict[str, Any] = {"share of rows of other classes": apart}
     why = "The network learned how frequent each class is among the rows to train on; elsewhere it is wrong by as much."
-    yield Finding("validation data differ", "classes are mixed otherwise in the validation", 45, numbers, why)
+    absent = np.flatnonzero((shares == 0) & (np.asarray(facts.task.shares) * len(judged) > _EXPECTED))
+    title = "classes are mixed otherwise in the validation"
+    if len(absent):
+        numbers |= {"rows for validation": len(judged), "classes without any": ", ".join(map(str, absent[:10]))}
+        title = f"{len(absent)} of the classes that are trained {'is' if len(absent) == 1 else 'are'} never judged"
+        why += " And the score says nothing of what is not in it. Were the rows mixed before they were divided?"
+    yield Finding("validation data differ", title, 45, numbers, why, structure=len(absent) > 0)
 
 
 def _keys(inputs: Mapping[str, Array]) -> Array:
