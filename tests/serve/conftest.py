@@ -17,5 +17,5 @@ def service():
 
 @pytest.fixture(scope="session")
 def url(service):
-    with running(service) as url:
+    with running(service, methods=service.methods) as url:
         yield url

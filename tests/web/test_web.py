@@ -135,6 +135,15 @@ def test_what_a_form_can_send_is_refused(url, kind, method):
     assert "application/json" in reply.json["error"]
 
 
+def test_methods_that_a_path_does_not_have_are_named_so(url, folder):
+    reply = ask(url, method="TRACE")
+    assert reply.status == 405
+    assert "GET" in reply.headers["allow"]
+    with running(_app(folder), methods=lambda path: ["GET"]) as narrow:
+        reply = ask(narrow, method="POST")
+        assert (reply.status, reply.headers["allow"]) == (405, "GET")
+
+
 def test_json_with_a_charset_is_json(url):
     assert (
         ask(url, method="POST", body=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"}).status == 200

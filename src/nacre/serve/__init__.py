@@ -31,7 +31,9 @@ def serve(
         service.stopping = True
 
     try:
-        run(service, host, port, token=token, limits=limits, started=started, stopping=stopping)
+        run(
+            service, host, port, token=token, methods=service.methods, limits=limits, started=started, stopping=stopping
+        )
     finally:
         service.stop()
         gc.unfreeze()

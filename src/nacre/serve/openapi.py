@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import nacre
-from nacre.serve.signature import DATATYPES
 
 if TYPE_CHECKING:
     from nacre.serve.service import Served
@@ -89,36 +88,27 @@ def _predict(model: Served) -> dict[str, Any]:
 
 
 def _infer(model: Served) -> dict[str, Any]:
-    tensor = _object(
-        name={"enum": [one.name for one in model.signature.inputs]},
-        shape={"type": "array", "items": {"type": "integer", "minimum": 0}},
-        datatype={"enum": list(DATATYPES)},
-        data={"type": "array"},
-    )
-    named = {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["name"],
-            "properties": {"name": {"enum": [t.name for t in model.outputs]}},
-        },
-    }
-    inputs = {
-        "type": "array",
-        "items": tensor,
-        "minItems": len(model.signature.inputs),
-        "maxItems": len(model.signature.inputs),
-    }
+    tensors = [_object(**one) for one in model.signature.tensor_schemas()]
+    inputs = {"type": "array", "prefixItems": tensors, "minItems": len(tensors), "maxItems": len(tensors)}
+    wanted = _object(name={"enum": [tensor.name for tensor in model.outputs]})
     asked = {
         "type": "object",
         "required": ["inputs"],
-        "properties": {"id": _TEXT, "inputs": inputs, "outputs": named, "parameters": {"type": "object"}},
+        "properties": {
+            "id": {"type": ["string", "null"]},
+            "inputs": inputs,
+            "outputs": {"type": ["array", "null"], "items": wanted},
+            "parameters": {"type": ["object", "null"]},
+        },
     }
     given = _object(
         name=_TEXT, shape={"type": "array"}, datatype=_TEXT, data={"type": "array", "items": {"type": "number"}}
     )
     answered = _object(model_name=_TEXT, model_version=_TEXT, outputs={"type": "array", "items": given})
-    return _post("Predict tensors", asked, answered)
+    summary = (
+        "Predict tensors. This is a request of one row: of n rows, shapes begin with n, and data are n times as long"
+    )
+    return _post(summary, asked, answered)
 
 
 def _numbers(shape: tuple[int, ...]) -> dict[str, Any]:

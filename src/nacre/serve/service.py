@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 
 VERSION = "1"  # of every model
 _LARGE = 1 << 16  # bytes of a body that takes long enough to read that others should not have to wait
+_READ, _SENT = ("GET", "HEAD"), ("POST",)
 _JSON = b"application/json"
 _ENCODER = msgspec.json.Encoder()
 
@@ -49,16 +50,17 @@ Handler = Callable[[bytes, Scope], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Route:
-    """What can be done at a path: a handler for each method. ``template`` and ``model`` are how it is counted."""
+    """What is done at a path. ``template`` and ``model`` are how it is counted."""
 
     template: str
     model: str
-    methods: Mapping[str, Handler]
+    methods: Sequence[str]
+    handler: Handler
 
 
 class _Wanted(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Infer(msgspec.Struct):
@@ -67,7 +69,7 @@ class _Infer(msgspec.Struct):
     inputs: list[Given]
     id: str | None = None
     outputs: list[_Wanted] | None = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class Served:
@@ -178,8 +180,13 @@ class Service:
         for model in self.models.values():
             model.worker.stop()
 
+    def methods(self, path: str) -> Sequence[str]:
+        """Which methods a path has."""
+        route = self.routes.get(path)
+        return (*_READ, *_SENT) if route is None else route.methods
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, which a `Guard` has let through."""
         if scope["type"] != "http":
             return
         begin = time.perf_counter()
@@ -189,11 +196,7 @@ class Service:
             raise Refused(404, self._missing(scope["path"]))
         code = 500
         try:
-            method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            if method not in route.methods:
-                allowed = ", ".join(route.methods)
-                raise Refused(405, f"Only {allowed} is done here.", [(b"allow", allowed.encode())])
-            found = await route.methods[method]((await receive()).get("body", b""), scope)
+            found = await route.handler((await receive()).get("body", b""), scope)
             code = found.status
             await answer(send, found.status, found.body, found.kind)
         except Refused as error:
@@ -213,7 +216,7 @@ class Service:
 
     def _routes(self) -> dict[str, Route]:
         first = next(iter(self.models.values()))
-        found = {path: Route(path, "", {"GET": _fixed(asset)}) for path, asset in page.assets().items()}
+        found = {path: Route(path, "", _READ, _fixed(asset)) for path, asset in page.assets().items()}
         for path, get in {
             "/": self._page,
             "/metrics": self._metrics,
@@ -222,22 +225,24 @@ class Service:
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
         }.items():
-            found[path] = Route(path, "", {"GET": get})
-        found["/predict"] = Route("/predict", first.name, {"POST": _of_body(first.predict)})
+            found[path] = Route(path, "", _READ, get)
+        found["/predict"] = Route("/predict", first.name, _SENT, _of_body(first.predict))
         for name, one in self.models.items():
             for versions in ("", f"/versions/{VERSION}"):
-                for path, methods in {
-                    f"/v1/models/*{versions}": {"GET": _of_nothing(self._status)},
-                    f"/v1/models/*{versions}:predict": {"POST": _of_body(one.predict)},
-                    f"/v2/models/*{versions}": {"GET": _of_nothing(partial(_encoded, one.metadata()))},
-                    f"/v2/models/*{versions}/ready": {"GET": _of_nothing(partial(self._model_ready, name))},
-                    f"/v2/models/*{versions}/infer": {"POST": _of_body(one.infer)},
-                }.items():
-                    found[path.replace("*", name)] = Route(path.replace("*", "{model}"), name, methods)
+                for path, methods, handler in (
+                    (f"/v1/models/*{versions}", _READ, _of_nothing(self._status)),
+                    (f"/v1/models/*{versions}:predict", _SENT, _of_body(one.predict)),
+                    (f"/v2/models/*{versions}", _READ, _of_nothing(partial(_encoded, one.metadata()))),
+                    (f"/v2/models/*{versions}/ready", _READ, _of_nothing(partial(self._model_ready, name))),
+                    (f"/v2/models/*{versions}/infer", _SENT, _of_body(one.infer)),
+                ):
+                    found[path.replace("*", name)] = Route(path.replace("*", "{model}"), name, methods, handler)
         return found
 
     async def _page(self, _body: bytes, scope: Scope) -> Answer:
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("model", [next(iter(self.models))])[0]
+        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(
+            "model", [next(iter(self.models))]
+        )[0]
         if asked not in self.models:
             raise Refused(404, f"There is no model {asked[:80]!r}.")
         return Answer(page.rendered_for(list(self.models), self.models[asked]), b"text/html; charset=utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -34,6 +35,7 @@ _WHOLE = {
 DATATYPES = (*_WHOLE, "FP16", "FP32", "FP64", "BYTES")
 _DTYPES = {"float32": "FP32", "int32": "INT32", "int64": "INT32", "uint8": "UINT8", "bool": "BOOL"}
 _NUMPY = {"FP32": np.float32, "INT32": np.int32, "UINT8": np.uint8, "BOOL": np.uint8}
+_FAR = 1e300  # numbers of tables, which are float64, are below
 _DEEPEST = 16  # dimensions of a tensor
 
 
@@ -52,7 +54,7 @@ class Given(msgspec.Struct):
     shape: list[int]
     datatype: str
     data: msgspec.Raw
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class Signature:
@@ -82,6 +84,10 @@ class Signature:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of an instance."""
         raise NotImplementedError
+
+    def tensor_schemas(self) -> list[dict[str, Any]]:
+        """The JSON schemas of the properties of the tensors of one row."""
+        return [_tensor_schema(t, _numbers_schema(t._replace(shape=()))) for t in self.inputs]
 
 
 def signature_of(model: Model) -> Signature:
@@ -173,13 +179,10 @@ def _checked(tensor: Tensor, array: Array, first: int = 0) -> Array:
     if not len(array):
         raise Refused(400, "There are no instances, expected at least one.")
     if tensor.datatype == "FP32":
-        with np.errstate(over="ignore"):
-            found = array.astype(np.float32)
-        if not np.isfinite(found).all():
-            raise _wrong(
-                tensor, first, array, ~np.isfinite(found), f"a number from {-FLOAT32_MOST:.8g} to {FLOAT32_MOST:.8g}"
-            )
-        return found
+        bad = np.abs(array) > FLOAT32_MOST
+        if bad.any():
+            raise _wrong(tensor, first, array, bad, f"a number from {-FLOAT32_MOST:.8g} to {FLOAT32_MOST:.8g}")
+        return array.astype(np.float32)
     least, most = _WHOLE[tensor.datatype]
     bad = ~((array >= least) & (array <= most) & (array == np.floor(array)))
     if bad.any():
@@ -274,6 +277,21 @@ class _Rows(Signature):
         schemas = {f.name: _cell_schema(f) for f in self.features.features}
         return {"type": "object", "required": list(schemas), "properties": schemas}
 
+    def tensor_schemas(self) -> list[dict[str, Any]]:
+        """A value for each column."""
+        pairs = zip(self.inputs, self.features.features, strict=True)
+        return [_tensor_schema(tensor, _cell_schema(feature)) for tensor, feature in pairs]
+
+
+def _tensor_schema(tensor: Tensor, item: Mapping[str, Any]) -> dict[str, Any]:
+    count = math.prod(tensor.shape)
+    return {
+        "name": {"const": tensor.name},
+        "shape": {"const": [1, *tensor.shape]},
+        "datatype": {"const": tensor.datatype},
+        "data": {"type": "array", "items": item, "minItems": count, "maxItems": count},
+    }
+
 
 def _cell(feature: Feature) -> Any:
     """The type of a value of a column. Whole numbers arrive as float, and so of any size."""
@@ -285,28 +303,35 @@ def _cell(feature: Feature) -> Any:
 def _values(feature: Feature, column: Sequence[Any]) -> Numbers | Text:
     if isinstance(feature, NumberFeature):
         for number, value in enumerate(column):
-            if isinstance(value, str) and value not in feature.nothing:
-                raise Refused(
-                    400,
-                    f"Instance {number} of the column {feature.name!r} is {value[:40]!r}, expected a number or null.",
-                )
+            odd = value not in feature.nothing if isinstance(value, str) else value is not None and abs(value) > _FAR
+            if odd:
+                told = f"Instance {number} of the column {feature.name!r} is {str(value)[:40]!r}"
+                raise Refused(400, f"{told}, expected a number up to {_FAR:g}, or null.")
         return Numbers(np.array([np.nan if v is None or isinstance(v, str) else v for v in column], np.float64))
-    return Text.of(None if value is None or value == "" else str(value) for value in column)
+    nothing = (None, "") if isinstance(feature, CategoryFeature) else (None,)
+    return Text.of(None if value in nothing else str(value) for value in column)
 
 
 def _cell_schema(feature: Feature) -> dict[str, Any]:
     if isinstance(feature, NumberFeature):
-        return {"type": ["number", "null"], "description": feature.told(), "minimum": -1e300, "maximum": 1e300}
+        return {"type": ["number", "null"], "description": feature.told(), "minimum": -_FAR, "maximum": _FAR}
     if isinstance(feature, DateFeature):
-        form = {} if feature.form not in ("", "ISO8601") else {"format": "date-time" if feature.hours else "date"}
+        form = (
+            {}
+            if feature.form not in ("", "ISO8601")
+            else {"format": "date-time" if feature.hours else "date", "minLength": 10}
+        )
         return {"type": ["string", "null"], "description": f"{feature.form or 'ISO 8601'}, {feature.told()}", **form}
-    return {"type": ["string", "null"], "description": feature.told()}
+    return {"type": ["string", "number", "boolean", "null"], "description": feature.told()}
 
 
 def _column(given: Given, kind: Any) -> list[Any]:
     """The values of a tensor (n,) or (n, 1)."""
     if len(given.shape) not in (1, 2) or given.shape[1:] not in ([], [1]):
-        raise Refused(400, f"The input {given.name!r} has the shape {given.shape}, expected [n] or [n, 1].")
+        raise Refused(400, f"The input {given.name!r} has the shape {given.shape[:20]}, expected [n] or [n, 1].")
+    known = DATATYPES[:-1] if kind == float | None else ["BYTES"] if kind in (str, str | None) else DATATYPES
+    if given.datatype not in known:
+        raise _unknown(given, known)
     try:
         values: list[Any] = msgspec.json.decode(given.data, type=list_of(kind))
     except msgspec.ValidationError:
@@ -403,9 +428,8 @@ def _one(given: Mapping[str, Given], name: str) -> Given:
 
 def _tensor(given: Given) -> Array:
     """Numbers, flat or nested, in the shape that is said."""
-    if given.datatype not in DATATYPES or given.datatype == "BYTES":
-        known = ", ".join(one for one in DATATYPES if one != "BYTES")
-        raise Refused(400, f"The datatype of {given.name!r} is {given.datatype[:40]!r}, expected one of {known}.")
+    if given.datatype not in DATATYPES[:-1]:
+        raise _unknown(given, DATATYPES[:-1])
     if not 1 <= len(given.shape) <= _DEEPEST or min(given.shape) < 0:
         raise Refused(
             400, f"The shape of {given.name!r} is {given.shape[:20]}, expected the number of rows and what a row has."
@@ -422,10 +446,7 @@ def _tensor(given: Given) -> Array:
         array = np.array(numbers, np.float64)
     except ValueError:
         raise Refused(400, f"The data of {given.name!r} have rows of different lengths.") from None
-    count = 1
-    for size in given.shape:
-        count *= size
-    if array.size != count or (array.ndim > 1 and list(array.shape) != given.shape):
+    if array.size != math.prod(given.shape) or (array.ndim > 1 and list(array.shape) != given.shape):
         raise Refused(
             400, f"The data of {given.name!r} have {_size(array.shape)}, the shape says {_size(given.shape)}."
         )
@@ -437,6 +458,11 @@ def _tensor(given: Given) -> Array:
                 f"The data of {given.name!r} are no {given.datatype}, expected whole numbers from {least} to {most}.",
             )
     return array.reshape(given.shape)
+
+
+def _unknown(given: Given, known: Sequence[str]) -> Refused:
+    expected = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
+    return Refused(400, f"The datatype of {given.name!r} is {given.datatype[:40]!r}, expected {expected}.")
 
 
 def _decoded(given: Given, kind: Any) -> Any:

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from nacre.errors import UsageError
-from nacre.web.guard import JSON, LOOPBACK, Guard
+from nacre.web.guard import JSON, LOOPBACK, METHODS, Guard
 from nacre.web.limits import Limits
 from nacre.web.protocol import Protocol
 
@@ -32,21 +32,23 @@ def run(
     *,
     token: str | None = None,
     types: Collection[str] = (JSON,),
+    methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     started: Callable[[str], object] = print,
     stopping: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve an application, behind a `Guard`, until SIGINT or SIGTERM; then running requests are finished, and this returns.
 
-    ``started`` is called with the address once clients may come, ``stopping`` when a signal has come. The first free port from 8765
-    on is taken if none is named. With a ``token``, what may change something has to show it. If the host is no loopback address,
-    every request has to, and there is always one; the address then holds it.
+    ``started`` is called with the address once clients may come, ``stopping`` when a signal has come. The first free port from
+    8765 on is taken if none is named. With a ``token``, what may change something has to show it. If the host is no loopback
+    address, every request has to, and there is always one; the address then holds it. ``types`` are what bodies may be, and
+    ``methods`` tells which methods a path has.
 
     Raises `UsageError` for a host or a port that cannot be had.
     """
     listening = _listen(host, port)
     try:
-        server, url = _server(app, host, listening, token, types, limits or Limits(), stopping)
+        server, url = _server(app, host, listening, token, types, methods, limits or Limits(), stopping)
         server.opened = lambda: started(url)
         server.run([listening])
     finally:
@@ -59,12 +61,13 @@ def running(
     *,
     token: str | None = None,
     types: Collection[str] = (JSON,),
+    methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     stopping: Callable[[], object] = lambda: None,
 ) -> Iterator[str]:
     """As `run`, on a free port and in a thread: the address, without the token, for as long as the context lasts."""
     listening = _listen("127.0.0.1", 0)
-    server, url = _server(app, "127.0.0.1", listening, token, types, limits or Limits(), stopping)
+    server, url = _server(app, "127.0.0.1", listening, token, types, methods, limits or Limits(), stopping)
     opened = threading.Event()
     server.opened = opened.set
     thread = threading.Thread(target=server.run, args=([listening],), name="nacre-web")
@@ -114,6 +117,7 @@ def _server(
     listening: socket.socket,
     token: str | None,
     types: Collection[str],
+    methods: Callable[[str], Collection[str]],
     limits: Limits,
     stopping: Callable[[], object],
 ) -> tuple[_Server, str]:
@@ -123,7 +127,7 @@ def _server(
     if not local:
         token = token or secrets.token_urlsafe(24)
     names, shown = _names(host, address)
-    guard = Guard(app, port, names, token, not local, types, limits)
+    guard = Guard(app, port, names, token, not local, types, methods, limits)
     config = uvicorn.Config(
         guard,
         http=cast(Any, partial(Protocol, limits, {})),

@@ -5,7 +5,7 @@ const { model, kind } = form.dataset;
 const [shape, sizes, outputs] = ["form", "sizes", "outputs"].map((name) => JSON.parse(form.dataset[name]));
 const pad = document.getElementById("pad");
 const shown = 12; // classes, the likeliest
-let file = null;
+let file = null; // the picture that was chosen, in base64, as long as nobody draws on it
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -17,7 +17,7 @@ form.addEventListener("submit", (event) => {
 function instance() {
   if (kind === "table") return row();
   if (kind === "file") return file && { b64: file };
-  if (kind === "pad") return shape.most ? pixels() : { b64: pad.toDataURL("image/png").split(",")[1] };
+  if (kind === "pad") return shape.most ? pixels() : { b64: file ?? pad.toDataURL("image/png").split(",")[1] };
   const inputs = sizes.map((one, n) => numbers(form.elements[n].value, one));
   return inputs.length === 1 ? inputs[0] : Object.fromEntries(sizes.map((one, n) => [one.name, inputs[n]]));
 }
@@ -140,10 +140,12 @@ if (kind === "pad") {
   const at = { x: pad.width / 2, y: pad.height / 2 };
   let drawing = false;
   const clear = () => {
+    file = null;
     pen.fillStyle = "#000";
     pen.fillRect(0, 0, pad.width, pad.height);
   };
   const line = (x, y) => {
+    file = null;
     pen.strokeStyle = "#fff";
     pen.lineWidth = Math.max(1, pad.width / 14);
     pen.lineCap = pen.lineJoin = "round";
@@ -187,6 +189,7 @@ if (kind === "pad") {
     document.getElementById("answer").replaceChildren();
   });
   document.getElementById("turn").addEventListener("click", () => {
+    file = null;
     pen.globalCompositeOperation = "difference";
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, pad.width, pad.height);
