@@ -44,7 +44,15 @@ def models() -> dict[str, Model]:
     digits = nacre.Sequential(
         [nacre.Input((8, 8)), nacre.layers.Rescaling(1 / 16), nacre.layers.Flatten(), dense(10, "softmax")]
     )
-    return {"plain": plain, "several": several, "terms": terms, "people": people, "pets": pets, "digits": digits}
+    return {
+        "plain": plain,
+        "several": several,
+        "terms": terms,
+        "people": people,
+        "pets": pets,
+        "digits": digits,
+        "counted": plain,
+    }
 
 
 def png(color: tuple[int, int, int], size: tuple[int, int] = (20, 30)) -> bytes:

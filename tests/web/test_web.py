@@ -425,6 +425,15 @@ def test_requests_on_one_connection_are_answered_in_order(url):
     _is_well(url)
 
 
+def test_a_whole_request_is_answered_though_nonsense_follows(url):
+    whole = f"GET /slow HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode()
+    with connect(url) as connection:
+        connection.sendall(whole + b"nonsense\r\n\r\n")
+        reply = read(connection)
+        assert (reply.json, reply.headers["connection"]) == ("slow", "close")
+        assert read(connection).status == 0
+
+
 def test_a_wish_for_another_protocol_is_passed_over(url):
     with connect(url) as connection:
         for _ in range(2):

@@ -39,7 +39,7 @@ def serve(models: tuple[str, ...], host: str, port: int | None, token: str | Non
     Examples:
       nacre serve my-run
       nacre serve my-run --port 8765
-      nacre serve digits=my-run houses=other-run/model.nacre
+      nacre serve digits=my-run houses=other-run/model.safetensors
       curl localhost:8765/v2/models/my-run
       curl localhost:8765/predict -H 'Content-Type: application/json' -d '{"instances": [[0, 1, 2]]}'
     """

@@ -22,6 +22,7 @@ from nacre.data import Features, Pictures, Table
 from nacre.data.features import CategoryFeature, DateFeature, Feature, NumberFeature
 from nacre.data.tables import Numbers, Text
 from nacre.errors import NacreError
+from nacre.layers import Embedding
 from nacre.models import Model
 from nacre.web import Refused
 
@@ -40,11 +41,18 @@ _DEEPEST = 16  # dimensions of a tensor
 
 
 class Tensor(NamedTuple):
-    """An input or output: its name, the shape of one row, and the datatype of the Open Inference Protocol."""
+    """An input or output: its name, the shape of one row, and the datatype of the Open Inference Protocol. Of an input of terms,
+    their number."""
 
     name: str
     shape: tuple[int, ...]
     datatype: str
+    terms: int | None = None
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """The least and the greatest whole number that it takes."""
+        return _WHOLE[self.datatype] if self.terms is None else (0, self.terms - 1)
 
 
 class Given(msgspec.Struct):
@@ -111,6 +119,8 @@ class _Arrays(Signature):
             _DTYPES.get(getattr(symbol.layer, "input_dtype", None) or "float32", "FP32") for symbol in model.inputs
         ]
         self.inputs = [Tensor(*one) for one in zip(model.input_names, shapes, kinds, strict=True)]
+        if isinstance(model.layers[0], Embedding):
+            self.inputs = [self.inputs[0]._replace(datatype="INT32", terms=model.layers[0].input_dim)]
         items = [_nested(len(t.shape)) | float if t.shape == (1,) else _nested(len(t.shape)) for t in self.inputs]
         named = _struct("Row", [(t.name, item) for t, item in zip(self.inputs, items, strict=True)])
         sides = _struct("Columns", [(t.name, list_of(item)) for t, item in zip(self.inputs, items, strict=True)])
@@ -183,7 +193,7 @@ def _checked(tensor: Tensor, array: Array, first: int = 0) -> Array:
         if bad.any():
             raise _wrong(tensor, first, array, bad, f"a number from {-FLOAT32_MOST:.8g} to {FLOAT32_MOST:.8g}")
         return array.astype(np.float32)
-    least, most = _WHOLE[tensor.datatype]
+    least, most = tensor.whole
     bad = ~((array >= least) & (array <= most) & (array == np.floor(array)))
     if bad.any():
         raise _wrong(tensor, first, array, bad, f"a whole number from {least} to {most}")
@@ -213,8 +223,9 @@ def _alike(arrays: list[Array]) -> list[Array]:
 
 
 def _numbers_schema(tensor: Tensor) -> dict[str, Any]:
-    least, most = _WHOLE.get(tensor.datatype, (-FLOAT32_MOST, FLOAT32_MOST))
-    kind = "integer" if tensor.datatype in _WHOLE else "number"
+    is_whole = tensor.datatype in _WHOLE
+    least, most = tensor.whole if is_whole else (-FLOAT32_MOST, FLOAT32_MOST)
+    kind = "integer" if is_whole else "number"
     schema: dict[str, Any] = {"type": kind, "minimum": least, "maximum": most}
     for size in reversed(tensor.shape):
         schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
