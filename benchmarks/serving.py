@@ -1,8 +1,9 @@
 """The command `python -m benchmarks.serving`: how long answers of `nacre serve` take, and how many there are, beside FastAPI.
 
 Latency is measured open loop: requests are sent when they are due, whether or not others were answered, and the time counts from
-then on. So a server that stops for a moment cannot hide it. Throughput is measured closed loop: each connection sends the next request
-when it has the answer. The load comes from this process, single rows in the shape of MNIST; every answer is compared with the model's.
+then on. So a server that stops for a moment cannot hide it. Throughput is measured closed loop: each connection sends the next
+request when it has the answer. The load comes from this process, single rows in the shape of MNIST; every answer is compared with
+the model's.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from nacre.serve import page
 from nacre.serve.metrics import Metrics
 from nacre.serve.openapi import document
 from nacre.serve.signature import Given, Signature, Tensor, in_words, list_of, signature_of
-from nacre.serve.worker import Worker
+from nacre.serve.worker import Worker, check_count
 from nacre.web import Refused, answer
 
 Array = npt.NDArray[Any]
@@ -93,6 +93,7 @@ class Served:
         if (asked.instances is msgspec.UNSET) == (asked.inputs is msgspec.UNSET):
             raise Refused(400, "A request has either 'instances', a list of rows, or 'inputs', columns.")
         if asked.inputs is msgspec.UNSET:
+            check_count(len(asked.instances))
             return False, self.signature.from_rows(asked.instances)
         return True, self.signature.from_columns(asked.inputs)
 

@@ -37,6 +37,7 @@ DATATYPES = (*_WHOLE, "FP16", "FP32", "FP64", "BYTES")
 _DTYPES = {"float32": "FP32", "int32": "INT32", "int64": "INT32", "uint8": "UINT8", "bool": "BOOL"}
 _NUMPY = {"FP32": np.float32, "INT32": np.int32, "UINT8": np.uint8, "BOOL": np.uint8}
 _FAR = 1e300  # numbers of tables, which are float64, are below
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEEPEST = 16  # dimensions of a tensor
 
 
@@ -319,6 +320,11 @@ def _values(feature: Feature, column: Sequence[Any]) -> Numbers | Text:
                 told = f"Instance {number} of the column {feature.name!r} is {str(value)[:40]!r}"
                 raise Refused(400, f"{told}, expected a number up to {_FAR:g}, or null.")
         return Numbers(np.array([np.nan if v is None or isinstance(v, str) else v for v in column], np.float64))
+    if isinstance(feature, DateFeature) and feature.form in ("", "ISO8601"):
+        for number, value in enumerate(column):
+            if value is not None and not _DATE.match(value):
+                told = f"Instance {number} of the column {feature.name!r} is {value[:40]!r}"
+                raise Refused(400, f"{told}, expected a date such as 2024-12-31, or null.")
     nothing = (None, "") if isinstance(feature, CategoryFeature) else (None,)
     return Text.of(None if value in nothing else str(value) for value in column)
 

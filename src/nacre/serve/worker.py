@@ -23,7 +23,13 @@ from nacre.web import Refused
 Array = npt.NDArray[Any]
 
 BATCH = 64  # rows that are computed together
-_REQUESTS, _ROWS = 1024, 1 << 16  # that wait, at most; a single request may have more rows
+_REQUESTS, _ROWS = 1024, 1 << 16  # that wait, at most
+
+
+def check_count(rows: int) -> None:
+    """Refuse more rows than a request may have: others would have to wait for long."""
+    if rows > _ROWS:
+        raise Refused(413, f"A request has {rows:,} instances, expected at most {_ROWS:,}.")
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Worker:
     async def predict(self, inputs: Sequence[Array]) -> list[Array]:
         """Each output for these rows. Refused if too much is waiting, or if an output is no number."""
         rows = len(inputs[0])
-        if self.requests >= _REQUESTS or (self.rows and self.rows + rows > _ROWS):
+        check_count(rows)
+        if self.requests >= _REQUESTS or self.rows + rows > _ROWS:
             raise Refused(503, "Too many requests are waiting.", [(b"retry-after", b"1")])
         answer: asyncio.Future[list[Array]] = asyncio.get_running_loop().create_future()
         self.requests += 1
