@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import secrets
 import signal
 import socket
@@ -23,6 +24,7 @@ from nacre.web.protocol import Protocol
 
 _FIRST, _TRIED = 8765, 100  # ports, when none is asked for
 _BACKLOG = 512
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")  # what needs no quotes in an address, a header or a cookie
 
 
 def run(
@@ -44,7 +46,7 @@ def run(
     address, every request has to, and there is always one; the address then holds it. ``types`` are what bodies may be, and
     ``methods`` tells which methods a path has.
 
-    Raises `UsageError` for a host or a port that cannot be had.
+    Raises `UsageError` for a host or a port that cannot be had, and for a token that does not fit into an address.
     """
     listening = _listen(host, port)
     try:
@@ -123,6 +125,8 @@ def _server(
 ) -> tuple[_Server, str]:
     """A server for a socket, and its address."""
     address, port = listening.getsockname()[:2]
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise UsageError("A token is letters, figures, dots, dashes, underscores and tildes.", hint="leave it out")
     local = ipaddress.ip_address(address).is_loopback
     if not local:
         token = token or secrets.token_urlsafe(24)
