@@ -123,3 +123,13 @@ def test_the_benchmark_of_shards_says_what_it_measured(tmp_path: Path) -> None:
     found = json.loads(run.stdout.splitlines()[-1])
     assert found["ratio"] > 0
     assert found["gigabytes_of_memory"] > 0
+
+
+def test_serving_is_measured_in_both_ways_and_answers_are_right(tmp_path: Path) -> None:
+    options = ["--requests", "200", "--rate", "400", "--connections", "4", "--json", str(tmp_path / "serving.json")]
+    subprocess.run([sys.executable, "-m", "benchmarks.serving", *options], cwd=ROOT, check=True, capture_output=True)
+    (served,) = json.loads((tmp_path / "serving.json").read_text())["servers"].values()
+    for told in served.values():
+        assert told["errors"] == 0
+        assert 0 < told["p50_ms"] <= told["p99_ms"] <= told["max_ms"]
+    assert served["open_loop"]["per_second"] < 410  # no faster than was asked for

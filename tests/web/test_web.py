@@ -21,7 +21,7 @@ from talk import ask, connect, port_of, raw, read
 from nacre.errors import UsageError
 from nacre.web import Assets, Guard, Limits, Refused, application, run, running
 
-SMALL = Limits(deadline=0.4, idle=30, body=1 << 20, connections=64)
+SMALL = Limits(deadline=0.6, idle=30, body=1 << 20, connections=64)
 JSON = {"Content-Type": "application/json"}
 TOKEN = "a-token"
 
@@ -135,6 +135,15 @@ def test_what_a_form_can_send_is_refused(url, kind, method):
     assert "application/json" in reply.json["error"]
 
 
+def test_methods_that_a_path_does_not_have_are_named_so(url, folder):
+    reply = ask(url, method="TRACE")
+    assert reply.status == 405
+    assert "GET" in reply.headers["allow"]
+    with running(_app(folder), methods=lambda path: ["GET"]) as narrow:
+        reply = ask(narrow, method="POST")
+        assert (reply.status, reply.headers["allow"]) == (405, "GET")
+
+
 def test_json_with_a_charset_is_json(url):
     assert (
         ask(url, method="POST", body=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"}).status == 200
@@ -225,8 +234,7 @@ def test_answers_say_what_a_browser_may_do_with_them(url):
 def test_errors_are_short_json_without_paths(url, caplog):
     broken = ask(url, "/break")
     assert (broken.status, broken.json) == (500, {"error": "Something went wrong in the server."})
-    while "RuntimeError: /home/somebody" not in caplog.text:  # which whoever runs the server sees
-        time.sleep(0.01)
+    _wait_for(lambda: "RuntimeError: /home/somebody" in caplog.text)  # whoever runs the server sees it
     assert ask(url, "/nowhere").json == {"error": "Not Found."}
     assert ask(url, "/slow", method="PUT", headers=JSON).status == 405
     refused = ask(url, "/refuse")
@@ -372,6 +380,15 @@ def test_whoever_says_nothing_is_sent_away(url):
         assert read(connection).status == 0
 
 
+def _wait_for(something):
+    """Until it is true, for a while."""
+    for _ in range(250):
+        if something():
+            return
+        time.sleep(0.02)
+    assert something()
+
+
 def _open_files():
     return len(os.listdir("/proc/self/fd"))
 
@@ -380,15 +397,10 @@ def test_idle_connections_make_room_and_their_descriptors_return(url):
     before = _open_files()
     idle = [connect(url) for _ in range(300)]
     _is_well(url)
-    time.sleep(0.1)
-    assert _open_files() - before - 300 <= SMALL.connections + 10  # on the other side, which is this process too
+    _wait_for(lambda: _open_files() - before - 300 <= SMALL.connections + 10)  # the server is in this process too
     for connection in idle:
         connection.close()
-    for _ in range(100):
-        if _open_files() <= before + 1:
-            break
-        time.sleep(0.02)
-    assert _open_files() <= before + 1
+    _wait_for(lambda: _open_files() <= before + 1)
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(url):
@@ -396,8 +408,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(url):
     for _ in range(20):
         with connect(url) as connection:
             connection.sendall(_head(url, "Content-Length: 1000") + b"abc")
-    time.sleep(0.2)
-    assert _open_files() <= before + 1
+    _wait_for(lambda: _open_files() <= before + 1)
     _is_well(url)
 
 
@@ -414,6 +425,15 @@ def test_requests_on_one_connection_are_answered_in_order(url):
         time.sleep(0.2)
         assert read(connection).status in (0, 200)  # too many at once
     _is_well(url)
+
+
+def test_a_whole_request_is_answered_though_nonsense_follows(url):
+    whole = f"GET /slow HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode()
+    with connect(url) as connection:
+        connection.sendall(whole + b"nonsense\r\n\r\n")
+        reply = read(connection)
+        assert (reply.json, reply.headers["connection"]) == ("slow", "close")
+        assert read(connection).status == 0
 
 
 def test_a_wish_for_another_protocol_is_passed_over(url):
@@ -449,6 +469,12 @@ def test_a_port_in_use_is_told_in_one_line(url):
     assert "Traceback" not in str(told.value)
     with pytest.raises(UsageError, match="no host called 'no such host'"):
         run(application([]), "no such host")
+
+
+def test_a_token_that_would_need_quotes_is_refused():
+    for token in ("", "a b", "a;b", "a\r\nSet-Cookie: b"):
+        with pytest.raises(UsageError, match="A token is letters"):
+            run(application([]), port=0, token=token)
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])

@@ -24,6 +24,7 @@ from nacre.cli.plan import plan
 from nacre.cli.plot import plot
 from nacre.cli.predict import predict
 from nacre.cli.resume import resume
+from nacre.cli.serve import serve
 from nacre.cli.shell import Shell
 from nacre.cli.studio import studio
 from nacre.cli.summary import summary
@@ -42,6 +43,7 @@ COMMANDS: tuple[click.Command, ...] = (
     fork,
     evaluate,
     predict,
+    serve,
     explain,
     compare,
     plot,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -67,21 +67,23 @@ class Pictures(Configured):
         """Of one picture."""
         return self.height, self.width, 3 if self.color == "rgb" else 1
 
-    def decoded(self, path: Path) -> Array:
+    def decoded(self, path: Path | BinaryIO) -> Array:
         """One picture. Raises `DataError` for a file that is none, is damaged, or is too large."""
         from PIL import Image, ImageOps  # noqa: PLC0415 - slow to import, needed only here
 
+        name = path if isinstance(path, Path) else "the picture"
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 if image.width * image.height > _MOST_PIXELS:
-                    raise DataError(f"{path} has {image.width:,} x {image.height:,} pixels, which is refused.")
+                    raise DataError(f"{name} has {image.width:,} x {image.height:,} pixels, which is refused.")
                 mode = "RGB" if self.color == "rgb" else "L"
                 image.draft(mode, (2 * self.width, 2 * self.height))
                 plain = _plain(ImageOps.exif_transpose(image)).convert(mode)
         except DataError:
             raise
         except Exception as error:
-            raise DataError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
+            why = f": {error}" if isinstance(path, Path) else ""
+            raise DataError(f"Cannot read {name}: {type(error).__name__}{why}.") from error
         size = (self.width, self.height)
         smooth = Image.Resampling.BILINEAR
         if plain.size != size:

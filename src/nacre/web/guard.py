@@ -22,6 +22,7 @@ from nacre.web.limits import Limits
 JSON = "application/json"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+METHODS = (*_SAFE, "POST", "PUT", "PATCH", "DELETE")
 _HELD = 4  # as many bodies of the largest size may be in memory at a time
 _POLICY = (
     "default-src 'self'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -39,7 +40,8 @@ class Guard:
     """An ASGI application around another one. What it lets through has a body that is whole, and within the limits.
 
     A request must be for one of ``hosts`` with the ``port`` (else 421; if "*" is among them, also for any address in figures),
-    from one of our own pages or from no page (else 403), and what it sends must be one of ``types`` (else 415). With a ``token``,
+    from one of our own pages or from no page (else 403), by one of the ``methods`` that its path has (else 405), and what it sends
+    must be one of ``types`` (else 415). With a ``token``,
     requests that may change something, by their method, must show it (else 401), and with ``always`` all requests: as
     ``Authorization: Bearer``, as ``?token=``, which sets a cookie, or by that cookie. The cookie's name holds the port, for
     browsers send cookies to all ports of a host. Scripts run from files of the application alone, or if
@@ -54,9 +56,11 @@ class Guard:
         token: str | None = None,
         always: bool = False,
         types: Collection[str] = (JSON,),
+        methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
         limits: Limits | None = None,
         scripts: Collection[str] = (),
     ) -> None:
+        self.methods = methods
         self.app, self.port, self.token, self.always, self.types = app, port, token, always, types
         self.limits = limits or Limits()
         self.numeric = "*" in hosts
@@ -140,9 +144,14 @@ class Guard:
             raise Refused(421, "This server does not answer for that host.", _CLOSE)
         if origin is not None and origin.lower() != b"http://" + hosts[0].lower():
             raise Refused(403, "Pages from elsewhere may not ask.", _CLOSE)
+        allowed = self.methods(scope["path"])
+        if scope["method"] not in allowed:
+            told = ", ".join(allowed)
+            raise Refused(405, f"Only {told} is done here.", [(b"allow", told.encode()), *_CLOSE])
         changing = scope["method"] not in _SAFE
         shown = self._check_token(scope["query_string"], authorization, cookies, changing)
-        if changing and (sent := kind.split(b";")[0].strip().lower().decode("latin-1")) not in self.types:
+        sent = kind.split(b";")[0].strip().lower().decode("latin-1")
+        if changing and sent not in self.types:
             raise Refused(415, f"Content-Type must be {' or '.join(self.types)}, got {sent[:80]!r}.", _CLOSE)
         if length and int(length) > self.limits.body:
             raise self._too_large()

@@ -119,13 +119,16 @@ class Protocol(HttpToolsProtocol):
         self.refuse(*self.refusal)
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer with an error, if the client waits for no other answer, and close."""
+        """Answer with an error, or if the client waits for another answer, with that one; and close."""
         self.deaf = True
         self._unset_deadline()
         self._unset_keepalive_if_required()
         cycle = self.cycle
         running = cycle is not None and not cycle.response_complete
-        if not running or (cycle.more_body and not cycle.response_started and not self.pipeline):
+        if running and not cycle.more_body:  # requests before this one were whole: they get their answers first
+            cycle.keep_alive = False
+            return
+        if not running or not (cycle.response_started or self.pipeline):
             body = told(message)
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import secrets
 import signal
 import socket
@@ -17,12 +18,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from nacre.errors import UsageError
-from nacre.web.guard import JSON, LOOPBACK, Guard
+from nacre.web.guard import JSON, LOOPBACK, METHODS, Guard
 from nacre.web.limits import Limits
 from nacre.web.protocol import Protocol
 
 _FIRST, _TRIED = 8765, 100  # ports, when none is asked for
 _BACKLOG = 512
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")  # what needs no quotes in an address, a header or a cookie
 
 
 def run(
@@ -32,6 +34,7 @@ def run(
     *,
     token: str | None = None,
     types: Collection[str] = (JSON,),
+    methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     scripts: Collection[str] = (),
     started: Callable[[str], object] = print,
@@ -39,15 +42,16 @@ def run(
 ) -> None:
     """Serve an application, behind a `Guard`, until SIGINT or SIGTERM; then running requests are finished, and this returns.
 
-    ``started`` is called with the address once clients may come, ``stopping`` when a signal has come. The first free port from 8765
-    on is taken if none is named. With a ``token``, what may change something has to show it. If the host is no loopback address,
-    every request has to, and there is always one; the address then holds it.
+    ``started`` is called with the address once clients may come, ``stopping`` when a signal has come. The first free port from
+    8765 on is taken if none is named. With a ``token``, what may change something has to show it. If the host is no loopback
+    address, every request has to, and there is always one; the address then holds it. ``types`` are what bodies may be, and
+    ``methods`` tells which methods a path has.
 
-    Raises `UsageError` for a host or a port that cannot be had.
+    Raises `UsageError` for a host or a port that cannot be had, and for a token that does not fit into an address.
     """
     listening = _listen(host, port)
     try:
-        server, url = _server(app, host, listening, token, types, limits or Limits(), stopping, scripts)
+        server, url = _server(app, host, listening, token, types, methods, limits or Limits(), stopping, scripts)
         server.opened = lambda: started(url)
         server.run([listening])
     finally:
@@ -60,13 +64,14 @@ def running(
     *,
     token: str | None = None,
     types: Collection[str] = (JSON,),
+    methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     scripts: Collection[str] = (),
     stopping: Callable[[], object] = lambda: None,
 ) -> Iterator[str]:
     """As `run`, on a free port and in a thread: the address, without the token, for as long as the context lasts."""
     listening = _listen("127.0.0.1", 0)
-    server, url = _server(app, "127.0.0.1", listening, token, types, limits or Limits(), stopping, scripts)
+    server, url = _server(app, "127.0.0.1", listening, token, types, methods, limits or Limits(), stopping, scripts)
     opened = threading.Event()
     server.opened = opened.set
     thread = threading.Thread(target=server.run, args=([listening],), name="nacre-web")
@@ -116,17 +121,20 @@ def _server(
     listening: socket.socket,
     token: str | None,
     types: Collection[str],
+    methods: Callable[[str], Collection[str]],
     limits: Limits,
     stopping: Callable[[], object],
     scripts: Collection[str],
 ) -> tuple[_Server, str]:
     """A server for a socket, and its address."""
     address, port = listening.getsockname()[:2]
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise UsageError("A token is letters, figures, dots, dashes, underscores and tildes.", hint="leave it out")
     local = ipaddress.ip_address(address).is_loopback
     if not local:
         token = token or secrets.token_urlsafe(24)
     names, shown = _names(host, address)
-    guard = Guard(app, port, names, token, not local, types, limits, scripts)
+    guard = Guard(app, port, names, token, not local, types, methods, limits, scripts)
     config = uvicorn.Config(
         guard,
         http=cast(Any, partial(Protocol, limits, {})),
