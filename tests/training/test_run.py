@@ -129,6 +129,14 @@ def test_a_line_that_is_half_written_does_not_count_yet(tmp_path: Path) -> None:
     assert (run.epochs, run.figures) == (1, {"loss": [2.5]})
 
 
+@pytest.mark.parametrize("line", ["no JSON", "[1]", '{"loss": "much"}', '{"loss": []}'])
+def test_a_history_that_is_none_is_said(tmp_path: Path, line: str) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.folder / "history.jsonl").write_text(f"{line}\n")
+    with pytest.raises(UsageError, match=r"history\.jsonl cannot be read"):
+        _ = run.figures
+
+
 def test_the_old_file_survives_a_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_whole(path, [b"old"])

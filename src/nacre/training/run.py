@@ -124,10 +124,13 @@ class Run:
 
     @property
     def figures(self) -> dict[str, list[float]]:
-        """What `record` has written down: the figures of each epoch, by name."""
-        lines = [json.loads(line) for line in self._lines()]
-        names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
-        return {name: [float(line.get(name, "nan")) for line in lines] for name in names}
+        """What `record` has written down: the figures of each epoch, by name. Raises `UsageError` if it is no history."""
+        try:
+            lines = [json.loads(line) for line in self._lines()]
+            names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
+            return {name: [float(line.get(name, "nan")) for line in lines] for name in names}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{self.folder / HISTORY} cannot be read: {error}.") from error
 
     def _lines(self) -> list[bytes]:
         """The lines of the history that are whole: the last may be in writing."""
