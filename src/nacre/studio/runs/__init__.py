@@ -29,11 +29,12 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class News(msgspec.Struct, frozen=True):
-    """Runs that are new or others now, the names of those that went away, and all jobs, if one has changed."""
+    """Runs that are new or others now, the names of those that went away, and all jobs, if one has changed; first of all, ``all``."""
 
     runs: Sequence[Summary]
     gone: Sequence[str]
     jobs: Sequence[Job] | None
+    all: bool
 
 
 def routes(root: Path) -> list[BaseRoute]:
@@ -51,7 +52,7 @@ def routes(root: Path) -> list[BaseRoute]:
             versions = {name: run.version for name, run in found.items()}
             now = jobs.all()
             if first or changed or gone or now != told:
-                yield News(changed, gone, None if now == told else now)
+                yield News(changed, gone, None if now == told else now, first)
             told, first = now, False
             await asyncio.sleep(PAUSE)
 

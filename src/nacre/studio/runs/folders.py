@@ -113,7 +113,7 @@ class Followed:
             self.noted = self.run.settings()
             self.settings = Settings.of(self.noted)
         except (NacreError, OSError, RecursionError) as error:
-            self._wrong[SETTINGS] = " ".join(str(error).split())
+            self._wrong[SETTINGS] = " ".join(str(error).replace(f"{self.run.folder}{os.sep}", "").split())
 
     def _follow(self) -> None:
         """Read what was added to the history; all of it, if it is another file now."""
@@ -218,6 +218,7 @@ class Runs:
         self._runs: dict[str, Followed] = {}
         self._lock = Lock()
         self._due = 0.0
+        self._took = 0.0  # by the last look; one that has much to read is followed by one that has not
 
     def all(self) -> dict[str, Followed]:
         """The runs by the names of their folders, as they are now, or were half a second ago."""
@@ -226,7 +227,8 @@ class Runs:
             if begun >= self._due:
                 self._look(time.time())
                 took = time.monotonic() - begun
-                self._due = begun + max(PAUSE, took / SHARE)
+                self._due = begun + max(PAUSE, min(took, self._took) / SHARE)
+                self._took = took
             return dict(self._runs)
 
     def __getitem__(self, name: str) -> Followed:

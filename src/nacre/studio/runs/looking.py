@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,14 +107,16 @@ class Looking:
         )
         reached = [(c, c.error if c.score_error is None else c.score_error) for c in looked_at(inside.calls)]
         errors = [(c.name, float(np.linalg.norm(e)) / len(chosen)) for c, e in reached if e is not None]
-        bars = [Bar(name, math.log10(e) + 12 if e > 1e-12 else 0.0, _told(e)) for name, e in errors]
+        bars = [Bar(name, e, f"{e:.2g}") for name, e in errors]
         steps = model.optimizer.iterations
         figures: list[Figure] = [
             Text(
                 text="This run wrote down nothing of its layers. What follows was computed just now: from its model as it was "
                 f"after {steps:,} steps, on {len(chosen)} of its rows to train on."
             ),
-            Bars(title="Gradient flow: mean size of the error at each layer, on a log scale", bars=bars),
+            Bars(
+                title="Gradient flow: the norm of the error at each layer, of the gradient of the mean loss", bars=bars
+            ),
             _weights(seen.history),
             _activations(seen.history),
         ]
@@ -152,10 +153,10 @@ class Looking:
         rows = []
         for row, cells, picture in zip(chosen.tolist(), told, pictures, strict=True):
             t, s = opened.truth[row], opened.said[row]
-            written = (names[t], names[s]) if names else (f"{t:.5g}", f"{s:.5g}")
+            true, taken = (names[k] if names else f"{k:.5g}" for k in (t, s))
             of_truth, of_said = (float(opened.outputs[row, k]) if names else None for k in (t, s))
             label = Path(cells[0]).name if opened.judge.files is not None else f"row {row:,}"
-            rows.append(Row(row, *written, of_truth, of_said, picture, label, [] if picture else cells))
+            rows.append(Row(row, true, taken, of_truth, of_said, picture, label, [] if picture else cells))
         return Rows(len(order), first, _PAGE, heads if rows and rows[0].picture is None else [], rows)
 
     def _opened(self, found: Followed) -> _Opened:
@@ -252,10 +253,6 @@ def _activations(history: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
 
 def _filled(figure: Bars | Table) -> bool:
     return bool(figure.bars if isinstance(figure, Bars) else figure.rows)
-
-
-def _told(value: float) -> str:
-    return f"{value:.2g}"
 
 
 __all__ = ["Confusion", "Looking", "Row", "Rows"]
