@@ -80,11 +80,12 @@ const FIGURES = { loss: "loss", accuracy: "accuracy", recall: "recall (mean over
 function Proof({ name, fixed }) {
   if (!fixed) return html`<p class="soft">There is nothing to fix.</p>`;
   const fork = fixed.run ? leaf(fixed.run) : "";
+  const begun = fixed.why ? `, from ${fixed.step ? `step ${fixed.step.toLocaleString("en-US")}, the end of epoch ${fixed.epoch}` : "the beginning"}: ${fixed.why}` : "";
   const names = Object.keys(FIGURES).filter((key) => key in fixed.before || key in fixed.after);
   return html`<div class="proof" role="group" aria-labelledby="proof-title">
     <h3 id="proof-title">The fix of “${fixed.finding}” ${fixed.helped ? "helped" : "did not help"}</h3>
     ${fixed.also.length > 0 && html`<p>It was applied together with that of ${fixed.also.join(", ")}.</p>`}
-    <p class="soft">Both branches were trained for ${fixed.epochs} epoch${fixed.epochs === 1 ? "" : "s"} of ${fixed.rows.toLocaleString("en-US")} rows; these are figures on rows for validation.</p>
+    <p class="soft">Both branches were trained for ${fixed.epochs} epoch${fixed.epochs === 1 ? "" : "s"} of ${fixed.rows.toLocaleString("en-US")} rows${begun}. The figures are those on ${fixed.judged_on ?? "rows for validation"}.</p>
     <table><thead><tr><th scope="col"></th><th scope="col">as it was</th><th scope="col">with the fix</th></tr></thead>
       <tbody>${names.map((key) => html`<tr><th scope="row">${FIGURES[key]}</th><td class="number">${short(fixed.before[key])}</td><td class="number">${short(fixed.after[key])}</td></tr>`)}</tbody></table>
     ${fork && runs.value?.has(fork) && html`<p class="row"><a class="button main" href=${address(["runs"], { compare: `${name}/${fork}` })}>Compare both runs</a><a href=${address(["runs", fork])}>${fork}</a></p>`}

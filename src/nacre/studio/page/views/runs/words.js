@@ -39,15 +39,19 @@ const KEYS = {
   begun: (run) => run.begun,
 };
 
+const NAMES = new Intl.Collator("en", { numeric: true });
+/** @param {Run} a @param {Run} b */
+const byName = (a, b) => NAMES.compare(a.name, b.name);
+
 /** In order of one property; those without it come last either way. @param {Iterable<Run>} runs @param {string} by @param {boolean} down @returns {Run[]} */
 export function sorted(runs, by, down) {
   const key = KEYS[by] ?? ((/** @type {Run} */ run) => run.begun);
   const none = (/** @type {string | number} */ v) => typeof v === "number" && Number.isNaN(v);
   return [...runs].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
-    if (none(x) || none(y)) return Number(none(x)) - Number(none(y));
-    const order = typeof x === "string" ? x.localeCompare(String(y), "en", { numeric: true }) : x - Number(y);
-    return (down ? -order : order) || a.name.localeCompare(b.name);
+    if (none(x) || none(y)) return Number(none(x)) - Number(none(y)) || byName(a, b);
+    const order = typeof x === "string" ? NAMES.compare(x, String(y)) : x - Number(y);
+    return (down ? -order : order) || byName(a, b);
   });
 }
 
