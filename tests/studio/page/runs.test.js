@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, filtered, leaf, positive, progress, sorted, span, sparkline } from "../../../src/nacre/studio/page/views/runs/words.js";
+import { ago, epochs, filtered, leaf, positive, progress, sorted, span, sparkline } from "../../../src/nacre/studio/page/views/runs/words.js";
 
 const run = (name, more = {}) => ({ name, state: "over", data: "digits", network: "mlp:128, relu", epochs: 1, planned: 10, begun: 0, seen: 0, best: null, loss: null, sparks: [], pace: null, trouble: [], ...more });
 
@@ -15,9 +15,11 @@ test("spans of time are said in their largest unit", () => {
 });
 
 test("how far a training is, and what is left where its pace is known", () => {
-  assert.equal(progress(run("a", { epochs: 4 })), "4 of 10");
-  assert.equal(progress(run("a", { epochs: 4, pace: 0.1 })), "4 of 10, about 1 minute left");
-  assert.equal(progress(run("a", { epochs: 4, planned: null, pace: 1 })), "4");
+  const now = (more) => run("a", { state: "training", epochs: 4, ...more });
+  assert.equal(progress(now({})), "epoch 4 of 10");
+  assert.equal(progress(now({ pace: 0.1 })), "epoch 4 of 10, 0.100 epochs per second, about 1 minute left");
+  assert.equal(progress(now({ planned: null })), "epoch 4");
+  assert.equal(epochs(run("a", { epochs: 1234 })), "1,234");
 });
 
 test("runs are sorted by a property, those without it last either way", () => {

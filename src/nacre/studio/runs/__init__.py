@@ -29,7 +29,7 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class News(msgspec.Struct, frozen=True):
-    """Runs that are new or others now, the names of those that went away, and all jobs, if one has changed; the first has ``all``."""
+    """Runs that are new or others now, names of those that went away, and all jobs, if one has changed; first of all, ``all``."""
 
     runs: Sequence[Summary]
     gone: Sequence[str]

@@ -5,7 +5,7 @@ import { Select } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { address } from "../../lib/router.js";
 import { chosen, now, runs } from "./store.js";
-import { ago, best, filtered, progress, sorted, sparkline } from "./words.js";
+import { ago, best, epochs, filtered, sorted, sparkline } from "./words.js";
 
 /** @typedef {import("./store.js").Run} Run */
 
@@ -44,7 +44,7 @@ function Row({ run }) {
     <td class=${run.data ? "" : "none"}>${run.data || "–"}</td>
     <td class=${run.network ? "" : "none"}>${run.network || "–"}</td>
     <td class=${run.best ? "" : "none"} title=${run.best ? `in epoch ${run.best.epoch}` : ""}>${best(run)}</td>
-    <td class="epochs">${run.state === "training" ? progress(run) : run.epochs.toLocaleString("en-US")}</td>
+    <td class="epochs">${epochs(run)}</td>
     <td class=${`loss ${run.loss === null ? "none" : ""}`}><${Spark} run=${run} /><span>${short(run.loss)}</span></td>
     <td>${ago(run.begun, now.value)}</td>
   </tr>`;

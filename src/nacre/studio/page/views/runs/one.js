@@ -22,7 +22,7 @@ export function One({ name }) {
   return html`${back}
     <div class="row head"><h1>${name}</h1><${State} run=${run} /></div>
     <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
-    ${run.state !== "over" && html`<p class="row"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>epoch ${progress(run)}</span></p>`}
+    ${run.state !== "over" && html`<p class="row"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
     ${run.state === "interrupted" && html`<p>The last sign of life was ${ago(run.seen, now.value)}. To go on: <code>nacre resume ${detail?.folder ?? name}</code></p>`}
     ${run.trouble.map((text) => html`<p class="trouble">${text}</p>`)}
     <${Trouble} error=${error} />

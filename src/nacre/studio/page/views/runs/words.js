@@ -20,11 +20,14 @@ export const ago = (then, now) => (now - then < 1 ? "just now" : `${span(now - t
 /** @param {Run} run */
 export const best = (run) => (run.best ? `${run.best.name} ${short(run.best.value)}` : "–");
 
+/** @param {Run} run */
+export const epochs = (run) => `${run.epochs.toLocaleString("en-US")}${run.planned && run.state !== "over" ? ` of ${run.planned.toLocaleString("en-US")}` : ""}`;
+
 /** How far a training is. @param {Run} run */
 export function progress(run) {
-  const of = run.planned ? ` of ${run.planned.toLocaleString("en-US")}` : "";
   const left = run.pace && run.planned && run.planned > run.epochs ? `, about ${span((run.planned - run.epochs) / run.pace)} left` : "";
-  return `${run.epochs.toLocaleString("en-US")}${of}${left}`;
+  const pace = run.pace ? `, ${short(run.pace)} epochs per second` : "";
+  return `epoch ${epochs(run)}${pace}${left}`;
 }
 
 /** @type {Record<string, (run: Run) => string | number>} */
