@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from battery import FAULTS, HEALTHY, digits, mlp, run
 
 import nacre
-from nacre.doctor import Watch, first_training
+from nacre.doctor import Finding, Watch, case_of, first_training, last_good_epoch
 from nacre.errors import NotBuiltError, UsageError
 from nacre.layers import Dense
 from nacre.optimizers import SGD
@@ -82,6 +84,43 @@ def test_a_fix_that_is_not_there_is_refused_by_name() -> None:
 def test_a_model_that_is_not_compiled_is_refused() -> None:
     with pytest.raises(NotBuiltError, match="compiled"):
         nacre.diagnose(nacre.Sequential([nacre.Input((64,)), Dense(10)]), *digits())
+
+
+def test_a_fix_that_is_only_about_steps_goes_on_from_where_it_is_told() -> None:
+    model, fit = PLANTED["rate_far_too_large"].make()
+    diagnosis = nacre.diagnose(model, **fit)
+    other = copy.deepcopy(model)
+    other.optimizer.learning_rate = 0.1
+    other.fit(**fit | {"epochs": 3}, verbose=0)
+    other.optimizer.learning_rate = model.optimizer.learning_rate
+    later = case_of(other, **fit)
+    assert diagnosis.well(later)
+    assert not diagnosis.well(diagnosis.case)
+    proof = diagnosis.fix(epochs=1, start=later)
+    of_epoch = -(-len(later) // later.batch_size)
+    step = other.optimizer.iterations
+    assert [trial.model.optimizer.iterations for trial in (proof.unfixed, proof.fixed)] == [step + of_epoch] * 2
+    assert proof.fixed.begun == proof.unfixed.begun
+    assert proof.helped
+    assert other.optimizer.iterations == step
+
+
+def test_too_few_epochs_are_compared_with_more() -> None:
+    model, fit = PLANTED["one_epoch_of_few_rows"].make()
+    proof = nacre.diagnose(model, **fit).fix()
+    assert proof.finding.name == "too few epochs"
+    assert proof.unfixed.ran == 1 < proof.fixed.ran
+    assert proof.helped
+    assert str(proof).splitlines()[1].endswith(", after 1 epoch")
+
+
+def test_the_last_good_epoch_is_the_best_that_was_watched() -> None:
+    finding = Finding("learning rate too large", "", 74, {}, "")
+    falling = {"loss": [2.0, 1.0, 0.5, 9.0]}
+    assert last_good_epoch(finding, falling) == 3
+    assert last_good_epoch(finding, falling | {"val_loss": [2.0, 1.5, 1.6, 9.0]}) == 2
+    assert last_good_epoch(finding, {"loss": [float("nan")] * 2}) == last_good_epoch(finding, {}) == 0
+    assert last_good_epoch(replace(finding, name="over-fitting"), falling) == 0  # the loss alone does not show it
 
 
 # ------------------------------------------------------------------ scripts

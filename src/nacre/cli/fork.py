@@ -8,21 +8,19 @@ from typing import Any
 
 import click
 
-from nacre.cli.moments import check_step, phases_until, steps_of
+from nacre.cli.moments import CHANGEABLE, check_step, phases_until, steps_of
 from nacre.cli.options import JSON, QUIET, show
 from nacre.cli.sources import best_of
 from nacre.cli.train import begin, carry_out, describe, document, opened, training_options
 from nacre.errors import UsageError
 from nacre.training.run import Run
 
-_CHANGED = ("epochs", "learning_rate", "dropout", "patience")  # what leaves data, order, weights and slots as they are
-
 
 @click.command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--at", "step", type=int, required=True, help="After how many steps the new run goes its own way.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder for the run.  [default: runs/fork-DATE-NNN]")
-@lambda command: training_options(command, _CHANGED)
+@lambda command: training_options(command, CHANGEABLE)
 @JSON
 @QUIET
 def fork(run: str, step: int, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:

@@ -17,6 +17,9 @@ from nacre.ops.random import seeded
 from nacre.training.checkpoint import GoFrom, GoUntil, Moment, put
 from nacre.training.run import Run
 
+# Settings that leave data, order, weights and slots as they are.
+CHANGEABLE = ("epochs", "learning_rate", "dropout", "patience")
+
 
 def terms(settings: Settings, source: Source) -> dict[str, Any]:
     """What `Model.fit` is told by the settings."""
@@ -42,8 +45,21 @@ def steps_of(settings: Settings, source: Source) -> int:
     return -(-len(source.train) // settings.batch_size)
 
 
+def check_repeatable(noted: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a run with a fix that no options of `nacre train` say."""
+    fix = noted.get("fix", {})
+    if fix.get("repeats", True):
+        return
+    raise UsageError(
+        "This run tries a fix that no options of nacre train say: it cannot be repeated, nor changed on the way.",
+        {"fix": fix["finding"], "of": f"{fix['of']}, at step {fix['step']:,}"},
+        f"go on from its model file, or try the fix again: {noted['command']}",
+    )
+
+
 def phases(noted: Mapping[str, Any]) -> list[tuple[Settings, int | None]]:
     """The settings of a run, each with the step until which they were those; None for the last. A run that is no fork has one."""
+    check_repeatable(noted)
     before = noted.get("before", [])
     try:
         earlier = [

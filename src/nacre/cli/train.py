@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from nacre import __version__
-from nacre.cli.moments import moment_before, stopping, terms
+from nacre.cli.moments import check_repeatable, moment_before, stopping, terms
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
@@ -208,16 +208,18 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
 
 
 def noted_in(config: Path) -> dict[str, Any]:
-    """What is in a run.toml."""
+    """What is in a run.toml that repeats a run."""
     try:
-        return tomllib.loads(config.read_text(encoding="utf-8"))
+        noted = tomllib.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{config} cannot be read: {error}.") from error
+    check_repeatable(noted)
+    return noted
 
 
-def begin(settings: Settings, out: Path | None, kind: str = "train", **more: Any) -> Run:
+def begin(settings: Settings, out: Path | None, kind: str = "train", root: Path = Path("runs"), **more: Any) -> Run:
     """A run in a folder of its own, with what is needed to repeat it or to go on with it."""
-    run = Run.create(out, kind)
+    run = Run.create(out, kind, root)
     run.note(
         {
             "command": settings.command,

@@ -149,12 +149,12 @@ class TablePieces:
     def __len__(self) -> int:
         return sum(self.sizes)
 
-    def read(self, piece: int) -> Iterable[tuple[Any, ...]]:
-        """The rows of a group."""
+    def read(self, piece: int, stop: int | None = None) -> Iterable[tuple[Any, ...]]:
+        """The rows of a group, those up to ``stop`` if it is given."""
         at, mask = 0, self._mask(piece)
         odd: Counter[str] = Counter()
         unknown = np.zeros(len(self._features.categories), np.int64)
-        for table in self._folder.tables(self._folder.groups[piece], self._columns):
+        for table in self._folder.tables(self._folder.groups[piece], self._columns, stop):
             rows = None if mask is None else np.flatnonzero(mask[at : at + len(table)])
             at += len(table)
             # One odd word somewhere does not end a training after hours: it counts as missing.
@@ -164,6 +164,10 @@ class TablePieces:
                 unknown += self._features.unknown(given[0]["categories"])
             yield given
         self._odd[piece], self._unknown[piece] = odd, unknown
+
+    def sample(self, seed: int) -> list[tuple[Any, ...]]:
+        """Some rows of groups from all over, part by part; all rows, if they are few."""
+        return [part for piece, stop in self._folder.sample(seed).items() for part in self.read(piece, stop)]
 
     def fingerprint(self) -> str:
         """A checksum of the ends of all files, where what is in them is described, and of which rows are kept."""

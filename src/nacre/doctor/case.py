@@ -12,9 +12,10 @@ import numpy.typing as npt
 from nacre import losses
 from nacre.configured import custom_object_scope, resolve, serialize
 from nacre.models import Model
-from nacre.models.files import check_restorable
+from nacre.models.files import check_restorable, restore
 from nacre.models.part import KINDS
 from nacre.training import Callback
+from nacre.training.program import slot_types
 
 Array = npt.NDArray[Any]
 Inputs = dict[str, Array]
@@ -27,7 +28,7 @@ class Case:
 
     Inputs and targets go by the names of the model's inputs and outputs. ``given`` tells whether the user has validation rows;
     where there are none, some of the rows to train on are held out, and ``split`` tells that they were split off at the end of the
-    rows. ``stop`` makes the callbacks of the training.
+    rows. ``stop`` makes the callbacks of the training, and ``watched`` tells whether it looks at the rows it is judged by at all.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Case:
     shuffle: bool = True
     class_weight: Mapping[int, float] | None = None
     stop: Callable[[], list[Callback]] = list
+    watched: bool = True
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
@@ -99,6 +101,17 @@ class Case:
     def fresh(self) -> Case:
         """The same with fresh weights."""
         return self.rebuilt(lambda layer: layer)
+
+    def going_on(self, other: Model) -> Case:
+        """The same from where another network is, which differs in nothing but how it is trained: with its weights, its place in
+        the order of rows, and the state of its optimizer, if it fits."""
+        described, _, own = self.model._description()
+        there, learned = other.snapshot()
+        slots = [f"optimizer/{name}" for name in slot_types(self.model.optimizer, self.model.named)]
+        kept = [*self.model.named, *(slots if set(slots) <= set(learned) else [])]
+        described["training"]["iterations"] = there["training"]["iterations"]
+        model = restore(described | {"seed": there["seed"]}, {name: learned[name] for name in kept}, own)
+        return self.with_(model=model)
 
 
 def _changed(described: Any, change: Callable[[Described], Any]) -> Any:

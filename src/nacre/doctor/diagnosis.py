@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nacre.doctor.case import Case, Inputs
-from nacre.doctor.facts import Facts
+from nacre.doctor.facts import Facts, how_far
 from nacre.doctor.finding import REMARK, Finding, many
-from nacre.doctor.findings import CAUSES, CONSEQUENCES, LAST
+from nacre.doctor.findings import BY_HEART, CAUSES, CONSEQUENCES, LAST
 from nacre.doctor.task import Task
-from nacre.doctor.trial import Score, run
+from nacre.doctor.trial import Score, Trial, judge, run
 from nacre.errors import Limitation, UsageError
 from nacre.models import Model
 from nacre.models.files import copied
@@ -28,46 +28,67 @@ _FAILED = 0.3  # of what there is to learn: a trained network that came no furth
 
 @dataclass(frozen=True)
 class Proof:
-    """Both branches: as it was, and with the ``finding``'s fix, each trained for ``epochs`` of ``rows`` rows; ``model`` is the
-    better one's. ``also`` names findings whose fixes were needed besides."""
+    """Both branches: as it was (``unfixed``), and with the ``finding``'s fix (``fixed``, a training of ``case``). ``also`` names
+    findings whose fixes were needed besides, ``judged_on`` says which rows both are judged by."""
 
     finding: Finding
-    before: Score
-    after: Score
-    epochs: int
-    rows: int
-    broke: bool
-    model: Model
+    unfixed: Trial
+    fixed: Trial
+    case: Case
     also: tuple[str, ...] = ()
+    judged_on: str = "the rows for validation"
+
+    @property
+    def before(self) -> Score:
+        """How good the branch is that was left as it was."""
+        return self.unfixed.judged
+
+    @property
+    def after(self) -> Score:
+        """How good the branch with the fix is."""
+        return self.fixed.judged
 
     @property
     def helped(self) -> bool:
         """Whether the rows for validation are predicted better: more of them, or as many and more surely."""
-        return better(self.before, self.after, self.broke)
+        return better(self.before, self.after, self.unfixed.broke)
+
+    @property
+    def model(self) -> Model:
+        """The better branch's; where the finding is one of structure, that with the fix."""
+        return (self.fixed if self.helped or self.finding.structure else self.unfixed).model
 
     def __str__(self) -> str:
         verdict = "it helped" if self.helped else "it did not help"
         if self.finding.name == "leakage" and not self.helped:
             verdict = "the score without it is the honest one"
         both = f" (with that of {', '.join(map(repr, self.also))})" if self.also else ""
+        meant = many(self.fixed.meant, "epoch")
+
+        def line(trial: Trial) -> str:
+            ran = many(trial.ran, "epoch")
+            earlier = f", after {ran}" if ran != meant and not trial.broke else ""
+            return f"{'the loss was not finite; ' * trial.broke}{trial.judged}{earlier}"
+
         return (
-            f"{verdict}{both}: after {many(self.epochs, 'epoch')} of {many(self.rows, 'row')}, on the rows for validation\n"
-            f"  as it was  {'the loss was not finite; ' * self.broke}{self.before}\n"
-            f"  fixed      {self.after}"
+            f"{verdict}{both}: after {meant} of {many(self.unfixed.rows, 'row')}, on {self.judged_on}\n"
+            f"  as it was  {line(self.unfixed)}\n"
+            f"  fixed      {line(self.fixed)}"
         )
 
     def document(self) -> dict[str, Any]:
         """The proof as JSON can hold it."""
         figures = {
-            name: {k: v for k, v in vars(score).items() if np.isfinite(v)}
-            for name, score in (("before", self.before), ("after", self.after))
+            name: {k: v for k, v in vars(trial.judged).items() if np.isfinite(v)} | {"epochs": trial.ran}
+            for name, trial in (("before", self.unfixed), ("after", self.fixed))
         }
         return {
             "finding": self.finding.name,
             "also": list(self.also),
             "helped": self.helped,
-            "epochs": self.epochs,
-            "rows": self.rows,
+            "epochs": self.fixed.meant,
+            "rows": self.unfixed.rows,
+            "judged_on": self.judged_on,
             **figures,
         }
 
@@ -89,11 +110,21 @@ class Diagnosis:
         """Findings that something should be done about."""
         return [finding for finding in self.findings if finding.alarm]
 
-    def fix(self, number: int = 0, epochs: int | None = None) -> Proof:
+    def fix(
+        self,
+        number: int = 0,
+        epochs: int | None = None,
+        start: Case | None = None,
+        remade: Callable[[Case, int], Case] = lambda case, _: case,
+    ) -> Proof:
         """Apply the fix of a finding, the first unless said otherwise, to a fork; train both branches for a while, and compare.
 
         Both see the same rows in the same order, for ``epochs`` passes, or as long as a trial of the examination. The model that
-        was examined stays as it is. Raises `UsageError` if there is no such finding, or none that can be fixed by itself.
+        was examined stays as it is. ``start`` is the same training at a later step: both branches go on from there, but for a fix
+        that needs fresh weights, which `Fix.keeps` tells. ``remade`` may give a fixed case, which is trained for so many epochs,
+        another network to begin with.
+
+        Raises `UsageError` if there is no such finding, or none that can be fixed by itself.
         """
         able = [finding for finding in self.findings if finding.fix is not None]
         if not 0 <= number < len(able):
@@ -102,21 +133,36 @@ class Diagnosis:
                 {"findings with a fix": ", ".join(f.name for f in able) or "none"},
             )
         first, *others = able[number], *(f for f in able[number + 1 :] if f.alarm)
-        facts = Facts(self.case)
+        assert first.fix is not None
+        keeps = first.fix.keeps and start is not None
+        others = [f for f in others if f.fix is not None and (f.fix.keeps or not keeps)]
+        case = self.case if start is None else start
+        facts = Facts(case)
         rows, usual = facts.plan
-        plan = (len(self.case), epochs) if epochs is not None else (rows, usual)
+        plan = (len(case), epochs) if epochs is not None else (rows, usual)
         with seeded(0):
-            before = run(self.case, facts.task, plan)
-            fixed, also = self.case, tuple[str, ...]()
+            before, changed, also = None, case, tuple[str, ...]()
             for finding in (first, *others[:2]):  # where two things are wrong, mending one may not be enough
                 assert finding.fix is not None
-                fixed = finding.fix.change(fixed)
+                changed = finding.fix.change(changed)
+                meant = case.epochs, changed.epochs
+                short, long = (plan[1], plan[1]) if meant[0] == meant[1] else (meant[0] or plan[1], meant[1] or plan[1])
+                before = run(case, facts.task, (plan[0], short)) if before is None else before
+                fixed = remade(changed, long)
+                fixed = fixed.going_on(case.model) if keeps else fixed
                 also = also if finding is first else (*also, finding.name)
-                after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), plan[1]))
-                proof = Proof(first, before.judged, after.judged, plan[1], plan[0], before.broke, after.model, also)
+                after = run(fixed, Task.of(fixed.model, fixed.y), (min(plan[0], len(fixed)), long))
+                proof = Proof(first, before, after, fixed, also)
                 if proof.helped or first.structure:
-                    return proof
-        return replace(proof, model=before.model)
+                    break
+        return proof
+
+    def well(self, start: Case) -> bool:
+        """Whether the training, at a later step, still was as it should be: a good part was learned, and the loss was below that
+        of the beginning."""
+        task = Task.of(start.model, start.y)
+        now, begun = (judge(start, task, model) for model in (start.model, self.case.model))
+        return how_far(now, task) >= _FAILED and now.loss < begun.loss
 
     def document(self) -> dict[str, Any]:
         """The diagnosis as JSON can hold it."""
@@ -173,7 +219,7 @@ def diagnose(
         "The doctor trains copies of the model",
         "functions and layers with names of their own: def loss(y_true, y_pred)",
     )
-    case = _case_of(model, x, y, size, epochs, validation_split, validation_data, shuffle, class_weight)
+    case = case_of(model, x, y, size, epochs, validation_split, validation_data, shuffle, class_weight)
     figures = history if history is not None else model.history
     figures = getattr(figures, "history", figures)
     with seeded(0):
@@ -197,6 +243,18 @@ def examine(case: Case, history: Mapping[str, list[float]] | None = None) -> Dia
     classes = facts.task.kind == "classes"
     guess = f"; always saying the most frequent class, {np.max(np.asarray(facts.task.shares)):.3f}" if classes else ""
     return Diagnosis(once, facts.case, facts.trial.judged, guess)
+
+
+def last_good_epoch(finding: Finding, figures: Mapping[str, list[float]]) -> int:
+    """How many epochs of a training went well, going by its figures: up to the best validation loss, or up to the lowest loss where
+    none was watched; then rows learned by heart do not show, and a finding of such is from the beginning.
+
+    >>> last_good_epoch(Finding("learning rate too large", "", 74, {}, ""), {"loss": [2.1, 0.4, 0.3, 7.5, float("nan")]})
+    3
+    """
+    by_heart = finding.name in BY_HEART
+    watched = np.asarray(figures.get("val_loss") or ([] if by_heart else figures.get("loss", [])), np.float64)
+    return int(np.nanargmin(watched)) + 1 if np.isfinite(watched).any() else 0
 
 
 def better(before: Score, after: Score, broke: bool = False) -> bool:
@@ -228,17 +286,18 @@ def _weighed(facts: Facts, finding: Finding) -> Finding | None:
     return replace(finding, tried=tried) if gain > finding.needed * scale or facts.trial.broke else None
 
 
-def _case_of(
+def case_of(
     model: Model,
     x: Any,
     y: Any,
-    batch_size: int,
-    epochs: int | None,
-    validation_split: float,
-    validation_data: Any,
-    shuffle: bool,
-    class_weight: Mapping[int, float] | None,
+    batch_size: int = 32,
+    epochs: int | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
 ) -> Case:
+    """A training of a compiled model with these arguments of `Model.fit`; see `diagnose`."""
     for what, given in (("batch_size", batch_size), ("epochs", 1 if epochs is None else epochs)):
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise UsageError(f"{what} is a whole number from 1 on, got {given!r}.")

@@ -15,11 +15,16 @@ REMARK = 30  # what is less severe is a remark, no alarm
 
 @dataclass(frozen=True)
 class Fix:
-    """What helps: in words, as ``code`` for the user's script, and as a ``change`` of the case."""
+    """What helps: in words, as ``code`` for the user's script, and as a ``change`` of the case.
+
+    ``keeps`` tells that it is only about how weights are moved, so that those that were learned so far are still of use; any other
+    changes the network, the weights it begins with, or the data.
+    """
 
     text: str
     code: str
     change: Callable[[Case], Case]
+    keeps: bool = False
 
 
 @dataclass(frozen=True)

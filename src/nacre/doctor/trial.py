@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +54,9 @@ class Score:
 class Trial:
     """What a short training of a copy came to.
 
-    ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each epoch; ``broke`` tells that the loss was not
-    finite in the end, ``moved`` how far each matrix of weights came from its beginning, in parts of its length."""
+    ``losses`` are means over parts of it, by ``steps``; ``epochs`` the figures of each epoch, of which so many were ``meant``, and
+    ``seconds`` what they took; ``broke`` tells that the loss was not finite in the end, ``moved`` how far each matrix of weights
+    came from its beginning, in parts of its length."""
 
     model: Model
     epochs: dict[str, list[float]]
@@ -65,8 +67,15 @@ class Trial:
     train: Score
     judged: Score
     rows: int
+    meant: int
+    seconds: float
     broke: bool = False
     moved: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> int:
+        """Epochs that came to their end."""
+        return len(self.epochs.get("loss", []))
 
 
 def plan_of(case: Case) -> tuple[int, int]:
@@ -97,7 +106,7 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
     curve, seen = _Curve(max(1, steps // _POINTS)), LayerStatistics(max(1, steps // 20))
     begun = judge(case, task, model)
     before = {name: w.numpy() for name, w in model.named.items() if w.trainable}
-    broke = False
+    broke, clock = False, time.perf_counter()
     try:
         model.fit(
             single(part.x),
@@ -106,12 +115,13 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
             epochs=epochs,
             shuffle=case.shuffle,
             class_weight=case.class_weight,
-            validation_data=(single(case.x_validation), single(case.y_validation)),
-            callbacks=[*case.stop(), curve, seen],
+            validation_data=(single(case.x_validation), single(case.y_validation)) if case.watched else None,
+            callbacks=[*(case.stop() if case.watched else []), curve, seen],
             verbose=0,
         )
     except NonFiniteLossError:
         broke = True
+    seconds = time.perf_counter() - clock
     history = model.history.history if model.history is not None else {}
     if not broke and curve.losses and not math.isfinite(curve.losses[-1]):
         broke = True
@@ -120,7 +130,7 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
     trained = Case(model, part.x, part.y, part.x, part.y, True)
     return Trial(
         model, history, curve.steps, curve.losses, seen, begun,
-        judge(trained, task, model), judge(case, task, model), len(part), broke, moved,
+        judge(trained, task, model), judge(case, task, model), len(part), epochs, seconds, broke, moved,
     )  # fmt: skip
 
 

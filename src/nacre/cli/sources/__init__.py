@@ -5,7 +5,7 @@ from __future__ import annotations
 from nacre.cli.settings import Settings
 from nacre.cli.sources.arrays import ACCEPTED, count_classes, open_arrays, scale_of, training_arrays
 from nacre.cli.sources.asked import for_model
-from nacre.cli.sources.folders import holds_shards, training_folder
+from nacre.cli.sources.folders import holds_shards, sampled, training_folder
 from nacre.cli.sources.models import best_of, model_file, open_model
 from nacre.cli.sources.pictures import is_of_pictures, pictures_for, training_pictures
 from nacre.cli.sources.source import Part, Source, in_memory, tell_notes
@@ -47,6 +47,7 @@ __all__ = [
     "open_data",
     "open_model",
     "open_training",
+    "sampled",
     "scale_of",
     "tell_notes",
 ]

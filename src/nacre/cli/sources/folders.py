@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ from nacre.cli.sources.tables import (
     times_in,
     with_targets,
 )
-from nacre.data import DATASETS, Table
+from nacre.data import DATASETS, Features, Table
 from nacre.data.columns import NUMBERED, Guess, as_text, counted, guess
 from nacre.data.features import Target
 from nacre.data.folders import ParquetFolder, TablePieces, packed, parquet_files
 from nacre.data.splits import row_keys
 from nacre.errors import DataError, find
 from nacre.progress import tell
+from nacre.recipes import output_names
 
 Array = npt.NDArray[Any]
 
@@ -110,6 +112,18 @@ def training_folder(settings: Settings) -> Source:
     keys_of = row_keys(list(features.inputs(whole).values()))
     notes += repeats([keys_of[r] for r in rows], "of the rows that were looked at ")
     return Source(place_of(settings.data), parts, classes, features, notes=notes, counts=frequent)
+
+
+def sampled(source: Source, seed: int) -> Source:
+    """The same, with some rows from all over in memory in the place of all that are read piece by piece."""
+    parts = source.train.x.sample(seed)
+    assert isinstance(source.features, Features)
+    names = output_names(source.features)
+    x = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
+    several = isinstance(parts[0][1], list)
+    found = [np.concatenate(columns) for columns in zip(*(p[1] if several else [p[1]] for p in parts), strict=True)]
+    some = Part(x, dict(zip(names, found, strict=True)) if several else found[0])
+    return replace(source, parts={**source.parts, "train": some}, counts=None)
 
 
 def _outside(table: Table, held: Array, settings: Settings) -> Callable[[Table], Array]:

@@ -10,5 +10,6 @@ CONSEQUENCES = (
     *outcome.RULES,
 )  # what a grave cause before them would explain
 LAST = outcome.LAST  # when nothing else was found
+BY_HEART = outcome.BY_HEART  # what only rows that were not trained on show
 
-__all__ = ["CAUSES", "CONSEQUENCES", "LAST"]
+__all__ = ["BY_HEART", "CAUSES", "CONSEQUENCES", "LAST"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nacre.doctor.case import Array, Case
+from nacre.doctor.case import Array, Case, Described
 from nacre.doctor.facts import NORMALIZING, Facts, rms
 from nacre.doctor.finding import Finding, Fix, many
 from nacre.layers import Dense
@@ -150,15 +150,31 @@ def spread_of(columns: Array) -> tuple[Array, Array]:
 
 
 def standardized(case: Case) -> Case:
-    """The case with inputs of mean 0 and standard deviation 1."""
+    """The case with inputs of mean 0 and standard deviation 1: in a row of layers by one before them, so that the network takes
+    what it took; else as data."""
     for name, array in case.x.items():
         if array.dtype.kind in "fu":
             mean = array.mean(axis=0, dtype=np.float64)
             deviation = array.std(axis=0, dtype=np.float64)
             floor = max(1e-3 * float(deviation.max()), 1e-30)  # a column that hardly varies is no signal to be blown up
-
-            case = case.inputs_changed(partial(_measured_by, mean=mean, deviation=np.maximum(deviation, floor)), name)
+            deviation = np.maximum(deviation, floor)
+            if type(case.model).__name__ == "Sequential":
+                return case.rebuilt(
+                    partial(_normalized, first=case.model.layers[0].name, mean=mean, deviation=deviation)
+                )
+            case = case.inputs_changed(partial(_measured_by, mean=mean, deviation=deviation), name)
     return case.fresh()
+
+
+def _normalized(layer: Described, first: str, mean: Array, deviation: Array) -> Any:
+    """The layers in the place of one: before the first, one that normalizes."""
+    config = layer["config"]
+    if config["name"] != first:
+        return layer
+    came = {name: config.get(name) for name in ("input_shape", "input_dim")}
+    axes = list(range(1, mean.ndim + 1))
+    own = {"axis": axes, "mean": mean.tolist(), "variance": (deviation**2).tolist(), "name": "standardized", **came}
+    return [{"class_name": "Normalization", "config": own}, layer | {"config": config | dict.fromkeys(came)}]
 
 
 def _filled(case: Case, name: str, value: float) -> Case:

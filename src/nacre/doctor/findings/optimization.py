@@ -49,7 +49,13 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
     if facts.trial.broke:
         numbers[f"the loss at {rate:g}"] = "not finite in the end"
     code = f"model.optimizer.learning_rate = {best:g}  # before fit, with fresh weights"
-    fix = Fix(f"Take {best:g}, and begin anew.", code, lambda case: case.optimized_by(learning_rate=best).fresh())
+    where = "anew, or from where the loss was at its best" if best < rate else "anew"
+    fix = Fix(
+        f"Take {best:g}, and begin {where}.",
+        code,
+        lambda case: case.optimized_by(learning_rate=best).fresh(),
+        keeps=True,
+    )
     if best < rate:
         why = (
             "Each step jumps over the valley that it should go down into: the loss goes up and down, or beyond all bounds. "
@@ -63,8 +69,9 @@ def learning_rate(facts: Facts) -> Iterator[Finding]:
 
 def _others(rate: float, unsteady: bool) -> list[float]:
     """Rates to try, the nearest first: lower ones if the loss goes up, else both ways."""
-    lower = [rate / 10**n for n in range(1, 9) if rate / 10**n >= _LOWEST] or [rate / 10]
-    higher = [rate * 10**n for n in range(1, 9) if rate * 10**n <= _HIGHEST] or [rate * 10]
+    lower, higher = ([float(f"{rate * 10.0 ** (sign * n):.6g}") for n in range(1, 9)] for sign in (-1, 1))
+    lower = [r for r in lower if r >= _LOWEST] or lower[:1]
+    higher = [r for r in higher if r <= _HIGHEST] or higher[:1]
     return lower if unsteady else [r for pair in zip_longest(higher, lower[:2]) for r in pair if r is not None]
 
 
@@ -82,7 +89,7 @@ def momentum(facts: Facts) -> Iterator[Finding]:
                 "A step is mostly what earlier steps were: the network rolls through the valley and up again, and the "
                 "effective rate is "
                 f"{1 / max(1 - value, 1e-9):.0f} times the one that was said.",
-                Fix("Take 0.9.", f"{name}=0.9", partial(_with, name=name, value=usual)),
+                Fix("Take 0.9.", f"{name}=0.9", partial(_with, name=name, value=usual), keeps=True),
                 sure=False,
             )
 
@@ -106,6 +113,7 @@ def clipping(facts: Facts) -> Iterator[Finding]:
                     "Clip at a few times the usual norm.",
                     f"{name}={max(1.0, round(3 * total, 1)):g}",
                     partial(_with, name=name, value=max(1.0, 3 * total)),
+                    keeps=True,
                 ),
                 sure=False,
             )
@@ -138,6 +146,7 @@ def schedule(facts: Facts) -> Iterator[Finding]:
                     "config": {"initial_learning_rate": most, "decay_steps": steps},
                 }
             ).fresh(),
+            keeps=True,
         ),
         sure=False,
     )
@@ -159,6 +168,7 @@ def batch_size(facts: Facts) -> Iterator[Finding]:
                 f"Take batches of {better}.",
                 f"model.fit(x, y, batch_size={better})",
                 lambda case: case.with_(batch_size=better).fresh(),
+                keeps=True,
             ),
             sure=False,
         )
@@ -174,7 +184,10 @@ def batch_size(facts: Facts) -> Iterator[Finding]:
             {"batch_size": size, "rows": rows},
             why,
             Fix(
-                "Take batches of 32.", "model.fit(x, y, batch_size=32)", lambda case: case.with_(batch_size=32).fresh()
+                "Take batches of 32.",
+                "model.fit(x, y, batch_size=32)",
+                lambda case: case.with_(batch_size=32).fresh(),
+                keeps=True,
             ),
             sure=normalized,
             structure=normalized,
@@ -201,6 +214,7 @@ def regularization(facts: Facts) -> Iterator[Finding]:
             "Make it a hundred times weaker.",
             "kernel_regularizer=nacre.regularizers.L2(1e-4)" + ("\nweight_decay=1e-4" if decay else ""),
             lambda case: _less_regularized(case, decay),
+            keeps=True,
         ),
         sure=False,
         needed=0.08,
@@ -219,7 +233,7 @@ def dropout(facts: Facts) -> Iterator[Finding]:
             rates,
             "Dropout keeps units from relying on single others. If most of them are missing at each step, what is "
             "left is too little to learn.",
-            Fix("Drop a fifth.", "Dropout(0.2)", lambda case: case.rebuilt(_less_dropped)),
+            Fix("Drop a fifth.", "Dropout(0.2)", lambda case: case.rebuilt(_less_dropped), keeps=True),
             sure=False,
             needed=0.05,
         )
@@ -242,7 +256,12 @@ def slow_statistics(facts: Facts) -> Iterator[Finding]:
             {"momentum": float(momentum), "share of the beginning left in them": float(momentum**steps)},
             "In training a batch is normalized by its own mean and spread, in prediction by running means of these. With such a "
             "momentum they have hardly moved: the network predicts with numbers it never saw.",
-            Fix("Let them follow faster.", "BatchNormalization(momentum=0.9)", lambda case: case.rebuilt(_faster)),
+            Fix(
+                "Let them follow faster.",
+                "BatchNormalization(momentum=0.9)",
+                lambda case: case.rebuilt(_faster),
+                keeps=True,
+            ),
             sure=False,
         )
 

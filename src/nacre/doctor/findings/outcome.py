@@ -57,7 +57,7 @@ def gap(facts: Facts) -> Iterator[Finding]:
         title = "the rows for validation are unlike those trained on"
         yield Finding("validation data differ", title, 78, numbers, why, structure=True)
         return
-    fix = Fix(*_STOP, restrained)
+    fix = Fix(*_STOP, restrained, keeps=True)
     if memorized:
         why = (
             "There are enough weights to remember each row, and nothing else was learned: on other rows it guesses. "
@@ -174,7 +174,12 @@ def chance(facts: Facts) -> Iterator[Finding]:
             "have nothing to do with the inputs: were they mixed up, or shifted by a row?"
         )
         yield Finding(
-            "memorizing", "rows are learned by heart; others are guessed", 77, numbers, why, Fix(*_STOP, restrained)
+            "memorizing",
+            "rows are learned by heart; others are guessed",
+            77,
+            numbers,
+            why,
+            Fix(*_STOP, restrained, keeps=True),
         )
     else:
         why = (
@@ -250,4 +255,5 @@ def usual(case: Case) -> Case:
 
 
 RULES = (chance, gap, too_short, too_small)
+BY_HEART = ("over-fitting", "memorizing")
 LAST = (remedies,)  # when no other cause was found

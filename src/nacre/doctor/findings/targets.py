@@ -119,6 +119,7 @@ def imbalance(facts: Facts) -> Iterator[Finding]:
         "Let each class count alike, and watch the recall of each class.",
         "counts = np.bincount(y)\nmodel.fit(x, y, class_weight={k: len(y) / (len(counts) * n) for k, n in enumerate(counts)})",
         lambda case: case.with_(class_weight=weights).fresh(),
+        keeps=True,
     )
     yield Finding("class imbalance", "rare classes are given up", 76 if given_up else 12, numbers, why, fix)
 
@@ -139,6 +140,7 @@ def class_weights(facts: Facts) -> Iterator[Finding]:
         "Let each class count alike.",
         "counts = np.bincount(y)\nclass_weight = {k: len(y) / (len(counts) * n) for k, n in enumerate(counts)}",
         lambda case: case.with_(class_weight=balanced).fresh(),
+        keeps=True,
     )
     yield Finding("class weights out of balance", "one class counts for all", 90, numbers, why, fix)
 
