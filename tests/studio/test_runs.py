@@ -328,7 +328,7 @@ def test_numbers_that_are_furthest_off_come_first(root: Path) -> None:
     assert off[0] > off[-1]
 
 
-def test_layers_are_looked_at_in_copies_on_demand(client: TestClient, root: Path) -> None:
+def test_layers_are_looked_at_on_demand_and_the_run_stays_as_it_is(client: TestClient, root: Path) -> None:
     before = (root / "good/model.safetensors").read_bytes()
     text, flow, weights, activations = given(client, "/of/good/layers")
     assert "wrote down nothing of its layers" in text["text"]
@@ -342,6 +342,14 @@ def test_layers_are_looked_at_in_copies_on_demand(client: TestClient, root: Path
     assert share == pytest.approx(gradient / size)
     assert [row[0] for row in activations["rows"]] == ["dense", "dense_1"]
     assert (root / "good/model.safetensors").read_bytes() == before
+
+
+def test_a_run_without_a_model_is_looked_at_in_its_last_checkpoint(client: TestClient, root: Path) -> None:
+    folder = write_run(root / "now", epoch(0, 2.5))
+    (folder / "checkpoints").mkdir()
+    for run, step in (("bad", 7), ("good", 20)):
+        shutil.copy(root / run / "model.safetensors", folder / f"checkpoints/step-{step:012}.safetensors")
+    assert given(client, "/of/now/confusion")["counts"] == given(client, "/of/good/confusion")["counts"]
 
 
 # ------------------------------------------------------------------ jobs
@@ -456,7 +464,9 @@ def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page) 
     look.get_by_role("button", name="Apply the fix in a fork").click()
     expect(look.get_by_role("button", name="Cancel")).to_be_visible()
     look.reload()  # the job goes on
-    expect(look.get_by_role("heading", name="The fix of “learning rate too large” helped")).to_be_visible(timeout=60_000)
+    expect(look.get_by_role("heading", name="The fix of “learning rate too large” helped")).to_be_visible(
+        timeout=60_000
+    )
     shot(look, "runs-doctor")
     look.get_by_role("link", name="Compare both runs").click()
     expect(look.get_by_role("heading", name="Compare")).to_be_visible()

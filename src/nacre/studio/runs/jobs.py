@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock, Thread
@@ -20,7 +19,7 @@ from nacre.errors import UnknownName, UsageError
 _AT_ONCE = 2
 _KEPT = 50
 _MOST_ANSWER = 1 << 24  # bytes
-_LINES = 12  # of what a command says of its progress
+_LINES, _LINE = 12, 500  # of what a command says of its progress: lines, and bytes of each
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ class _Child:
         self.seconds: float | None = None
         self.state, self.error = "running", ""
         self.answer: Any = None
-        self._said: deque[str] = deque(maxlen=_LINES)
+        self._said: list[str] = []
         self._canceled = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nacre", *arguments],
@@ -62,11 +61,11 @@ class _Child:
         """How it stands."""
         return Job(
             id=self.id, run=self.run, kind=self.kind, command=self.command, state=self.state, begun=self.begun,
-            seconds=self.seconds, progress=list(self._said), answer=self.answer, error=self.error,
+            seconds=self.seconds, progress=self._said, answer=self.answer, error=self.error,
         )  # fmt: skip
 
     def cancel(self) -> None:
-        """End it; what it has written stays as after Ctrl-C."""
+        """End it; what it has written stays."""
         self._canceled = True
         self._process.terminate()
 
@@ -76,10 +75,12 @@ class _Child:
         listener = Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
         listener.start()
         said = self._process.stdout.read(_MOST_ANSWER)
+        self._process.stdout.close()  # one that says more than that ends
         status = self._process.wait()
         listener.join()
+        self._process.stderr.close()
         self.seconds = time.time() - self.begun
-        if self._canceled:
+        if self._canceled and status != 0:
             self.state = "canceled"
         elif status != 0:
             self.error = "\n".join(self._said) or f"the command ended with status {status}"
@@ -93,10 +94,10 @@ class _Child:
                 self.state = "failed"
 
     def _listen(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            text = line[:500].decode("utf-8", "replace").rpartition("\r")[2].strip()
+        for line in iter(lambda: stream.readline(_LINE), b""):
+            text = line.decode("utf-8", "replace").rpartition("\r")[2].strip()
             if text:
-                self._said.append(text)
+                self._said = [*self._said, text][-_LINES:]
 
 
 class Jobs:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ from nacre.cli.report import told_of
 from nacre.cli.sources import Part, Source, in_memory, open_training
 from nacre.errors import Limitation, UsageError
 from nacre.models import Model, load_model
-from nacre.models.files import copied
 from nacre.studio.figures import Bar, Bars, Figure, Table, Text
 from nacre.studio.runs.folders import Followed
 from nacre.training.checkpoint import Checkpoints
@@ -32,15 +32,16 @@ _JUDGED = 20_000  # rows that are predicted
 _CLASSES = 24  # of a matrix
 _PAGE = 24  # rows that are sent at a time
 _PIXELS = 256  # along the longer side of a picture that is sent
-_OPEN = 2  # models and data that are kept at hand
+_OPEN = 2  # judged models that are kept at hand
+_WAITING = 4
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A run's model, data, and what the model says of the rows that it is judged by, worst rows first."""
+    """The part of a run's data that it is judged by, called ``name``, and what the model says of it, worst rows first."""
 
-    model: Model
-    source: Source
+    classes: Sequence[str]
+    scale: int | None
     name: str
     judge: Part
     outputs: Array
@@ -87,45 +88,32 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class Looking:
-    """Models and data that were asked for. One is opened at a time."""
+    """Models and data that were asked for. One is at work at a time, and few may wait."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Any, ...], _Opened] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._queue = Lock(), Semaphore(_WAITING)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the others. Raises `UsageError` if too many wait."""
+        if not self._queue.acquire(blocking=False):
+            raise UsageError("The studio looks into several models already.", hint="ask again in a moment")
+        try:
+            with self._lock:
+                yield
+        finally:
+            self._queue.release()
 
     def layers(self, found: Followed) -> list[Figure]:
         """How errors, gradients and activations are, layer by layer, on some rows to train on."""
-        with self._lock:
-            model, source = load_model(_model_of(found)), _data_of(found)
-        part = in_memory(source.train)
-        chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:_ROWS])
-        some = part.take(chosen)
-        inside = copied(model, "Layers are looked at in a copy", "layers that can be saved").inside(some.x, some.y)
-        seen = LayerStatistics(every=1)
-        copied(model, "A step is taken by a copy", "layers that can be saved").fit(
-            some.x, some.y, batch_size=len(chosen), epochs=1, verbose=0, callbacks=[seen]
-        )
-        reached = [(c, c.error if c.score_error is None else c.score_error) for c in looked_at(inside.calls)]
-        errors = [(c.name, float(np.linalg.norm(e)) / len(chosen)) for c, e in reached if e is not None]
-        bars = [Bar(name, e, f"{e:.2g}") for name, e in errors]
-        steps = model.optimizer.iterations
-        figures: list[Figure] = [
-            Text(
-                text="This run wrote down nothing of its layers. What follows was computed just now: from its model as it was "
-                f"after {steps:,} steps, on {len(chosen)} of its rows to train on."
-            ),
-            Bars(
-                title="Gradient flow: the norm of the error at each layer, of the gradient of the mean loss", bars=bars
-            ),
-            _weights(seen.history),
-            _activations(seen.history),
-        ]
-        return [figure for figure in figures if not isinstance(figure, Bars | Table) or _filled(figure)]
+        with self._turn():
+            return _layers(load_model(_model_of(found)), _data_of(found))
 
     def confusion(self, found: Followed) -> Confusion:
         """Which classes are taken for which, on the part of the data that the run is judged by."""
         opened = self._opened(found)
-        names = list(map(str, opened.source.classes))
+        names = opened.classes
         if not names:
             count = len(opened.judge)
             return Confusion(opened.name, count, 0, [], [], np.array([[count]]), opened.note)
@@ -144,7 +132,7 @@ class Looking:
     def rows(self, found: Followed, truth: int, said: int, first: int) -> Rows:
         """The rows of class ``truth`` that were taken for class ``said``, worst first; all rows where numbers are predicted."""
         opened = self._opened(found)
-        order, names = opened.order, list(map(str, opened.source.classes))
+        order, names = opened.order, opened.classes
         if names:
             order = order[(opened.truth[order] == truth) & (opened.said[order] == said)]
         chosen = order[first : first + _PAGE]
@@ -161,7 +149,7 @@ class Looking:
 
     def _opened(self, found: Followed) -> _Opened:
         path = _model_of(found)
-        with self._lock:
+        with self._turn():
             status = path.stat()
             key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
             if key not in self._kept:
@@ -199,18 +187,19 @@ def _judged(model: Model, source: Source) -> _Opened:
         part = part.take(np.arange(_JUDGED))
     if isinstance(part.y, Mapping) or part.y is None or len(model.output_shapes) != 1:
         raise Limitation("Rows are shown for models that predict one thing, and this one predicts several.")
+    names = list(map(str, source.classes))
     outputs, truth = np.asarray(model.predict(part.x, verbose=0)), np.asarray(part.y).reshape(len(part), -1)
-    if source.classes:
-        if outputs.ndim != 2 or outputs.shape[1] != len(source.classes) or truth.shape[1] != 1:
+    if names:
+        if outputs.ndim != 2 or outputs.shape[1] != len(names) or truth.shape[1] != 1:
             raise Limitation("Rows are shown for models that give a probability for each class.")
         labels = truth[:, 0].astype(np.int64)
         order = np.argsort(outputs[np.arange(len(labels)), labels], kind="stable")
-        return _Opened(model, source, name, part, outputs, labels, outputs.argmax(1), order, note)
+        return _Opened(names, source.scale, name, part, outputs, labels, outputs.argmax(1), order, note)
     if outputs.shape[1:] != (1,) or truth.shape[1] != 1:
         raise Limitation("Rows are shown for models that predict a class, or one number.")
     said, numbers = outputs[:, 0].astype(np.float64), truth[:, 0].astype(np.float64)
     order = np.argsort(-np.abs(said - numbers), kind="stable")
-    return _Opened(model, source, name, part, outputs, numbers, said, order, note)
+    return _Opened(names, source.scale, name, part, outputs, numbers, said, order, note)
 
 
 def _pictures(opened: _Opened, rows: Array) -> list[str | None]:
@@ -224,9 +213,31 @@ def _pictures(opened: _Opened, rows: Array) -> list[str | None]:
         return [None] * len(rows)
     step = max(1, -(-max(shape[:2]) // _PIXELS))
     images = [np.asarray(x[row])[::step, ::step] for row in rows.tolist()]
-    scale = opened.source.scale
+    scale = opened.scale
     high = float(scale) if scale else 255.0 if all(image.dtype == np.uint8 for image in images) else None
     return [png(plainly(image, 0.0 if high else float(image.min()), high or float(image.max()))) for image in images]
+
+
+def _layers(model: Model, source: Source) -> list[Figure]:
+    """What one step of training would show; the model, read from its file, is not written back."""
+    part = in_memory(source.train)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:_ROWS])
+    some = part.take(chosen)
+    inside, steps, seen = model.inside(some.x, some.y), model.optimizer.iterations, LayerStatistics(every=1)
+    model.fit(some.x, some.y, batch_size=len(chosen), epochs=1, verbose=0, callbacks=[seen])
+    reached = [(c, c.error if c.score_error is None else c.score_error) for c in looked_at(inside.calls)]
+    errors = [(c.name, float(np.linalg.norm(e)) / len(chosen)) for c, e in reached if e is not None]
+    bars = [Bar(name, e, f"{e:.2g}") for name, e in errors]
+    figures: list[Figure] = [
+        Text(
+            text="This run wrote down nothing of its layers. What follows was computed just now: from its model as it was "
+            f"after {steps:,} steps, on {len(chosen)} of its rows to train on."
+        ),
+        Bars(title="Gradient flow: the norm of the error at each layer, of the gradient of the mean loss", bars=bars),
+        _weights(seen.history),
+        _activations(seen.history),
+    ]
+    return [figure for figure in figures if not isinstance(figure, Bars | Table) or _filled(figure)]
 
 
 def _weights(history: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
