@@ -422,7 +422,7 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     training = subprocess.Popen([*command, "--quiet", "--out", str(root / "live")])
     try:
         look.get_by_role("link", name="live").click()
-        expect(look.get_by_text("training", exact=True)).to_be_visible()
+        expect(look.locator(".head .state")).to_have_text("training")
         curve = look.get_by_role("img", name=re.compile("^loss by epoch: at the end training"))
         expect(curve).to_be_visible()
         then = curve.get_attribute("aria-label")
@@ -439,6 +439,9 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     look.get_by_label("Filter").fill("")
     look.get_by_role("button", name="Epochs").click()
     expect(look.get_by_role("columnheader", name="Epochs")).to_have_attribute("aria-sort", "ascending")
+    for name in ("good", "bad"):
+        look.get_by_label(f"Compare {name}").check()
+    expect(look.get_by_role("link", name="Compare 2 runs")).to_have_attribute("href", "#/runs?compare=good%2Fbad")
     shot(look, "runs-list")
     look.set_viewport_size({"width": 390, "height": 844})
     assert look.evaluate("document.documentElement.scrollWidth") == 390

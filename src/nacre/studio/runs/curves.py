@@ -56,7 +56,7 @@ def detail(found: Followed) -> Detail:
         str(found.run.folder),
         found.run.report.exists(),
         {name: value for name, value in settings.items() if value not in ("", [], ())},
-        curves_of(found.columns),
+        curves_of(found.figures),
         every,
     )
 

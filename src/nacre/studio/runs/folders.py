@@ -82,6 +82,12 @@ class Followed:
         self.run = Run(best_of(place))
         self.summary: Summary | None = None
 
+    @property
+    def figures(self) -> dict[str, list[float]]:
+        """The figures of the epochs so far, all as long as each other while another thread reads on."""
+        epochs = self.epochs
+        return {name: values[:epochs] for name, values in list(self.columns.items())}
+
     def look(self, now: float) -> None:
         """Read what has changed. Raises `OSError` if the folder went away."""
         folder = self.run.folder
@@ -272,12 +278,14 @@ def best_of_columns(columns: Columns) -> Best | None:
 
 
 def thinned(values: Sequence[float], most: int) -> list[float]:
-    """Every so many of the values, the last among them, so that there are at most ``most``.
+    """The first of the values, and every so many up to the last, so that these are at most ``most``.
 
-    >>> thinned([1, 2, 3, 4, 5], 3), thinned([1, 2], 3)
-    ([1, 3, 5], [1, 2])
+    >>> thinned([1, 2, 3, 4, 5, 6], 3), thinned([1, 2], 3)
+    ([1, 2, 4, 6], [1, 2])
     """
-    return list(values[(len(values) - 1) % stride(len(values), most) :: stride(len(values), most)]) if values else []
+    every = stride(len(values), most)
+    first = (len(values) - 1) % every if values else 0
+    return [*values[: min(first, 1)], *values[first::every]]
 
 
 def stride(count: int, most: int) -> int:

@@ -227,7 +227,7 @@ def _layers(model: Model, source: Source) -> list[Figure]:
     model.fit(some.x, some.y, batch_size=len(chosen), epochs=1, verbose=0, callbacks=[seen])
     reached = [(c, c.error if c.score_error is None else c.score_error) for c in looked_at(inside.calls)]
     errors = [(c.name, float(np.linalg.norm(e)) / len(chosen)) for c, e in reached if e is not None]
-    bars = [Bar(name, e, f"{e:.2g}") for name, e in errors]
+    bars = [Bar(name, e) for name, e in errors]
     figures: list[Figure] = [
         Text(
             text="This run wrote down nothing of its layers. What follows was computed just now: from its model as it was "
