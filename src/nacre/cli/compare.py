@@ -59,7 +59,8 @@ def told(run: Run) -> dict[str, Any]:
     best = best_epoch(watched)
     figures = {name: values[best] for name, values in history.items()}
     forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
-    forked |= {"fix of": ", ".join([noted["fix"]["finding"], *noted["fix"]["also"]]) if "fix" in noted else ""}
+    fix = noted.get("fix", {})
+    forked |= {"fix of": ", ".join([fix.get("finding", ""), *fix.get("also", [])])}
     return {"settings": {"data": settings.data, **settings.options, **forked}, "epoch": best + 1, "figures": figures}
 
 

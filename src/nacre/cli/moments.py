@@ -52,8 +52,8 @@ def check_repeatable(noted: Mapping[str, Any]) -> None:
         return
     raise UsageError(
         "This run tries a fix that no options of nacre train say: it cannot be repeated, nor changed on the way.",
-        {"fix": fix["finding"], "of": f"{fix['of']}, at step {fix['step']:,}"},
-        f"go on from its model file, or try the fix again: {noted['command']}",
+        {"fix": fix.get("finding"), "of": f"{fix.get('of')}, at step {fix.get('step')}"},
+        f"go on from its model file, or try the fix again: {noted.get('command')}",
     )
 
 
