@@ -134,7 +134,8 @@ def test_a_real_disk_that_fills_up_leaves_whole_files_only(tmp_path: Path) -> No
     ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=bound, timeout=120, check=False)
     assert ended.returncode == 1
     assert "run/model.safetensors: File too large.\n  try:  free some space" in ended.stderr
-    assert sorted(path.name for path in Path("run").rglob("*") if path.is_file()) == ["run.toml"]
+    assert sorted(path.name for path in Path("run").rglob("*") if path.is_file()) == ["history.jsonl", "run.toml"]
+    assert Path("run/history.jsonl").read_bytes().endswith(b"}\n")
     assert invoke("resume", "run", "-q").exit_code == 0
 
 

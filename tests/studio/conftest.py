@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from nacre.studio import application, scripts
 from nacre.web import running
@@ -41,6 +41,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened, wrong = context.new_page(), []
     opened.wrong = wrong
     opened.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on(

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import nacre
+from nacre.callbacks import Callback
 from nacre.errors import UsageError
 from nacre.files import write_whole
 from nacre.training import History
-from nacre.training.run import Run
+from nacre.training.run import Following, Run
 
 
 def test_folders_are_numbered_after_the_last(tmp_path: Path) -> None:
@@ -76,6 +79,62 @@ def test_history_is_one_json_line_per_epoch(tmp_path: Path) -> None:
     run.record(history)
     lines = (run.folder / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"epoch": 0, "loss": 2.5}, {"epoch": 1, "loss": 1.5}]
+
+
+class _Looking(Callback):
+    """Notes how many epochs others see in the run's folder, when an epoch has ended."""
+
+    outermost = True  # behind `Following`, which is before it in the list
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.seen = run, list[int]()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.seen.append(self.run.epochs)
+
+
+def _fit(run: Run, epochs: int, pause: float = 0.0) -> tuple[History, list[int]]:
+    nacre.utils.set_random_seed(0)
+    model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    following, looking = Following(run), _Looking(run)
+    following.pause = pause
+    x = np.arange(8.0).reshape(4, 2) / 8
+    return model.fit(x, x.sum(1), epochs=epochs, verbose=0, callbacks=[following, looking]), looking.seen
+
+
+def test_each_epoch_can_be_read_when_it_has_ended(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    history, seen = _fit(run, 4)
+    assert seen == [1, 2, 3, 4]
+    assert run.figures == history.history
+    followed = (run.folder / "history.jsonl").read_bytes()
+    run.record(history)
+    assert (run.folder / "history.jsonl").read_bytes() == followed
+
+
+def test_epochs_that_follow_fast_are_written_together(tmp_path: Path) -> None:
+    assert _fit(Run.create(tmp_path / "run"), 4, pause=3600.0)[1] == [1, 1, 1, 1]
+
+
+def test_what_was_there_of_a_training_that_begins_anew_is_replaced(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.folder / "history.jsonl").write_text('{"epoch": 0, "loss": 9.0}\n' * 7)
+    assert _fit(run, 2)[1] == [1, 2]
+
+
+def test_a_line_that_is_half_written_does_not_count_yet(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.folder / "history.jsonl").write_text('{"epoch": 0, "loss": 2.5}\n{"epoch": 1, "lo')
+    assert (run.epochs, run.figures) == (1, {"loss": [2.5]})
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[1]", '{"loss": "much"}', '{"loss": []}'])
+def test_a_history_that_is_none_is_said(tmp_path: Path, line: str) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.folder / "history.jsonl").write_text(f"{line}\n")
+    with pytest.raises(UsageError, match=r"history\.jsonl cannot be read"):
+        _ = run.figures
 
 
 def test_the_old_file_survives_a_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """
     if len(runs) < 2:
         raise UsageError("Runs are compared with each other: name at least two.")
-    found = {name: _told(Run.open(best_of(Path(name)))) for name in runs}
+    found = {name: told(Run.open(best_of(Path(name)))) for name in runs}
     settings = [one["settings"] for one in found.values()]
     differing = [key for key in settings[0] if len({str(one[key]) for one in settings}) > 1]
     figures = list(dict.fromkeys(name for one in found.values() for name in one["figures"]))
@@ -47,19 +48,29 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     show(as_json, {"differing": differing, "runs": plainly}, "\n".join(lines))
 
 
-def _told(run: Run) -> dict[str, Any]:
+def told(run: Run) -> dict[str, Any]:
+    """The ``settings`` of a run, its best ``epoch``, and the ``figures`` of that. Raises `UsageError` if it has none yet."""
     noted = run.settings()
     settings = Settings.of(noted)
     history = run.figures
     watched = history.get("val_loss") or history.get("loss") or []
     if not watched:
         raise UsageError(f"The run in {run.folder} has no epoch yet.", hint=f"nacre resume {run.folder}")
-    best = min(range(len(watched)), key=lambda epoch: (watched[epoch] != watched[epoch], watched[epoch]))
+    best = best_epoch(watched)
     figures = {name: values[best] for name, values in history.items()}
     forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
     fix = noted.get("fix", {})
     forked |= {"fix of": ", ".join([fix.get("finding", ""), *fix.get("also", [])])}
     return {"settings": {"data": settings.data, **settings.options, **forked}, "epoch": best + 1, "figures": figures}
+
+
+def best_epoch(losses: Sequence[float]) -> int:
+    """Where the loss was lowest, counted from 0; NaN is above all.
+
+    >>> best_epoch([2.0, float("nan"), 1.0, 1.0])
+    2
+    """
+    return min(range(len(losses)), key=lambda epoch: (losses[epoch] != losses[epoch], losses[epoch]))
 
 
 def _short(value: float | None) -> str:

@@ -115,7 +115,7 @@ def _of_classes(model: Model, outputs: Array, truth: Array, source: Source, judg
     cells = [
         [(f"{n:,}", f"{n / most:.2f}", r == c) for c, n in enumerate(row)] for r, row in enumerate(counts.tolist())
     ]
-    heads, told = _told(judge, worst)
+    heads, told = told_of(judge, worst)
     drawn = _drawn(model, source, judge, worst, said) if isinstance(source.features, Pictures) else []
     return {
         "pictures": [
@@ -142,7 +142,7 @@ def _of_classes(model: Model, outputs: Array, truth: Array, source: Source, judg
 
 def _of_numbers(said: Array, truth: Array, judge: Part) -> dict[str, Any]:
     worst = np.argsort(-np.abs(said - truth), kind="stable")[:_SHOWN]
-    heads, told = _told(judge, worst)
+    heads, told = told_of(judge, worst)
     return {
         "mistake_columns": ["true", "said", "apart", *heads],
         "mistakes": [
@@ -152,7 +152,7 @@ def _of_numbers(said: Array, truth: Array, judge: Part) -> dict[str, Any]:
     }
 
 
-def _told(judge: Part, rows: Array) -> tuple[list[str], list[list[str]]]:
+def told_of(judge: Part, rows: Array) -> tuple[list[str], list[list[str]]]:
     """What is known of some rows: of a table, its first columns."""
     if judge.files is not None:
         return ["file"], [[str(judge.files[row])] for row in rows.tolist()]

@@ -33,7 +33,7 @@ from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
 from nacre.plain import plain
 from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
-from nacre.training.run import Run
+from nacre.training.run import Following, Run
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def _fit(
     """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
     noted = run.settings()
     moment = moment_before(run, source)
-    callbacks: list[Any] = [checkpoints, *stopping(settings, source)]
+    callbacks: list[Any] = [checkpoints, *stopping(settings, source), Following(run)]
     if moment is not None:  # where there are checkpoints, they are further on
         callbacks.insert(0, GoFrom(moment))
     if "keep" in noted:

@@ -56,9 +56,10 @@ class History(Callback):
         self.epoch = state["epoch"].tolist()
         self.history = {name: array.tolist() for name, array in state.items() if name != "epoch"}
 
-    def lines(self) -> list[str]:
-        """One JSON object per epoch."""
-        rows = [{"epoch": e, **{k: _plain(v[i]) for k, v in self.history.items()}} for i, e in enumerate(self.epoch)]
+    def lines(self, first: int = 0) -> list[str]:
+        """One JSON object per epoch, from the ``first`` on."""
+        places = range(first, len(self.epoch))
+        rows = [{"epoch": self.epoch[i], **{k: _plain(v[i]) for k, v in self.history.items()}} for i in places]
         return [json.dumps(row) for row in rows]
 
     def save(self, path: str | Path) -> None:

@@ -1,11 +1,12 @@
 """A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors).
 
-Until it is over, there are also checkpoints/ to go on from.
+The history grows while the run trains, so that others can watch. Until it is over, there are also checkpoints/ to go on from.
 """
 
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ import tomli_w
 
 from nacre.errors import UsageError
 from nacre.files import write_whole
+from nacre.training.callbacks import Callback
 from nacre.training.history import History
+from nacre.training.position import Logs
 from nacre.upstairs import room
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
@@ -117,16 +120,22 @@ class Run:
     @property
     def epochs(self) -> int:
         """How many epochs `record` has written down."""
-        path = self.folder / HISTORY
-        return len(path.read_bytes().splitlines()) if path.exists() else 0
+        return len(self._lines())
 
     @property
     def figures(self) -> dict[str, list[float]]:
-        """What `record` has written down: the figures of each epoch, by name."""
+        """What `record` has written down: the figures of each epoch, by name. Raises `UsageError` if it is no history."""
+        try:
+            lines = [json.loads(line) for line in self._lines()]
+            names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
+            return {name: [float(line.get(name, "nan")) for line in lines] for name in names}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{self.folder / HISTORY} cannot be read: {error}.") from error
+
+    def _lines(self) -> list[bytes]:
+        """The lines of the history that are whole: the last may be in writing."""
         path = self.folder / HISTORY
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-        names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
-        return {name: [float(line.get(name, "nan")) for line in lines] for name in names}
+        return [line for line in path.read_bytes().splitlines(True) if line.endswith(b"\n")] if path.exists() else []
 
     def note(self, settings: Mapping[str, Any]) -> None:
         """Write down what is needed to repeat the run: tables, lists, text, numbers, dates."""
@@ -143,6 +152,32 @@ class Run:
     def record(self, history: History) -> None:
         """Write down how it went, one line per epoch."""
         history.save(self.folder / HISTORY)
+
+
+class Following(Callback):
+    """Writes down in a run's folder how it goes while it goes, at most so often that training takes no longer.
+
+    What `Run.record` writes in the end is the same, and durable.
+    """
+
+    outermost = True  # when an epoch ends, its figures are in the history before
+    pause = 0.25  # seconds at least between two times
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.folder / HISTORY
+        self._written = 0  # lines
+        self._due = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the epochs that came since the last time; first all, as the training may have gone on from a checkpoint."""
+        if time.monotonic() < self._due:
+            return
+        history: History = self.model.history
+        new = [line + "\n" for line in history.lines(self._written)]
+        with self._path.open("a" if self._written else "w", encoding="utf-8", newline="") as file:
+            file.write("".join(new))
+        self._written += len(new)
+        self._due = time.monotonic() + self.pause
 
 
 def _next_folder(root: Path, stem: str) -> Path:

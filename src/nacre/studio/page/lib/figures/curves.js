@@ -11,11 +11,15 @@ import { theme } from "../theme.js";
  * @typedef {{title?: string, x: {label: string, values: number[]}, y?: {label?: string, log?: boolean}, lines: Line[], height?: number}} CurvesProps
  */
 
+/** What lies between two marks where x counts something. */
+const WHOLE = Array.from({ length: 10 }, (_, k) => [1, 2, 5].map((n) => n * 10 ** k)).flat();
+
 /** @param {CurvesProps} props */
 export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
-  const shape = JSON.stringify([x.label, y, height, lines.map((l) => [l.label, l.dashed, l.color]), theme.value]);
+  const whole = x.values.every(Number.isInteger);
+  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color]), theme.value]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
   useEffect(() => {
@@ -32,7 +36,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
         legend: { live: true },
         scales: { x: { time: false }, y: y.log ? { distr: 3 } : {} },
         axes: [
-          { ...axis, size: 34, label: x.label },
+          { ...axis, size: 34, label: x.label, ...(whole ? { incrs: WHOLE } : {}) },
           { ...axis, size: 52, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
         ],
         series: [

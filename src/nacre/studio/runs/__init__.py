@@ -1,0 +1,83 @@
+"""What the view runs asks: the runs in a folder as they are, live, and what can be found out of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
+
+from nacre.studio.api import ask, stream, tell
+from nacre.studio.runs.curves import Compared, compared, detail
+from nacre.studio.runs.folders import PAUSE, Runs, Summary
+from nacre.studio.runs.jobs import Job, Jobs
+from nacre.studio.runs.looking import Looking
+
+
+class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the doctor is asked for: to find what is wrong, or also to try the first fix in a fork."""
+
+    kind: Literal["ask", "fix"]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No more than the address says."""
+
+
+class News(msgspec.Struct, frozen=True):
+    """Runs that are new or others now, names of those that went away, and all jobs, if one has changed; first of all, ``all``."""
+
+    runs: Sequence[Summary]
+    gone: Sequence[str]
+    jobs: Sequence[Job] | None
+    all: bool
+
+
+def routes(root: Path) -> list[BaseRoute]:
+    """Its addresses, below /api."""
+    runs, jobs, looking = Runs(root), Jobs(), Looking()
+
+    async def news() -> AsyncIterator[News]:
+        versions: dict[str, int] = {}
+        told: list[Job] | None = None
+        first = True
+        while True:
+            found = await run_in_threadpool(runs.all)
+            changed = [run.summary for name, run in found.items() if run.version != versions.get(name) and run.summary]
+            gone = [name for name in versions if name not in found]
+            versions = {name: run.version for name, run in found.items()}
+            now = jobs.all()
+            if first or changed or gone or now != told:
+                yield News(changed, gone, None if now == told else now, first)
+            told, first = now, False
+            await asyncio.sleep(PAUSE)
+
+    def start(body: Started, name: str) -> Job:
+        folder = runs[name].place
+        return jobs.start(name, body.kind, folder, ["--json", *(["--fix"] if body.kind == "fix" else [])])
+
+    def compare(names: str) -> Compared:
+        return compared(runs, names)
+
+    def listed() -> dict[str, Any]:
+        found = [run.summary for run in runs.all().values()]
+        return {"root": str(root), "runs": found, "jobs": jobs.all()}
+
+    return [
+        ask("/runs", listed),
+        stream("/runs/news", news),
+        ask("/runs/compare/{names:path}", compare),
+        tell("/runs/jobs/{number}/cancel", lambda _body, number: jobs.cancel(number), Nothing),
+        ask("/runs/of/{name}", lambda name: detail(runs[name])),
+        ask("/runs/of/{name}/layers", lambda name: looking.layers(runs[name])),
+        ask("/runs/of/{name}/confusion", lambda name: looking.confusion(runs[name])),
+        ask(
+            "/runs/of/{name}/cell/{truth:int}/{said:int}/{first:int}",
+            lambda name, truth, said, first: looking.rows(runs[name], truth, said, first),
+        ),
+        tell("/runs/of/{name}/jobs", start, Started),
+    ]

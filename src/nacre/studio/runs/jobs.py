@@ -1,0 +1,147 @@
+"""Commands that a page starts: child processes, which may be canceled, and are found again by their numbers."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock, Thread
+from typing import IO, Any
+
+import msgspec
+
+from nacre.errors import UnknownName, UsageError
+
+_AT_ONCE = 2
+_KEPT = 50
+_MOST_ANSWER = 1 << 24  # bytes
+_LINES, _LINE = 12, 500  # of what a command says of its progress: lines, and bytes of each
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command: ``state`` is running, done, failed or canceled; ``answer`` is the JSON that it gave."""
+
+    id: str
+    run: str
+    kind: str
+    command: str
+    state: str
+    begun: float
+    seconds: float | None
+    progress: list[str]
+    answer: Any = None
+    error: str = ""
+
+
+class _Child:
+    """A command under way, or over."""
+
+    def __init__(self, number: int, run: str, kind: str, arguments: Sequence[str]) -> None:
+        self.id, self.run, self.kind = str(number), run, kind
+        self.command = " ".join(["nacre", *arguments])
+        self.begun = time.time()
+        self.seconds: float | None = None
+        self.state, self.error = "running", ""
+        self.answer: Any = None
+        self._said: list[str] = []
+        self._canceled = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "nacre", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        Thread(target=self._wait, name=f"nacre-job-{number}", daemon=True).start()
+
+    def job(self) -> Job:
+        """How it stands."""
+        return Job(
+            id=self.id, run=self.run, kind=self.kind, command=self.command, state=self.state, begun=self.begun,
+            seconds=self.seconds, progress=self._said, answer=self.answer, error=self.error,
+        )  # fmt: skip
+
+    def cancel(self) -> None:
+        """End it; what it has written stays."""
+        self._canceled = True
+        self._process.terminate()
+
+    def _wait(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        listener = Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
+        listener.start()
+        said = self._process.stdout.read(_MOST_ANSWER)
+        self._process.stdout.close()  # one that says more than that ends
+        status = self._process.wait()
+        listener.join()
+        self._process.stderr.close()
+        self.seconds = time.time() - self.begun
+        if self._canceled and status != 0:
+            self.state = "canceled"
+        elif status != 0:
+            self.error = "\n".join(self._said) or f"the command ended with status {status}"
+            self.state = "failed"
+        else:
+            try:
+                self.answer = json.loads(said)
+                self.state = "done"
+            except ValueError:
+                self.error = "The command gave no JSON."
+                self.state = "failed"
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        for line in iter(lambda: stream.readline(_LINE), b""):
+            text = line.decode("utf-8", "replace").rpartition("\r")[2].strip()
+            if text:
+                self._said = [*self._said, text][-_LINES:]
+
+
+class Jobs:
+    """Commands on runs: one at a time for each, and not more than two in all, for they train."""
+
+    def __init__(self) -> None:
+        self._children: dict[str, _Child] = {}
+        self._lock = Lock()
+        self._number = 0
+        atexit.register(self.close)
+
+    def start(self, run: str, kind: str, folder: Path, arguments: Sequence[str]) -> Job:
+        """Start ``nacre doctor`` on a folder. Raises `UsageError` while another is at work on it, or too many are."""
+        with self._lock:
+            running = [child for child in self._children.values() if child.state == "running"]
+            if any(child.run == run for child in running):
+                raise UsageError(f"The doctor is at work on {run!r} already.", hint="wait for it, or cancel it")
+            if len(running) >= _AT_ONCE:
+                raise UsageError(f"{_AT_ONCE} commands are running already.", hint="wait for one, or cancel it")
+            for old in list(self._children)[: max(0, len(self._children) - _KEPT + 1)]:
+                if self._children[old].state != "running":
+                    del self._children[old]
+            self._number += 1
+            child = _Child(self._number, run, kind, ["doctor", *arguments, "--", str(folder.resolve())])
+            self._children[child.id] = child
+            return child.job()
+
+    def all(self) -> list[Job]:
+        """All, the latest first."""
+        with self._lock:
+            return [child.job() for child in reversed(self._children.values())]
+
+    def cancel(self, number: str) -> Job:
+        """End one. Raises `UnknownName` if there is none of that number."""
+        with self._lock:
+            child = self._children.get(number)
+        if child is None:
+            raise UnknownName(f"There is no job {number!r}.")
+        if child.state == "running":
+            child.cancel()
+        return child.job()
+
+    def close(self) -> None:
+        """End all that still run, with the studio."""
+        for job in self.all():
+            if job.state == "running":
+                self.cancel(job.id)
