@@ -59,7 +59,6 @@ def opened(lesson: str, **said: str) -> dict[str, Any]:
         "title": found.title,
         "text": found.text,
         "controls": found.controls,
-        "values": values,
         "figures": found.figures(values),
     }
 

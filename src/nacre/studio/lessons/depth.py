@@ -30,9 +30,13 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
     (x, y), _ = digits()
     model = made(lambda: _deep(activation, depth), seed)
     model.set_weights([w * np.float32(scale) if w.ndim == 2 else w for w in model.get_weights()])
-    kernels = {name: g.astype(np.float64) for name, g in model.gradients(x[:256], y[:256]).items() if name.endswith("kernel")}
+    kernels = {
+        name: g.astype(np.float64) for name, g in model.gradients(x[:256], y[:256]).items() if name.endswith("kernel")
+    }
     norms = [float(np.linalg.norm(g)) for g in kernels.values()]
-    outputs = [float(np.abs(call.output).mean()) for call in model.inside(x[:256]).calls if isinstance(call.layer, Dense)]
+    outputs = [
+        float(np.abs(call.output).mean()) for call in model.inside(x[:256]).calls if isinstance(call.layer, Dense)
+    ]
     layers = np.arange(1, len(norms) + 1)
     ratio = norms[0] / norms[-1] if norms[-1] else float("nan")
     if ratio < 1e-3:
@@ -43,7 +47,11 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
         named = "all gradients are tiny"
     else:
         named = "the first layers hear nearly as much of the loss as the last"
-    bound = f" Sigmoids have slopes of at most 1/4: in {depth} layers, at most 0.25^{depth} = {0.25**depth:.1e}." if activation == "sigmoid" else ""
+    bound = (
+        f" Sigmoids have slopes of at most 1/4: in {depth} layers, at most 0.25^{depth} = {0.25**depth:.1e}."
+        if activation == "sigmoid"
+        else ""
+    )
     return [
         Text(text=f"First by last layer: {ratio:.2g}; {named}.{bound}", strong=True),
         Curves(
@@ -85,7 +93,11 @@ DEEP_NETWORK = Lesson(
         "between layers builds and runs too, and is worst of all: it does not learn at the usual settings.",
     ),
     [
-        choice("activation", "Activation of hidden layers", {"sigmoid": "sigmoid", "relu": "relu", "tanh": "tanh", "softmax": "softmax"}),
+        choice(
+            "activation",
+            "Activation of hidden layers",
+            {"sigmoid": "sigmoid", "relu": "relu", "tanh": "tanh", "softmax": "softmax"},
+        ),
         Slider("depth", "Hidden layers", 10, 1, 30, 1),
         Slider("scale", "Weights at the start, times", 1.0, 0.25, 4, log=True),
         again("Other weights"),
@@ -107,7 +119,7 @@ for name, gradient in model.gradients(x[:256].reshape(-1, 64) / 16, y[:256]).ite
 
 # ------------------------------------------------------------------ what layers learn
 
-_SHAPE_EPOCHS = 40
+_SHAPE_EPOCHS = 30
 
 
 def what_layers_learn(layer: str, epoch: int) -> list[Figure]:
@@ -121,13 +133,19 @@ def what_layers_learn(layer: str, epoch: int) -> list[Figure]:
     apart = insight.selectivity(model, x, y, layer, list(insight.SHAPES))
     liked = insight.maximize(model, layer, list(range(units)), x, steps=40).inputs
     figures: list[Figure] = [
-        Text(text=f"After {epoch} epochs it is right for {100 * accuracy:.0f} % of shapes that it never saw. {_ABOUT[layer]}", strong=True)
+        Text(
+            text=f"After {epoch} epochs it is right for {100 * accuracy:.0f} % of shapes that it never saw. {_ABOUT[layer]}",
+            strong=True,
+        )
     ]
     if layer == "edges":
         figures.append(
             Pictures(
                 title="The weights of its units: blue for, orange against",
-                pictures=[Heat.of(one, f"unit {n}", title=str(n)) for n, one in enumerate(insight.first_layer(model).pictures[:units])],
+                pictures=[
+                    Heat.of(one, f"unit {n}", title=str(n))
+                    for n, one in enumerate(insight.first_layer(model).pictures[:units])
+                ],
                 size=72,
             )
         )
@@ -167,7 +185,7 @@ def _shapes() -> Training:
     x, y = _pictures()
 
     def build() -> Sequential:
-        hidden = [Dense(24, "relu", name="edges"), Dense(12, "relu", name="parts")]
+        hidden = [Dense(24, "relu", kernel_regularizer="l2", name="edges"), Dense(12, "relu", name="parts")]
         model = Sequential([Input((12, 12)), Flatten(), *hidden, Dense(3, "softmax", name="objects")])
         model.compile(Adam(0.005), LOSS, metrics=["accuracy"])
         return model
@@ -186,15 +204,15 @@ WHAT_LAYERS_LEARN = Lesson(
     ),
     [
         choice("layer", "Layer", {"edges": "first: edges", "parts": "second: parts", "objects": "last: objects"}),
-        Slider("epoch", "Epoch", 40, 0, _SHAPE_EPOCHS, 1, play=True),
+        Slider("epoch", "Epoch", 30, 0, _SHAPE_EPOCHS, 1, play=True),
     ],
     what_layers_learn,
     """from nacre import Input, Sequential, insight
 from nacre.layers import Dense, Flatten
 
 x, y = insight.shapes(900, size=12)
-layers = [Dense(24, "relu", name="edges"), Dense(12, "relu", name="parts"), Dense(3, "softmax", name="objects")]
-model = Sequential([Input((12, 12)), Flatten(), *layers])
+hidden = [Dense(24, "relu", kernel_regularizer="l2", name="edges"), Dense(12, "relu", name="parts")]
+model = Sequential([Input((12, 12)), Flatten(), *hidden, Dense(3, "softmax", name="objects")])
 model.compile("adam", "sparse_categorical_crossentropy")
 model.fit(x[:600], y[:600], epochs=max(1, $epoch), verbose=0)
 print(insight.selectivity(model, x, y, "$layer", list(insight.SHAPES)))""",
@@ -254,8 +272,8 @@ SHALLOW_AND_DEEP = Lesson(
     ),
     [
         choice("activation", "Activation", {"sigmoid": "sigmoid", "relu": "relu", "tanh": "tanh"}),
-        Slider("parameters", "Parameters", 4000, 4000, 12000, 1000),
-        Slider("epochs", "Epochs", 8, 1, 12, 1, play=True),
+        Slider("parameters", "Parameters", 4000, 4000, 8000, 1000),
+        Slider("epochs", "Epochs", 6, 1, 8, 1, play=True),
     ],
     shallow_and_deep,
     """import nacre
@@ -315,7 +333,7 @@ PIXEL_PERMUTATION = Lesson(
     ),
     [
         Slider("units", "Hidden units", 64, 4, 128, 4),
-        Slider("epochs", "Epochs", 6, 1, 12, 1),
+        Slider("epochs", "Epochs", 6, 1, 8, 1),
     ],
     pixel_permutation,
     """import nacre

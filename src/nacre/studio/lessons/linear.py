@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,10 @@ def parameters(inputs: int, outputs: int, hidden: int) -> list[Figure]:
     total, biases = model.count_params(), sum(layer.units for layer in layers)
     parts = {"weights": total - biases, "biases": biases}
     return [
-        Text(text=f"{total:,} parameters: {_bytes(4 * total)} in float32, and as much again for their gradients.", strong=True),
+        Text(
+            text=f"{total:,} parameters: {_bytes(4 * total)} in float32, and as much again for their gradients.",
+            strong=True,
+        ),
         Table(
             title="Layer by layer",
             columns=["layer", "(n + 1) × k", "weights", "biases", "parameters"],
@@ -88,7 +91,8 @@ PARAMETERS = Lesson(
     """from nacre import Input, Sequential
 from nacre.layers import Dense
 
-hidden = [Dense($hidden, "relu")] if $hidden else []
+units = $hidden
+hidden = [Dense(units, "relu")] if units else []
 model = Sequential([Input(($inputs,)), *hidden, Dense($outputs)])
 print(f"{model.count_params():,}")""",
 )
@@ -139,7 +143,7 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
 @lru_cache(maxsize=64)
 def _fitted(target: str, units: int) -> Training:
     x = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
-    return train(lambda: _regression(units), x, TARGETS[target](x), _FITS)
+    return train(lambda: _regression(units), x, TARGETS[target](x), _FITS, batch_size=50)
 
 
 def _held(target: str) -> tuple[Array, Array]:
@@ -190,7 +194,7 @@ y = $target
 for hidden in ([], [Dense($units, "relu")]):
     model = nacre.Sequential([nacre.Input((2,)), *hidden, Dense(1)])
     model.compile(nacre.optimizers.Adam(0.02), "mse", metrics=["r2_score"])
-    model.fit(x, y, epochs=max(1, $epoch), verbose=0)
+    model.fit(x, y, 50, epochs=max(1, $epoch), verbose=0)
     print(model.evaluate(x, y, verbose=0))""",
 )
 
@@ -215,7 +219,9 @@ def derivative(between: str, x1: float, x2: float, x3: float, seed: int) -> list
     return [
         Text(
             text=f"The derivatives at x {here} {names[0]}; at another place they are {'others' if moved else 'the same'}."
-            + (f" A change of x changes y by at most {norm:.3g} times as much: the norm of {names[0]}." if same else ""),
+            + (
+                f" A change of x changes y by at most {norm:.3g} times as much: the norm of {names[0]}." if same else ""
+            ),
             strong=True,
         ),
         Pictures(
@@ -254,7 +260,11 @@ DERIVATIVE = Lesson(
         "bounded by the norm of W, and that can be large.",
     ),
     [
-        choice("between", "The model", {"nothing": "one linear layer", "linear": "two linear layers", "relu": "a relu between two"}),
+        choice(
+            "between",
+            "The model",
+            {"nothing": "one linear layer", "linear": "two linear layers", "relu": "a relu between two"},
+        ),
         Slider("x1", "x1", 1.0, -3, 3, 0.1),
         Slider("x2", "x2", -0.5, -3, 3, 0.1),
         Slider("x3", "x3", 0.5, -3, 3, 0.1),

@@ -13,7 +13,22 @@ from nacre.insight import first_layer
 from nacre.layers import Dense, Flatten, Input
 from nacre.models import Sequential
 from nacre.optimizers import SGD, Adam
-from nacre.studio.figures import Axis, Bar, Bars, Column, Curves, Drawing, Figure, Heat, Line, Network, Pictures, Table, Text, Unit
+from nacre.studio.figures import (
+    Axis,
+    Bar,
+    Bars,
+    Column,
+    Curves,
+    Drawing,
+    Figure,
+    Heat,
+    Line,
+    Network,
+    Pictures,
+    Table,
+    Text,
+    Unit,
+)
 from nacre.studio.lessons.lesson import Lesson, Slider, again, choice
 from nacre.studio.lessons.training import Training, digits, made, train
 
@@ -243,7 +258,11 @@ def chain(depth: int, activation: str, weight: float, x: float, target: float, s
     last = rows[-1][3]
     names = ["x", *(f"o{n}" for n in range(1, depth + 1))]
     values = [x, *(row[3] for row in rows)]
-    what = f"The loss is ½ (o{depth} - target)² = {loss:.4g}." if forward > depth else f"Forward: {forward} of {depth} layers, each keeps its input u."
+    what = (
+        f"The loss is ½ (o{depth} - target)² = {loss:.4g}."
+        if forward > depth
+        else f"Forward: {forward} of {depth} layers, each keeps its input u."
+    )
     if backward:
         what = f"Loss {loss:.4g}. Backward: the buffer was 1, and is now {buffer:.4g}, the gradient of the loss by {names[depth - gone]}."
     return [
@@ -298,7 +317,7 @@ CHAIN = Lesson(
         "the first. With relu and a weight above 1 they explode.",
     ),
     [
-        Slider("step", "Step", 6, 0, 22, 1, play=True),
+        Slider("step", "Step", 10, 0, 22, 1, play=True),
         Slider("depth", "Layers", 4, 1, 10, 1),
         choice("activation", "Activation", {**HIDDEN, "linear": "none"}),
         Slider("weight", "Weight w of each layer", 1.5, -3, 3, 0.05),
@@ -356,7 +375,9 @@ def _graph(diagram: Any, part: str) -> list[Figure]:
     partner = "partner going forward" if part == "backward" else "weights"
     rows: list[list[str | float | int | None]] = []
     for node in nodes:
-        weights = ", ".join(f"{weight.name.rpartition('/')[2]} {'×'.join(map(str, weight.shape))}" for weight in node.weights)
+        weights = ", ".join(
+            f"{weight.name.rpartition('/')[2]} {'×'.join(map(str, weight.shape))}" for weight in node.weights
+        )
         shape = " × ".join(map(str, node.shape))
         ends = [None, None] if node.range is None else [node.range.low, node.range.high]
         rows.append([node.name, node.formula, shape, (node.partner or "") if part == "backward" else weights, *ends])
@@ -406,4 +427,3 @@ BACKWARD_GRAPH = Lesson(
     backward_graph,
     _GRAPH_CODE + 'print(model.graph(kind="$kind"))',
 )
-

@@ -15,7 +15,8 @@ from nacre.studio.lessons.lesson import Lesson, Slider, choice
 Array = npt.NDArray[Any]
 
 ACTIVATIONS = {
-    name: name for name in ("relu", "sigmoid", "tanh", "step", "leaky_relu", "elu", "gelu", "silu", "softplus", "linear")
+    name: name
+    for name in ("relu", "sigmoid", "tanh", "step", "leaky_relu", "elu", "gelu", "silu", "softplus", "linear")
 }
 
 
@@ -78,20 +79,28 @@ def relu(activation: str, z: float) -> list[Figure]:
     (y,), (slope,) = _value(unit, np.array([z])), _slope(unit, np.array([z]))
     tried = np.array([-2.0, -1e-6, 0.0, 1e-6, 2.0])
     rows = np.stack([tried, _value(unit, tried), _slope(unit, tried)], 1)
-    chosen = " At 0 it has none, any number from 0 to 1 would do; 0 is chosen." if activation == "relu" and z == 0 else ""
+    chosen = (
+        " At 0 it has none, any number from 0 to 1 would do; 0 is chosen." if activation == "relu" and z == 0 else ""
+    )
     return [
         Text(text=f"{activation}({z:g}) = {y:.4g}; its derivative there is {slope:.4g}.{chosen}", strong=True),
         Curves(
             title="What the unit gives for a score z",
             x=Axis("z", at),
             y=Axis("output"),
-            lines=[Line(activation, _value(unit, at), color="#1f6cb5"), Line("here", where * y, color="#e67e22", dots=True)],
+            lines=[
+                Line(activation, _value(unit, at), color="#1f6cb5"),
+                Line("here", where * y, color="#e67e22", dots=True),
+            ],
         ),
         Curves(
             title="Its derivative",
             x=Axis("z", at),
             y=Axis("slope", range=(-0.3, 1.3)),
-            lines=[Line("derivative", _slope(unit, at), color="#2e9e5b"), Line("here", where * slope, color="#e67e22", dots=True)],
+            lines=[
+                Line("derivative", _slope(unit, at), color="#2e9e5b"),
+                Line("here", where * slope, color="#e67e22", dots=True),
+            ],
         ),
         Table(title="Around 0", columns=["z", "output", "derivative"], rows=rows.tolist()),
     ]
@@ -172,11 +181,11 @@ SOFTMAX = Lesson(
         "score rises, its probability rises and all others fall; if it is far above the others, it takes all. With a temperature below 1 differences "
         "count more: softmax comes close to argmax.",
         "The loss is minus the logarithm of the probability of the true class. A logarithm of a probability is at most 0, so the loss is at least 0; of 0 there "
-        "is none, so one computes with scores. The gradient by the scores, divided by the temperature, is simply probability minus truth: here about (-0.8, 0.7, 0.1).",
+        "is none, so one computes with scores. The gradient by the scores, divided by the temperature, is simply probability minus truth: at first (-0.8, 0.7, 0.1).",
     ),
     [
-        Slider("z1", "Score of the cat", 0.69, -6, 6, 0.01),
-        Slider("z2", "Score of the dog", 1.95, -6, 6, 0.01),
+        Slider("z1", "Score of the cat", 0.693147, -6, 6, 0.01),
+        Slider("z2", "Score of the dog", 1.94591, -6, 6, 0.01),
         Slider("z3", "Score of the horse", 0.0, -6, 6, 0.01),
         Slider("temperature", "Temperature", 1.0, 0.1, 10, log=True),
         choice("truth", "The truth", ANIMALS),

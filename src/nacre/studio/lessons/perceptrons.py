@@ -94,7 +94,10 @@ def nand(w1: float, w2: float, b: float, convention: str) -> list[Figure]:
     plane = np.stack(np.meshgrid(side, side[::-1]), -1).reshape(-1, 2)
     name = f"This is {gates[0]}" if gates else "This gate has no name here"
     return [
-        Text(text=f"{name}: {', '.join(map(str, table.outputs))}. Bias {one.bias:g}, threshold {one.threshold:g}.", strong=True),
+        Text(
+            text=f"{name}: {', '.join(map(str, table.outputs))}. Bias {one.bias:g}, threshold {one.threshold:g}.",
+            strong=True,
+        ),
         Table(
             title="What it says to two bits",
             columns=["x1", "x2", "w·x", "w·x + bias", "output"],
@@ -106,12 +109,12 @@ def nand(w1: float, w2: float, b: float, convention: str) -> list[Figure]:
         Heat.of(
             one.model().predict(plane, verbose=0).reshape(80, 80) * 2 - 1,
             "Where the perceptron says 1, blue, and 0, orange",
-            title="Blue: 1, orange: 0. A perceptron divides the plane by a line. x1 to the right, x2 upward.",
+            title="Blue, full: 1; orange, open: 0. A perceptron divides the plane by a line. x1 to the right, x2 upward.",
             low=-2.5,
             high=2.5,
             x=(-0.5, 1.5),
             y=(-0.5, 1.5),
-            points=[Point(*row, group=1 if said[0] else 0) for row, said in table.rows],
+            points=[Point(*row, open=not said[0]) for row, said in table.rows],
             size="min(100%, 340px)",
         ),
     ]
@@ -212,7 +215,10 @@ def circuit(what: str, a: int, b: int) -> list[Figure]:
     rows: list[list[str | float | int | None]] = [[f"{m} {sign}", *row] for m, row in enumerate(every)]
     names = [f"{2**n}s" for n in reversed(range(len(out)))]
     return [
-        Text(text=f"{a} {sign} {b} = {number}: {bits[0]}{bits[1]} and {bits[2]}{bits[3]} give {''.join(map(str, out))}.", strong=True),
+        Text(
+            text=f"{a} {sign} {b} = {number}: {bits[0]}{bits[1]} and {bits[2]}{bits[3]} give {''.join(map(str, out))}.",
+            strong=True,
+        ),
         _drawn(model, bits, ["a: 2s", "a: 1s", "b: 2s", "b: 1s"], names),
         Table(title=f"All it can say: {made}", columns=["", "0", "1", "2", "3"], rows=rows, marked=a),
     ]
@@ -255,7 +261,11 @@ def _drawn(model: Sequential, bits: list[int], inputs: list[str], outputs: list[
     columns = [Column("inputs", [Unit(f"{name} = {bit}", bit) for name, bit in zip(inputs, bits, strict=True)])]
     for number, call in enumerate(calls, 1):
         values = call.output[0].astype(int).tolist()
-        labels = [f"{name} = {bit}" for name, bit in zip(outputs, values, strict=True)] if call is calls[-1] else map(str, values)
+        labels = (
+            [f"{name} = {bit}" for name, bit in zip(outputs, values, strict=True)]
+            if call is calls[-1]
+            else map(str, values)
+        )
         columns.append(Column(f"layer {number}", [Unit(text, bit) for text, bit in zip(labels, values, strict=True)]))
     return Drawn(
         title="Units say 1 where they are blue. Blue lines weigh for, orange ones against.",

@@ -35,7 +35,9 @@ def tangent(f: str, x: float) -> list[Figure]:
     line = np.where((line >= low) & (line <= high), line, np.nan)
     color = RISES if slope > 0 else FALLS if slope < 0 else INK
     where = np.where(np.arange(301) == np.abs(at - x).argmin(), 1.0, np.nan)
-    rows = [[d, float(_on(f, np.array([x + d]))[0][0] - here), float(slope * d)] for d in (1.0, 0.1, 0.01, 0.001)]
+    rows = [
+        [f"{d:g}", f"{_on(f, np.array([x + d]))[0][0] - here:.6g}", f"{slope * d:.6g}"] for d in (1.0, 0.1, 0.01, 0.001)
+    ]
     said = "it stands still" if slope == 0 else f"it {'rises' if slope > 0 else 'falls'} to the right"
     if not math.isfinite(slope):
         said = "so it has no tangent here"
@@ -61,7 +63,11 @@ def tangent(f: str, x: float) -> list[Figure]:
                 Line("here", where * slope, color=color, dots=True),
             ],
         ),
-        Table(title="A small step, and what the slope says of it", columns=["step", "f changes by", "slope x step"], rows=rows),
+        Table(
+            title="A small step, and what the slope says of it",
+            columns=["step", "f changes by", "slope × step"],
+            rows=rows,
+        ),
     ]
 
 
@@ -75,7 +81,9 @@ TANGENT = Lesson(
         "foretold a hundred times better.",
     ),
     [
-        Formula("f", "f(x)", "x**3 - 3*x", "x", ["x**3 - 3*x", "sin(2*x)", "exp(-x**2)", "abs(x)", "log(x)", "sigmoid(3*x)"]),
+        Formula(
+            "f", "f(x)", "x**3 - 3*x", "x", ["x**3 - 3*x", "sin(2*x)", "exp(-x**2)", "abs(x)", "log(x)", "sigmoid(3*x)"]
+        ),
         Slider("x", "x", 1.5, -3, 3, 0.01, play=True),
     ],
     tangent,
@@ -95,15 +103,16 @@ def gradient_field(f: str, x: float, y: float) -> list[Figure]:
     """A function of two variables from above with its gradients, a point, and the way down from it."""
     formula = function(f, "xy")
     side = np.linspace(-2, 2, 81)
-    values, _ = _in_plane(formula, *np.meshgrid(side, side[::-1]))
+    values = _heights(formula, *np.meshgrid(side, side[::-1]))
     places = np.stack(np.meshgrid(np.linspace(-1.8, 1.8, 13), np.linspace(-1.8, 1.8, 13)), -1).reshape(-1, 2)
-    _, arrows = _in_plane(formula, places[:, 0], places[:, 1])
+    arrows = _gradients(formula, places[:, 0], places[:, 1])
     longest = np.nanmax(np.where(np.isfinite(arrows), np.hypot(*arrows), 0), initial=1e-300)
     drawn = np.concatenate([places, 0.28 * arrows.T / longest], 1)
-    here, (gx, gy) = (part.ravel() for part in _in_plane(formula, np.array([x]), np.array([y])))
+    gx, gy = _gradients(formula, np.array([x]), np.array([y]))[:, 0]
+    here = _heights(formula, np.array([x]), np.array([y]))
     turns = np.linspace(0, 360, 73)
     directions = np.stack([np.cos(np.radians(turns)), np.sin(np.radians(turns))])
-    ahead, _ = _in_plane(formula, x + 1e-5 * directions[0], y + 1e-5 * directions[1])
+    ahead = _heights(formula, x + 1e-5 * directions[0], y + 1e-5 * directions[1])
     steep = math.hypot(gx, gy)
     found = nacre.minimize(lambda v: formula(v[0], v[1]), [x, y], steps=500, tolerance=1e-5)
     toward = math.degrees(math.atan2(gy, gx)) % 360
@@ -129,8 +138,10 @@ def gradient_field(f: str, x: float, y: float) -> list[Figure]:
             x=Axis("direction, in degrees from the x axis", turns),
             y=Axis("rise per step"),
             lines=[
-                Line("measured with a tiny step", (ahead - here[0]) / 1e-5, color="#1f6cb5"),
-                Line("along the gradient", np.where(np.abs(turns - toward) <= 2.5, steep, np.nan), color=RISES, dots=True),
+                Line("measured with a tiny step", (ahead - here) / 1e-5, color="#1f6cb5"),
+                Line(
+                    "along the gradient", np.where(np.abs(turns - toward) <= 2.5, steep, np.nan), color=RISES, dots=True
+                ),
             ],
         ),
     ]
@@ -240,10 +251,8 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, step: int) -> list[Figure]:
     """A descent from above, on bands of equal height."""
     formula = function(f, "xy")
-    side = np.linspace(-3, 3, 151)
-    values, _ = _in_plane(formula, *np.meshgrid(side, side[::-1]))
-    ranks = np.sort(values, axis=None)
-    edges = ranks[np.linspace(0, ranks.size - 1, 17).astype(int)][1:-1]
+    side = np.linspace(-3, 3, 201)
+    values = _heights(formula, *np.meshgrid(side, side[::-1]))
     found = _descent(f, "xy", [x, y], method, learning_rate)
     now = min(step, len(found.path) - 1)
     path = found.path[: now + 1]
@@ -256,12 +265,12 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
             strong=True,
         ),
         Heat.of(
-            np.searchsorted(edges, values).astype(float),
+            _banded(values),
             "Level sets of f, and the descent",
-            title="x to the right and y upward, from -3 to 3. On the edge of a band, f is the same everywhere; darker is higher.",
+            title="x to the right and y upward, from -3 to 3. Along a line f is the same; darker is higher.",
             colors="shade",
-            low=-8,
-            high=40,
+            low=0,
+            high=32,
             x=(-3, 3),
             y=(-3, 3),
             path=[(float(a), float(b)) for a, b in np.clip(path, -60, 60)],
@@ -320,12 +329,17 @@ def _on(f: str, at: Array) -> tuple[Array, Array]:
         return values, nacre.grad(lambda x: ops.sum(formula(x)))(at)
 
 
-def _in_plane(formula: Any, x: Array, y: Array) -> tuple[Array, Array]:
-    """The formula of x and y at all these places, and its gradient (2, ...)."""
+def _heights(formula: Any, x: Array, y: Array) -> Array:
+    """The formula of x and y at all these places."""
     with np.errstate(all="ignore"):
-        values = formula(ops.constant(x, "float64"), ops.constant(y, "float64")).numpy()
-        slopes = nacre.grad(lambda x, y: ops.sum(formula(x, y)), argnums=(0, 1))(x, y)
-    return values, np.stack(slopes)
+        found: Array = formula(ops.constant(x, "float64"), ops.constant(y, "float64")).numpy()
+        return found
+
+
+def _gradients(formula: Any, x: Array, y: Array) -> Array:
+    """Its gradients (2, ...)."""
+    with np.errstate(all="ignore"):
+        return np.stack(nacre.grad(lambda x, y: ops.sum(formula(x, y)), argnums=(0, 1))(x, y))
 
 
 def _descent(f: str, variables: str, start: list[float], method: str, learning_rate: float) -> Minimum:
@@ -345,6 +359,15 @@ def _bounds(values: Array) -> tuple[float, float]:
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (-1.0, 1.0)
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def _banded(values: Array, bands: int = 16) -> Array:
+    """The band of height that each place is in, as many places in each, and darker lines between them."""
+    ranks = np.sort(values, axis=None)
+    edges = ranks[np.linspace(0, ranks.size - 1, bands + 1).astype(int)][1:-1]
+    found = np.searchsorted(edges, values).astype(float)
+    line = (np.diff(found, axis=0, append=found[-1:]) != 0) | (np.diff(found, axis=1, append=found[:, -1:]) != 0)
+    return found * 0.6 + 2 + 9.0 * line
 
 
 def _thinned(path: Array, most: int = 200) -> list[tuple[float, float]]:

@@ -33,7 +33,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
         scales: { x: { time: false }, y: { ...(y.log ? { distr: 3 } : {}), ...(y.range ? { range: y.range } : {}) } },
         axes: [
           { ...axis, size: 34, label: x.label },
-          { ...axis, size: 52, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
+          { ...axis, size: 60, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
         ],
         series: [
           { label: x.label, value: (_, v) => short(v) },
