@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from nacre.studio.lessons.lesson import Button, Choice, Formula, Lesson, Number,
 
 ALL = pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
 MOST_BYTES = 300_000
+SLOW = ("shallow-and-deep", "pixel-permutation")  # many trainings for each value
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,12 @@ def ends(control: Any) -> list[str]:
 def extremes(lesson: Lesson) -> Iterator[dict[str, str]]:
     """Each control at each of its ends, the others as they are; and all at their first, and at their last."""
     yield from ({control.name: end} for control in lesson.controls for end in ends(control))
-    yield from ({control.name: ends(control)[n] for control in lesson.controls} for n in (0, -1))
+    yield from all_at_once(lesson)
+
+
+def all_at_once(lesson: Lesson) -> list[dict[str, str]]:
+    """All controls at their first end, and all at their last."""
+    return [{control.name: ends(control)[n] for control in lesson.controls} for n in (0, -1)]
 
 
 def asked(client: TestClient, name: str, **said: Any) -> list[dict[str, Any]]:
@@ -90,7 +97,7 @@ def test_the_book_lists_each_lesson_once(client: TestClient):
 
 @ALL
 def test_a_lesson_answers_as_it_is_opened_and_at_the_ends_of_its_controls(client: TestClient, lesson: Lesson):
-    for said in [{}, *extremes(lesson)]:
+    for said in [{}, *(all_at_once(lesson) if lesson.name in SLOW else extremes(lesson))]:
         answer = client.get(f"/api/lessons/{lesson.name}", params=said)
         assert answer.status_code == 200, (said, answer.text)
         assert len(answer.content) < MOST_BYTES
@@ -128,8 +135,8 @@ def test_a_lesson_refuses_what_its_controls_cannot_say(client: TestClient, lesso
         beyond = [str(control.low - 1), str(control.high * 2 + 1)] if isinstance(control, Slider | Number) else []
         halves = ["0.5"] if isinstance(getattr(control, "value", None), int) and not isinstance(control, Toggle) else []
         for said in [*HOSTILE, *beyond, *halves]:
-            if isinstance(control, Slider | Number | Button) and said in ("1_0", "١٢"):
-                continue  # numbers, if odd ones: they are taken for what they are, or are beyond the ends
+            if said == "1_0" and isinstance(control, Formula):
+                continue  # Python's way to write 10
             answer = client.get(f"/api/lessons/{lesson.name}", params={control.name: said})
             assert answer.status_code == 400, (control.name, said)
             assert answer.json()["error"]
@@ -148,8 +155,10 @@ def test_what_is_not_there_is_said_with_what_is_near(client: TestClient):
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os').system('true')", "x.__class__", "lambda: 1", "x if x else 1", "f'{x}'", "[x for x in (1,)]", "x; x", "exp(x, x)",
-        "exp(x=1)", "exp(*x)", "x[0]", "x @ x", "x // 1", "x % 2", "not x", "x and x", "x < 1", "(x := 1)", "y", "True", "1j", "'a' * 9",
+        "__import__('os').system('true')", "x.__class__", "lambda: 1", "x if x else 1", "f'{x}'", "[x for x in (1,)]", "x; x",
+        "exp(x, x)",
+        "exp(x=1)", "exp(*x)", "x[0]", "x @ x", "x // 1", "x % 2", "not x", "x and x", "x < 1", "(x := 1)", "y", "True", "1j",
+        "'a' * 9",
         "b''", "...", "1e400", "10**10 + 9999999999", "x" * 81, "(" * 40, "", "open(x)", "exp", "eval(x)", "~x", "x\nx",
     ],
 )  # fmt: skip
@@ -164,7 +173,7 @@ def test_a_formula_is_arithmetic_and_nothing_else(text: str):
 def test_a_formula_that_has_no_value_is_answered_all_the_same(client: TestClient, text: str):
     figures = asked(client, "tangent", f=text)
     assert figures[0]["text"].startswith("At x = 1.5")
-    assert asked(client, "gradient-field", f=text.replace("x", "y"))
+    assert asked(client, "gradient-field", f=re.sub(r"\bx\b", "y", text))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # plain Python lets them through, for instance of log(x) below 0
@@ -180,7 +189,7 @@ def test_the_python_of_a_lesson_runs(lesson: Lesson, capsys: pytest.CaptureFixtu
 
 @ALL
 def test_the_words_of_a_lesson_are_whole_sentences(lesson: Lesson):
-    for paragraph in lesson.text:
+    for paragraph in lesson.paragraphs:
         assert re.fullmatch(r"[A-Zy6][^\n]+[.?]", paragraph), paragraph
         assert 60 < len(paragraph) < 520, (len(paragraph), paragraph)
 
@@ -234,11 +243,11 @@ def test_a_bowl_is_left_if_the_learning_rate_is_too_large():
     )  # 117.4
     assert f"at {3 * 0.9**20:.4g}." in verdict("ball")
     ends = [verdict("ball", f="(x**2 - 1)**2 / 4", start=start, step=100) for start in (-0.5, 0.5)]
-    assert [float(one.rsplit(" ", 1)[1][:-1]) for one in ends] == pytest.approx([-1, 1], abs=1e-3)
+    assert [float(re.search(r"ball is at (-?[\d.]+)\.", one)[1]) for one in ends] == pytest.approx([-1, 1], abs=1e-3)
 
 
 def test_a_long_valley_bears_rates_up_to_two_by_its_curvature():
-    low, high = (verdict("level-sets", learning_rate=rate) for rate in (0.165, 0.17))  # 2 / 12 = 0.1667
+    low, high = (verdict("level-sets", learning_rate=rate) for rate in (0.16, 0.17))  # 2 / 12 = 0.1667
     assert low.startswith("Converged")
     assert high.startswith("Diverges")
     path = np.asarray(shown("level-sets", Heat, step=3).path)
@@ -347,7 +356,7 @@ def test_parameters_are_counted(inputs: int, outputs: int, hidden: int, count: i
     said = {"inputs": inputs, "outputs": outputs, "hidden": hidden}
     assert verdict("parameters", **said).startswith(f"{count:,} parameters")
     widths = [inputs, *([hidden] if hidden else []), outputs]
-    assert count == sum((n + 1) * k for n, k in zip(widths, widths[1:], strict=False))
+    assert count == sum((n + 1) * k for n, k in pairwise(widths))
     bars = {bar.label: bar.value for bar in shown("parameters", Bars, **said).bars}
     assert bars == {"weights": count - sum(widths[1:]), "biases": sum(widths[1:])}
 
@@ -499,7 +508,7 @@ def test_deep_sigmoids_are_worse_than_shallow_ones_at_equal_parameters():
     assert all(abs(count - 4000) <= 0.02 * 4000 for count in counts)
     for row, count in zip(rows, counts, strict=True):
         widths = [64, *map(int, row[1].split()), 10]
-        assert count == sum((n + 1) * k for n, k in zip(widths, widths[1:], strict=False))
+        assert count == sum((n + 1) * k for n, k in pairwise(widths))
     assert rows[0][3] > rows[-1][3] + 0.3
     assert "depth 5 is worse than depth 1" in verdict("shallow-and-deep")
 
@@ -525,10 +534,12 @@ def test_each_lesson_is_opened_and_a_control_is_moved_by_keyboard(page: Page, st
         page.locator(READY).wait_for()
         shot(page, f"lesson-{lesson.name}")
         before = page.locator(".shown").inner_text()
-        moved = next(one for one in lesson.controls if isinstance(one, Slider | Number))
+        moved = next(one for one in lesson.controls if isinstance(one, Slider | Number | Toggle))
         control = page.get_by_label(moved.label, exact=True).first
         control.focus()
-        if isinstance(moved, Number):
+        if isinstance(moved, Toggle):
+            control.press("Space")
+        elif isinstance(moved, Number):
             control.fill(str(int(moved.value) + 1))
             control.press("Enter")
         else:

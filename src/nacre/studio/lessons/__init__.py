@@ -57,7 +57,7 @@ def opened(lesson: str, **said: str) -> dict[str, Any]:
     return {
         "name": found.name,
         "title": found.title,
-        "text": found.text,
+        "text": found.paragraphs,
         "controls": found.controls,
         "figures": found.figures(values),
     }

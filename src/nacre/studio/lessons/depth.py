@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
     ]
     layers = np.arange(1, len(norms) + 1)
     ratio = norms[0] / norms[-1] if norms[-1] else float("nan")
+    factors = [f"{here / after:.3g}" if after else "" for here, after in pairwise(norms)]
+    rows: list[list[int | str]] = [
+        [n, f"{norm:.3g}", factor] for n, norm, factor in zip(layers.tolist(), norms, [*factors, ""], strict=True)
+    ]
     if ratio < 1e-3:
         named = "the gradient vanishes on its way to the first layer"
     elif ratio > 1e3 or norms[0] > 1e3:
@@ -58,22 +63,28 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
             title="Norm of the gradient by the weights of each layer",
             x=Axis("layer", layers),
             y=Axis("norm", log=True),
-            lines=[Line("norm", [n or None for n in norms], color="#1f6cb5"), Line("layers", [n or None for n in norms], color="#1f6cb5", dots=True)],
+            lines=[
+                Line("norm", [n or None for n in norms], color="#1f6cb5"),
+                Line("layers", [n or None for n in norms], color="#1f6cb5", dots=True),
+            ],
             height=260,
         ),
         Curves(
             title="Mean size of what each layer gives",
             x=Axis("layer", layers),
             y=Axis("size", log=True),
-            lines=[Line("size", [n or None for n in outputs], color="#2e9e5b"), Line("layers", [n or None for n in outputs], color="#2e9e5b", dots=True)],
+            lines=[
+                Line("size", [n or None for n in outputs], color="#2e9e5b"),
+                Line("layers", [n or None for n in outputs], color="#2e9e5b", dots=True),
+            ],
             height=260,
         ),
         Table(
             title="From each layer to the one before it",
             columns=["layer", "norm of the gradient", "by that of the next layer"],
-            rows=[[n, f"{here:.3g}", "" if after is None else f"{here / after:.3g}" if after else ""] for n, here, after in zip(layers.tolist(), norms, [*norms[1:], None], strict=True)][::-1],
+            rows=rows[::-1],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _deep(activation: str, depth: int) -> Sequential:
@@ -86,12 +97,12 @@ def _deep(activation: str, depth: int) -> Sequential:
 DEEP_NETWORK = Lesson(
     "deep-network",
     "A deep network",
-    (
-        "Layers can be stacked as high as one likes. But each step back multiplies the gradient by the slope of an activation and by the weights of a layer. Factors far below 1 make it "
-        "vanish, factors far above 1 make it explode, and the first layers live on with their random weights.",
-        "Add layers of sigmoids: every one costs about a factor of ten. Choose relu, and make the weights at the start larger or smaller. Softmax "
-        "between layers builds and runs too, and is worst of all: it does not learn at the usual settings.",
-    ),
+    """Layers can be stacked as high as one likes. But each step back multiplies the gradient by the slope of an activation
+and by the weights of a layer. Factors far below 1 make it vanish, factors far above 1 make it explode, and the first
+layers live on with their random weights.
+
+Add layers of sigmoids: every one costs about a factor of ten. Choose relu, and make the weights at the start larger
+or smaller. Softmax between layers builds and runs too, and is worst of all: it does not learn at the usual settings.""",
     [
         choice(
             "activation",
@@ -153,19 +164,32 @@ def what_layers_learn(layer: str, epoch: int) -> list[Figure]:
         *figures,
         Pictures(
             title="The picture that excites each unit most, of all there could be: found by going uphill",
-            pictures=[Heat.of(one, f"liked by unit {n}", title=str(n), colors="shade", low=0, high=1) for n, one in enumerate(liked)],
+            pictures=[
+                Heat.of(one, f"liked by unit {n}", title=str(n), colors="shade", low=0, high=1)
+                for n, one in enumerate(liked)
+            ],
             size=72,
         ),
         Pictures(
             title="The pictures of the data that excite each unit most",
             pictures=[
-                Heat.of(np.concatenate([x[row] for row in rows], 1), f"for unit {n}", title=f"{n}, likes {apart.classes[apart.preferred[n]]}s", colors="shade", low=0, high=1)
+                Heat.of(
+                    np.concatenate([x[row] for row in rows], 1),
+                    f"for unit {n}",
+                    title=f"{n}, likes {apart.classes[apart.preferred[n]]}s",
+                    colors="shade",
+                    low=0,
+                    high=1,
+                )
                 for n, rows in enumerate(strongest.rows[:units].tolist())
             ],
             size=230,
         ),
-        Text(text=f"Selectivity {apart.index.mean():.2f} on average: 1 is a unit that answers to one class alone, 0 one that answers to all alike."),
-    ]  # fmt: skip
+        Text(
+            text=f"Selectivity {apart.index.mean():.2f} on average: 1 is a unit that answers to one class alone, "
+            "0 one that answers to all alike."
+        ),
+    ]
 
 
 _ABOUT = {
@@ -196,12 +220,11 @@ def _shapes() -> Training:
 WHAT_LAYERS_LEARN = Lesson(
     "what-layers-learn",
     "What layers learn: edges, parts, objects",
-    (
-        "This network learns to tell lines, triangles and rectangles apart. Objects are made of parts, and parts of edges; layers suit that: the first looks at pixels, the "
-        "next at what the first found.",
-        "Play the epochs: at the start all units are noise. Then go up, layer by layer. In so small a network the order is a tendency, not a law: some units stay noisy, and dense layers "
-        "have to learn a stroke for each place anew.",
-    ),
+    """This network learns to tell lines, triangles and rectangles apart. Objects are made of parts, and parts of edges;
+layers suit that: the first looks at pixels, the next at what the first found.
+
+Play the epochs: at the start all units are noise. Then go up, layer by layer. In so small a network the order is a
+tendency, not a law: some units stay noisy, and dense layers have to learn a stroke for each place anew.""",
     [
         choice("layer", "Layer", {"edges": "first: edges", "parts": "second: parts", "objects": "last: objects"}),
         Slider("epoch", "Epoch", 30, 0, _SHAPE_EPOCHS, 1, play=True),
@@ -245,11 +268,18 @@ def shallow_and_deep(activation: str, parameters: int, epochs: int) -> list[Figu
             title=found.experiment,
             columns=["hidden layers", "widths", "parameters", "accuracy", "deviation", "in training"],
             rows=[
-                [row["depth"], row["widths"], f"{row['parameters']:,}", row["accuracy"]["mean"], row["accuracy"]["deviation"], row["accuracy in training"]["mean"]]
+                [
+                    row["depth"],
+                    row["widths"],
+                    f"{row['parameters']:,}",
+                    row["accuracy"]["mean"],
+                    row["accuracy"]["deviation"],
+                    row["accuracy in training"]["mean"],
+                ]
                 for row in found.rows
             ],
         ),
-    ]  # fmt: skip
+    ]
 
 
 @lru_cache(maxsize=64)
@@ -264,12 +294,11 @@ def _depths(activation: str, parameters: int, epochs: int) -> Result:
 SHALLOW_AND_DEEP = Lesson(
     "shallow-and-deep",
     "Shallow against deep",
-    (
-        "Is it better to make a network deeper, or wider? Here networks of 1, 2, 3 and 5 hidden layers have as many parameters as each other, within 2 %, and are trained with three "
-        "seeds each, so that one sees what is chance.",
-        "With sigmoids, deep networks do not do much better than shallow ones, if at all: their gradients vanish. With relu depth costs less. On data this simple it gains little; "
-        "say so, if your figures say so.",
-    ),
+    """Is it better to make a network deeper, or wider? Here networks of 1, 2, 3 and 5 hidden layers have as many parameters
+as each other, within 2 %, and are trained with three seeds each, so that one sees what is chance.
+
+With sigmoids, deep networks do not do much better than shallow ones, if at all: their gradients vanish. With relu
+depth costs less. On data this simple it gains little; say so, if your figures say so.""",
     [
         choice("activation", "Activation", {"sigmoid": "sigmoid", "relu": "relu", "tanh": "tanh"}),
         Slider("parameters", "Parameters", 4000, 4000, 8000, 1000),
@@ -308,12 +337,18 @@ def pixel_permutation(units: int, epochs: int) -> list[Figure]:
         ),
         Pictures(
             title="The same digits, all with their pixels in the same other order: this is what the second network sees",
-            pictures=[Heat.of(one[order].reshape(8, 8), f"digit {n}, permuted", title=" ", **shades) for n, one in enumerate(x[:6])],
+            pictures=[
+                Heat.of(one[order].reshape(8, 8), f"digit {n}, permuted", title=" ", **shades)
+                for n, one in enumerate(x[:6])
+            ],
             size=84,
         ),
         Table(title=found.experiment, columns=["inputs", "accuracy", "deviation", "in training"], rows=rows),
-        Text(text=f"A trained network whose rows of weights are put in that order too gives the same predictions, but for rounding: they differ by {difference:.1g} at most."),
-    ]  # fmt: skip
+        Text(
+            text="A trained network whose rows of weights are put in that order too gives the same predictions, "
+            f"but for rounding: they differ by {difference:.1g} at most."
+        ),
+    ]
 
 
 @lru_cache(maxsize=32)
@@ -326,11 +361,11 @@ def _permuted(units: int, epochs: int) -> Result:
 PIXEL_PERMUTATION = Lesson(
     "pixel-permutation",
     "Pixels in another order",
-    (
-        "A dense layer does not know which pixels are neighbors: each has a weight of its own. So if all pictures have their pixels in another order, always the same, the network learns as well as before, although no human "
-        "could read them any more.",
-        "That is a limit: what it learned of a stroke at one place says nothing of the same stroke at the next.",
-    ),
+    """A dense layer does not know which pixels are neighbors: each has a weight of its own. So if all pictures have their
+pixels in another order, always the same, the network learns as well as before, although no human could read them any
+more.
+
+That is a limit: what it learned of a stroke at one place says nothing of the same stroke at the next.""",
     [
         Slider("units", "Hidden units", 64, 4, 128, 4),
         Slider("epochs", "Epochs", 6, 1, 8, 1),

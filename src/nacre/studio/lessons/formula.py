@@ -46,14 +46,14 @@ def function(text: str, variables: Sequence[str]) -> Callable[..., Any]:
     >>> function("x.real", "x")
     Traceback (most recent call last):
     nacre.errors.UsageError: This is no formula of x: it has a part 'x.real'.
-      try: such as x**3 - 3*x, with + - * / ** and abs, cos, exp, log, relu, sigmoid, sin, sqrt, tanh
+      try:  such as x**3 - 3*x, with + - * / ** and abs, cos, exp, log, relu, sigmoid, sin, sqrt, tanh
     """
     if len(text) > MOST_LETTERS:
         raise UsageError(f"A formula has at most {MOST_LETTERS} letters, this one has {len(text):,}.")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError):
-        raise _none(text, variables, "it does not read as one") from None
+        raise _none(variables, "it does not read as one") from None
     _check(tree, text, variables)
 
     def f(*given: Any) -> Any:
@@ -77,11 +77,11 @@ def _check(tree: ast.AST, text: str, variables: Sequence[str]) -> None:
         case ast.Name(name) if name in variables or name in _NUMBERS:
             parts = []
         case ast.Constant(bool() | complex() | str() | bytes() | None):
-            raise _none(text, variables, f"it has a part {_said(tree, text)!r}")
+            raise _none(variables, f"it has a part {_said(tree, text)!r}")
         case ast.Constant(int() | float() as number) if abs(number) <= 1e9:
             parts = []
         case _:
-            raise _none(text, variables, f"it has a part {_said(tree, text)!r}")
+            raise _none(variables, f"it has a part {_said(tree, text)!r}")
     for part in parts:
         _check(part, text, variables)
 
@@ -102,16 +102,16 @@ def _value(tree: ast.AST, values: dict[str, Any]) -> Any:
             return FUNCTIONS[name](ops.constant(given, "float64") if isinstance(given, float) else given)
         case ast.Name(name):
             return values.get(name, _NUMBERS.get(name))
-        case ast.Constant(number):
-            return float(number)  # type: ignore[arg-type] - whole ones could grow without end
+        case ast.Constant(int() | float() as number):
+            return float(number)  # whole ones could grow without end
     raise AssertionError(tree)
 
 
 def _said(tree: ast.AST, text: str) -> str:
-    return (ast.get_source_segment(text.strip(), tree) or text)[:30]  # type: ignore[arg-type]
+    return (ast.get_source_segment(text.strip(), tree) or text)[:30]
 
 
-def _none(text: str, variables: Sequence[str], why: str) -> UsageError:
+def _none(variables: Sequence[str], why: str) -> UsageError:
     names = " and ".join(variables)
     example = "x**3 - 3*x" if len(variables) == 1 else "x * exp(-(x**2 + y**2))"
     return UsageError(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from nacre.errors import UsageError, did_you_mean
 from nacre.studio.figures import Code, Figure
 from nacre.studio.lessons.formula import MOST_LETTERS, function
+
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
 class Control(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
@@ -128,7 +132,7 @@ class Lesson:
 
     name: str
     title: str
-    text: Sequence[str]
+    text: str
     controls: Sequence[Control]
     show: Callable[..., Sequence[Figure]]
     code: str
@@ -144,24 +148,28 @@ class Lesson:
         first = {name: getattr(control, "value", None) for name, control in by_name.items()}
         return first | {name: by_name[name].read(text) for name, text in said.items()}
 
+    @property
+    def paragraphs(self) -> list[str]:
+        """The text, each paragraph in a line."""
+        return [" ".join(paragraph.split()) for paragraph in self.text.split("\n\n")]
+
     def python(self, values: Mapping[str, Any]) -> str:
         """The code for these values.
 
-        >>> Lesson("a", "A", (), [], list, "nacre.grad(lambda x: ${f})($x)").python({"f": "x**2", "x": 0.5})
+        >>> Lesson("a", "A", "", [], list, "nacre.grad(lambda x: ${f})($x)").python({"f": "x**2", "x": 0.5})
         'nacre.grad(lambda x: x**2)(0.5)'
         """
         return Template(self.code).substitute(values)
 
     def figures(self, values: Mapping[str, Any]) -> list[Figure]:
         """What there is to see, the code last."""
-        return [*self.show(**values), Code(title="The same in Python", text=self.python(values))]
+        with np.errstate(all="ignore"):  # what is not finite, of functions that readers type, is a gap in a figure
+            shown = self.show(**values)
+        return [*shown, Code(title="The same in Python", text=self.python(values))]
 
 
 def _number(control: Slider | Number, said: str) -> float:
-    try:
-        found = float(said) if len(said) <= 40 else math.nan
-    except ValueError:
-        found = math.nan
+    found = float(said) if len(said) <= 40 and _DECIMAL.fullmatch(said) else math.nan
     whole = isinstance(control.value, int)
     if not control.low <= found <= control.high or (whole and found != int(found)):
         kind = "a whole number" if whole else "a number"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 import nacre
 from nacre import ops
+from nacre.initializers import RandomNormal
 from nacre.layers import Dense, Input
 from nacre.models import Sequential
 from nacre.optimizers import Adam
@@ -25,10 +26,10 @@ Array = npt.NDArray[Any]
 
 
 _KNOWN = [
-    ("30 × 30 pixels, 5 classes", 900, 5),
-    ("28 × 28 pixels, 10 digits", 784, 10),
-    ("224 × 224 pixels, 1,000 units", 224 * 224, 1000),
-    ("1,000 × 1,000 pixels of 3 colors, 1,000 classes", 3_000_000, 1000),
+    ("30 x 30 pixels, 5 classes", 900, 5),
+    ("28 x 28 pixels, 10 digits", 784, 10),
+    ("224 x 224 pixels, 1,000 units", 224 * 224, 1000),
+    ("1,000 x 1,000 pixels of 3 colors, 1,000 classes", 3_000_000, 1000),
 ]
 
 
@@ -37,7 +38,13 @@ def parameters(inputs: int, outputs: int, hidden: int) -> list[Figure]:
     model = _counted(inputs, outputs, hidden)
     layers = [layer for layer in model.layers if isinstance(layer, Dense)]
     rows = [
-        [layer.name, f"({before:,} + 1) × {layer.units:,}", before * layer.units, layer.units, layer.count_params()]
+        [
+            layer.name,
+            f"({before:,} + 1) · {layer.units:,}",
+            f"{before * layer.units:,}",
+            f"{layer.units:,}",
+            f"{layer.count_params():,}",
+        ]
         for before, layer in zip([inputs, *(one.units for one in layers)], layers, strict=False)
     ]
     total, biases = model.count_params(), sum(layer.units for layer in layers)
@@ -49,13 +56,13 @@ def parameters(inputs: int, outputs: int, hidden: int) -> list[Figure]:
         ),
         Table(
             title="Layer by layer",
-            columns=["layer", "(n + 1) × k", "weights", "biases", "parameters"],
-            rows=[[name, formula, f"{w:,}", f"{b:,}", f"{p:,}"] for name, formula, w, b, p in rows],
+            columns=["layer", "(n + 1) · k", "weights", "biases", "parameters"],
+            rows=rows,
         ),
         Bars(title="What they are", bars=[Bar(name, count, f"{count:,}") for name, count in parts.items()]),
         Table(
             title="For comparison, one layer",
-            columns=["of what", "inputs n", "outputs k", "(n + 1) × k"],
+            columns=["of what", "inputs n", "outputs k", "(n + 1) · k"],
             rows=[[name, f"{n:,}", f"{k:,}", f"{_counted(n, k, 0).count_params():,}"] for name, n, k in _KNOWN],
         ),
     ]
@@ -76,12 +83,11 @@ def _bytes(count: int) -> str:
 PARAMETERS = Lesson(
     "parameters",
     "Counting parameters",
-    (
-        "A linear model of n inputs and k outputs has (n + 1) × k parameters: n × k weights, and k biases, which are what the 1 is for. A picture "
-        "of 224 × 224 pixels is 50,176 numbers; 1,000 units that see all of them have 50,177,000 parameters.",
-        "Type sizes of your own. With hidden units there are two such layers. One wants many parameters, until there are so many that the "
-        "network learns its examples by heart.",
-    ),
+    """A linear model of n inputs and k outputs has (n + 1) · k parameters: n · k weights, and k biases, which are what the 1
+is for. A picture of 224 x 224 pixels is 50,176 numbers; 1,000 units that see all of them have 50,177,000 parameters.
+
+Type sizes of your own. With hidden units there are two such layers. One wants many parameters, until there are so
+many that the network learns its examples by heart.""",
     [
         Number("inputs", "Inputs n", 900, 1, 10_000_000),
         Number("outputs", "Outputs k", 5, 1, 100_000),
@@ -125,10 +131,17 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
     reach = float(np.abs(right).max())
     where = [None if n != epoch else value for n, value in enumerate(lines[1].values)]
     return [
-        Text(text=f"After {epoch} epochs the linear model explains {_share(scores[0])}, that with {units} relus {_share(scores[1])}.", strong=True),
+        Text(
+            text=f"After {epoch} epochs the linear model explains {_share(scores[0])}, "
+            f"that with {units} relus {_share(scores[1])}.",
+            strong=True,
+        ),
         Pictures(
             title="x1 to the right, x2 upward, from -1 to 1; blue is above 0, orange below",
-            pictures=[Heat.of(values.reshape(_SIDE, _SIDE), name, title=name, low=-reach, high=reach, smooth=True) for name, values in pictures],
+            pictures=[
+                Heat.of(values.reshape(_SIDE, _SIDE), name, title=name, low=-reach, high=reach, smooth=True)
+                for name, values in pictures
+            ],
             size=190,
         ),
         Curves(
@@ -137,7 +150,7 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
             y=Axis("loss", log=True),
             lines=[*lines, Line("here", where, color="#1f6cb5", dots=True)],
         ),
-    ]  # fmt: skip
+    ]
 
 
 @lru_cache(maxsize=64)
@@ -165,12 +178,11 @@ def _share(r2: float) -> str:
 LINEAR_MODELS = Lesson(
     "linear-models",
     "What a linear model can do, and what not",
-    (
-        "A linear model adds up what each input says by itself. So it is exact for a sum, and knows nothing of a product, in which one input says "
-        "what the other is worth. A layer of relus in between can bend.",
-        "Choose the product, and move the epoch: the linear model stays flat however long it trains, the other folds itself into a saddle. How few relus "
-        "are enough?",
-    ),
+    """A linear model adds up what each input says by itself. So it is exact for a sum, and knows nothing of a product, in
+which one input says what the other is worth. A layer of relus in between can bend.
+
+Choose the product, and move the epoch: the linear model stays flat however long it trains, the other folds itself
+into a saddle. How few relus are enough?""",
     [
         choice(
             "target",
@@ -253,12 +265,12 @@ def _gradient(model: Sequential, x: Array, output: int) -> Array:
 DERIVATIVE = Lesson(
     "derivative-of-linear",
     "The derivative of a linear function",
-    (
-        "y = x W + b has the same derivatives everywhere: they are W. That makes linear layers simple to train. Two linear layers, one after the other, "
-        "have the product of their matrices. With a relu in between, the derivatives depend on where one is.",
-        "Move x: with one layer nothing changes but x. Then put a relu in between, and move again. A linear model is stable only in that a change is "
-        "bounded by the norm of W, and that can be large.",
-    ),
+    """y = x W + b has the same derivatives everywhere: they are W. That makes linear layers simple to train. Two linear
+layers, one after the other, have the product of their matrices. With a relu in between, the derivatives depend on
+where one is.
+
+Move x: with one layer nothing changes but x. Then put a relu in between, and move again. A linear model is stable
+only in that a change is bounded by the norm of W, and that can be large.""",
     [
         choice(
             "between",
@@ -325,21 +337,20 @@ def non_linearity(activation: str, units: int, seed: int) -> list[Figure]:
 
 
 def _stack(activation: str, units: int) -> Sequential:
-    wide = {"kernel_initializer": "random_normal", "bias_initializer": "random_normal"}
-    first = {name: {"class_name": "RandomNormal", "config": {"stddev": 1.5}} for name in wide}
-    last = {"kernel_initializer": {"class_name": "RandomNormal", "config": {"stddev": 1 / units**0.5}}}
-    return Sequential([Input((1,)), Dense(units, activation, **first, name="first"), Dense(1, **last, name="second")])
+    wide, narrow = RandomNormal(stddev=1.5), RandomNormal(stddev=units**-0.5)
+    first = Dense(units, activation, kernel_initializer=wide, bias_initializer=wide, name="first")
+    return Sequential([Input((1,)), first, Dense(1, kernel_initializer=narrow, name="second")])
 
 
 NON_LINEARITY = Lesson(
     "non-linearity",
     "A non-linearity between two linear maps",
-    (
-        "Two linear layers, y = (x A + b) A' + b', are one: A A' is one matrix, b A' + b' one vector. Nothing is gained, however many units lie "
-        "between. What is put between them, g, makes the difference: it is called activation, or non-linearity.",
-        "Choose no activation: nacre.collapse proves that the network is one line, and writes that line. Choose ReLU: "
-        "each unit adds a kink, and nothing collapses. More units make finer curves.",
-    ),
+    """Two linear layers, y = (x A + b) A' + b', are one: A A' is one matrix, b A' + b' one vector. Nothing is gained,
+however many units lie between. What is put between them, g, makes the difference: it is called activation, or non-
+linearity.
+
+Choose no activation: nacre.collapse proves that the network is one line, and writes that line. Choose ReLU: each unit
+adds a kink, and nothing collapses. More units make finer curves.""",
     [
         choice("activation", "g", {"linear": "none", "relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh"}),
         Slider("units", "Units between", 8, 1, 40, 1),
@@ -350,6 +361,8 @@ NON_LINEARITY = Lesson(
 from nacre.layers import Dense
 
 nacre.utils.set_random_seed($seed)
-model = nacre.Sequential([nacre.Input((1,)), Dense($units, "$activation"), Dense(1)])
+wide = nacre.initializers.RandomNormal(stddev=1.5)
+first = Dense($units, "$activation", kernel_initializer=wide, bias_initializer=wide)
+model = nacre.Sequential([nacre.Input((1,)), first, Dense(1)])
 print(nacre.collapse(model))""",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import nacre
+from nacre.initializers import Constant
 from nacre.insight import first_layer
 from nacre.layers import Dense, Flatten, Input
 from nacre.models import Sequential
@@ -42,7 +44,7 @@ HIDDEN = {name: name for name in ("sigmoid", "relu", "tanh")}
 
 _BENT = 150  # epochs of the curve
 CURVES = {"np.sin(3 * x)": "sin(3x)", "np.abs(x)": "|x|", "np.sign(x)": "a step", "x**3": "x³"}
-_CURVES = {
+_CURVES: dict[str, Callable[[Array], Array]] = {
     "np.sin(3 * x)": lambda x: np.sin(3 * x),
     "np.abs(x)": np.abs,
     "np.sign(x)": np.sign,
@@ -113,12 +115,11 @@ def _bent(target: str, units: int, seed: int) -> Training:
 RELU_NETWORK = Lesson(
     "relu-network",
     "A network of R relus",
-    (
-        "Two linear maps with R relus between: each relu is 0 on one side of its kink, and a straight line on the other. The network adds them up, so it "
-        "is a curve of straight pieces. R is a new knob, beside the weights.",
-        "With one or two relus, the curve cannot do much. How many does the sine take, and how many more help? Press the button: other random weights, "
-        "other kinks, and sometimes some relus are never on.",
-    ),
+    """Two linear maps with R relus between: each relu is 0 on one side of its kink, and a straight line on the other. The
+network adds them up, so it is a curve of straight pieces. R is a new knob, beside the weights.
+
+With one or two relus, the curve cannot do much. How many does the sine take, and how many more help? Press the
+button: other random weights, other kinks, and sometimes some relus are never on.""",
     [
         choice("target", "What is to be learned", CURVES),
         Slider("units", "R, the number of relus", 10, 1, 64, 1),
@@ -157,10 +158,15 @@ def digit_network(activation: str, units: int, learning_rate: float, sample: int
     return [
         Text(
             text=f"It says {said} with probability {p[said]:.3f}; it is a {right}. After {epoch} epochs it is right for "
-            f"{100 * accuracy:.1f} % of {len(x)} digits that it never saw." + (f" {training.ended}" if training.ended else ""),
+            f"{100 * accuracy:.1f} % of {len(x)} digits that it never saw."
+            + (f" {training.ended}" if training.ended else ""),
             strong=True,
         ),
-        Pictures(title="The input, 8 × 8 numbers", pictures=[Heat.of(x[sample].reshape(8, 8), f"a {right}", colors="shade", low=0, high=1)], size=130),
+        Pictures(
+            title="The input, 8 x 8 numbers",
+            pictures=[Heat.of(x[sample].reshape(8, 8), f"a {right}", colors="shade", low=0, high=1)],
+            size=130,
+        ),
         Bars(title="Probabilities", bars=[Bar(str(k), float(one), f"{one:.3f}") for k, one in enumerate(p)]),
         Network(
             title=f"Hidden units and outputs: 64-{units}-10, {model.count_params():,} parameters",
@@ -173,7 +179,9 @@ def digit_network(activation: str, units: int, learning_rate: float, sample: int
         ),
         Pictures(
             title="What each hidden unit looks for: its weights, blue for and orange against",
-            pictures=[Heat.of(one, f"unit {n}", title=str(n)) for n, one in enumerate(first_layer(_pictured(model)).pictures)],
+            pictures=[
+                Heat.of(one, f"unit {n}", title=str(n)) for n, one in enumerate(first_layer(_pictured(model)).pictures)
+            ],
             size=56,
         ),
         Curves(
@@ -183,7 +191,7 @@ def digit_network(activation: str, units: int, learning_rate: float, sample: int
             lines=[Line("accuracy", training.history.get("accuracy", []), color="#1f6cb5")],
             height=180,
         ),
-    ]  # fmt: skip
+    ]
 
 
 @lru_cache(maxsize=32)
@@ -207,12 +215,11 @@ def _pictured(model: Sequential) -> Sequential:
 DIGIT_NETWORK = Lesson(
     "digit-network",
     "A network for digits",
-    (
-        "64 pixels, 15 hidden units, 10 outputs, trained by stochastic gradient descent. The same for pictures of 28 × 28 is 784-15-10, with 11,935 parameters. The target "
-        "is 1 at the place of the right digit and 0 elsewhere.",
-        "Play the epochs and see the weights turn from noise into strokes. Look for a digit that it gets wrong. Then try 2 hidden units, "
-        "or a learning rate 100 times smaller or larger.",
-    ),
+    """64 pixels, 15 hidden units, 10 outputs, trained by stochastic gradient descent. The same for pictures of 28 x 28 is
+784-15-10, with 11,935 parameters. The target is 1 at the place of the right digit and 0 elsewhere.
+
+Play the epochs and see the weights turn from noise into strokes. Look for a digit that it gets wrong. Then try 2
+hidden units, or a learning rate 100 times smaller or larger.""",
     [
         Slider("sample", "Which digit of the test", 3, 0, 359, 1),
         Slider("epoch", "Epoch", 30, 0, _DIGIT_EPOCHS, 1, play=True),
@@ -241,62 +248,67 @@ def chain(depth: int, activation: str, weight: float, x: float, target: float, s
     found = nacre.explain.explain(model, np.array([[x]], np.float32), np.array([target], np.float32))
     links = [one for one in found.layers if one.dense]
     assert found.losses is not None
-    forward = min(step, depth + 1)  # layers, then the loss
-    backward = max(0, step - depth - 1)
-    buffer, rows = _one(links[-1].error), []
-    for number, link in enumerate(links, 1):
-        there = number <= forward
-        gone = depth - number < backward - 1  # the first step back is that through the loss
-        told = [_one(link.inputs[0]), _one(link.scores), _one(link.output)] if there else [None] * 3
-        slope = 1.0 if link.slope is None else _one(link.slope)
-        back = [slope, _one(link.score_error), float(link.weights["kernel"].gradient.item())] if gone else [None] * 3  # type: ignore[union-attr]
-        rows.append([f"layer {number}", *told, *back])
     loss = float(found.losses[0])
-    gone = max(0, min(depth, backward - 1))
-    if backward:
-        buffer = _one(links[-1].error) if gone == 0 else _one(links[depth - gone].score_error) * weight
-    last = rows[-1][3]
+    forward = min(step, depth)  # so many layers have given their output; the loss is the step after them
+    back = min(max(0, step - depth - 2), depth)  # so many layers have passed the gradient on, after the loss did
+    rows: list[list[str | float | int | None]] = []
+    for number, link in enumerate(links, 1):
+        there = [_one(link.inputs[0]), _one(link.scores), _one(link.output)] if number <= forward else [None] * 3
+        gone = number > depth - back
+        slope = 1.0 if link.slope is None else _one(link.slope)
+        passed = [slope, _one(link.score_error), _one(link.weights["kernel"].gradient)] if gone else [None] * 3
+        rows.append([f"layer {number}", *there, *passed])
     names = ["x", *(f"o{n}" for n in range(1, depth + 1))]
-    values = [x, *(row[3] for row in rows)]
-    what = (
-        f"The loss is ½ (o{depth} - target)² = {loss:.4g}."
-        if forward > depth
-        else f"Forward: {forward} of {depth} layers, each keeps its input u."
-    )
-    if backward:
-        what = f"Loss {loss:.4g}. Backward: the buffer was 1, and is now {buffer:.4g}, the gradient of the loss by {names[depth - gone]}."
+    values = [x, *(_one(link.output) if n < forward else None for n, link in enumerate(links))]
+    if step <= depth:
+        what = f"Forward: {forward} of {depth} layers, each keeps its input u."
+    elif step == depth + 1:
+        what = f"The loss is ½ (o{depth} - target)² = {loss:.4g}."
+    else:
+        buffer = _one(links[-1].error) if not back else _one(links[depth - back].score_error) * weight
+        what = (
+            f"Loss {loss:.4g}. Backward: the buffer was 1, and is now {buffer:.4g}, "
+            f"the gradient of the loss by {names[depth - back]}."
+        )
+    marked = depth - back if back else forward - 1 if 0 < step <= depth else None
+    sizes = [_one(link.weights["kernel"].gradient) if n >= depth - back else 0.0 for n, link in enumerate(links)]
+    seen = [abs(size) or None for size in sizes]
     return [
         Text(text=what, strong=True),
         Network(
             title=f"o = {activation}(w·u + b), with w = {weight:g} and b = 0.1 in each layer",
-            layers=[Column(name, [Unit("" if v is None else f"{v:.3g}", v)]) for name, v in zip(names, values, strict=True)],
+            layers=[
+                Column(name, [Unit("" if v is None else f"{v:.3g}", v)]) for name, v in zip(names, values, strict=True)
+            ],
             weights=[np.array([[weight]])] * depth,
             height=120,
         ),
         Table(
             title="What each layer keeps going forward, and what comes of it going back",
-            columns=["", "u", "z = w·u + b", "o", "slope do/dz", "buffer: dL/dz", "gradient dL/dw = buffer × u"],
+            columns=["", "u", "z = w·u + b", "o", "slope do/dz", "buffer: dL/dz", "gradient dL/dw = buffer · u"],
             rows=rows,
-            marked=(forward - 1 if not backward and forward <= depth else depth - gone if gone else None),
+            marked=marked,
         ),
         Curves(
             title="Size of the gradient by each weight",
             x=Axis("layer", np.arange(1, depth + 1)),
             y=Axis("|dL/dw|", log=True),
             lines=[
-                Line("gradient", [abs(row[6]) if row[6] else None for row in rows], color="#1f6cb5"),
-                Line("layers", [abs(row[6]) if row[6] else None for row in rows], color="#1f6cb5", dots=True),
+                Line("gradient", seen, color="#1f6cb5"),
+                Line("layers", seen, color="#1f6cb5", dots=True),
             ],
             height=180,
         ),
-        Text(text="" if last is None else f"Gradients by the chain rule: each step back multiplies by the slope of a layer, then by its weight {weight:g}."),
-    ]  # fmt: skip
+    ]
 
 
 def _chain(depth: int, activation: str, weight: float) -> Sequential:
-    given = {"kernel_initializer": {"class_name": "Constant", "config": {"value": weight}}}
-    given["bias_initializer"] = {"class_name": "Constant", "config": {"value": 0.1}}
-    model = Sequential([Input((1,)), *(Dense(1, activation, name=f"layer{n + 1}", **given) for n in range(depth))])
+    kernel, bias = Constant(weight), Constant(0.1)
+    links = [
+        Dense(1, activation, kernel_initializer=kernel, bias_initializer=bias, name=f"layer{n + 1}")
+        for n in range(depth)
+    ]
+    model = Sequential([Input((1,)), *links])
     model.compile(SGD(0.1), "half_squared_error")
     return model
 
@@ -309,13 +321,12 @@ def _one(array: Array | None) -> float:
 CHAIN = Lesson(
     "backpropagation",
     "Back-propagation, with its buffer",
-    (
-        "Forward, each layer keeps its input u. Backward, a buffer starts at 1 at the loss; at each layer it is multiplied by the derivative of what the layer does, "
-        "and the gradient by the weight is the buffer times the kept input. The derivative of a layer's output by the weights of a later layer is 0: what comes behind cannot "
-        "change it.",
-        "Play the steps. Then take ten sigmoids and look at the gradients: every layer multiplies by a slope of at most 1/4, and they vanish towards "
-        "the first. With relu and a weight above 1 they explode.",
-    ),
+    """Forward, each layer keeps its input u. Backward, a buffer starts at 1 at the loss; at each layer it is multiplied by
+the derivative of what the layer does, and the gradient by the weight is the buffer times the kept input. The
+derivative of a layer's output by the weights of a later layer is 0: what comes behind cannot change it.
+
+Play the steps. Then take ten sigmoids and look at the gradients: every layer multiplies by a slope of at most 1/4,
+and they vanish towards the first. With relu and a weight above 1 they explode.""",
     [
         Slider("step", "Step", 10, 0, 22, 1, play=True),
         Slider("depth", "Layers", 4, 1, 10, 1),
@@ -366,26 +377,30 @@ def _graph(diagram: Any, part: str) -> list[Figure]:
     holding = [node for node in nodes if node.parameter or node.weights]
     sums = diagram.sums()
     if part == "forward":
-        said = f"{len(nodes)} nodes run forward, {len(holding)} of them with parameters; {sums['forward']:,} multiplications and additions for 32 digits."
+        said = (
+            f"{len(nodes)} nodes run forward, {len(holding)} of them with parameters; "
+            f"{sums['forward']:,} multiplications and additions for 32 digits."
+        )
     else:
         said = (
-            f"{len(nodes)} nodes run backward, the other way. They take {sums['backward'] / sums['forward']:.2f} times the operations of the forward graph: "
-            "for each product of matrices two, one for the gradient by the weights and one for that by the input, which the first layer does not need."
+            f"{len(nodes)} nodes run backward, the other way. They take {sums['backward'] / sums['forward']:.2f} times the "
+            "operations of the forward graph: for each product of matrices two, one for the gradient by the weights "
+            "and one for that by the input, which the first layer does not need."
         )
     partner = "partner going forward" if part == "backward" else "weights"
     rows: list[list[str | float | int | None]] = []
     for node in nodes:
         weights = ", ".join(
-            f"{weight.name.rpartition('/')[2]} {'×'.join(map(str, weight.shape))}" for weight in node.weights
+            f"{weight.name.rpartition('/')[2]} {'x'.join(map(str, weight.shape))}" for weight in node.weights
         )
-        shape = " × ".join(map(str, node.shape))
+        shape = " x ".join(map(str, node.shape))
         ends = [None, None] if node.range is None else [node.range.low, node.range.high]
         rows.append([node.name, node.formula, shape, (node.partner or "") if part == "backward" else weights, *ends])
     return [
         Text(text=said, strong=True),
         Drawing(svg=diagram.svg(), label=diagram.title, title=diagram.title),
         Table(title="Node by node", columns=["node", "formula", "shape", partner, "least", "largest"], rows=rows),
-    ]  # fmt: skip
+    ]
 
 
 _GRAPH_CONTROLS = [
@@ -405,11 +420,11 @@ model.compile("sgd", "sparse_categorical_crossentropy")
 FORWARD_GRAPH = Lesson(
     "forward-graph",
     "The forward graph",
-    (
-        "A network is a graph of simple operations: data flow from x to the predictions. Nodes with a strong border hold parameters: products with a matrix, to which biases are added. The others, such as "
-        "relu and softmax, hold none. This is the very graph that the engine runs, with the numbers that came out for 32 digits.",
-        "Add layers, and look at every operation.",
-    ),
+    """A network is a graph of simple operations: data flow from x to the predictions. Nodes with a strong border hold
+parameters: products with a matrix, to which biases are added. The others, such as relu and softmax, hold none. This
+is the very graph that the engine runs, with the numbers that came out for 32 digits.
+
+Add layers, and see the graph grow. Then look at every operation: a layer is a product, a sum and an activation.""",
     _GRAPH_CONTROLS,
     forward_graph,
     _GRAPH_CODE + 'print(model.graph(kind="$kind", predict=True))',
@@ -418,11 +433,11 @@ FORWARD_GRAPH = Lesson(
 BACKWARD_GRAPH = Lesson(
     "backward-graph",
     "The backward graph",
-    (
-        "Training needs a second graph, in which data flow the other way, from the loss to the weights. Each of its nodes belongs to a node of the forward graph, and "
-        "knows its derivative; the chain rule multiplies them. nacre writes it by itself, from the forward graph alone.",
-        "The loss is where both meet. Behind them comes the update: each weight less its gradient times the learning rate.",
-    ),
+    """Training needs a second graph, in which data flow the other way, from the loss to the weights. Each of its nodes
+belongs to a node of the forward graph, and knows its derivative; the chain rule multiplies them. nacre writes it by
+itself, from the forward graph alone.
+
+The loss is where both meet. Behind them comes the update: each weight less its gradient times the learning rate.""",
     _GRAPH_CONTROLS,
     backward_graph,
     _GRAPH_CODE + 'print(model.graph(kind="$kind"))',

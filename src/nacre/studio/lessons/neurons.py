@@ -49,12 +49,12 @@ def sigmoid_and_step(weight: float, bias: float, x: float) -> list[Figure]:
 SIGMOID_AND_STEP = Lesson(
     "sigmoid-and-step",
     "Sigmoid against step",
-    (
-        "A step jumps: a tiny change of a weight flips the output, or does nothing, and its derivative is 0 all over, so gradient descent has "
-        "nothing to go by. The sigmoid, 1 / (1 + e^-z) with z = weight · x + bias, is a smooth step: 0 far to the left, 1 far to the right.",
-        "Make the weight large: the sigmoid becomes a step. The derivative of the sigmoid by z is at most 1/4, and next to 0 where the unit is "
-        "saturated; through many layers, such factors are multiplied.",
-    ),
+    """A step jumps: a tiny change of a weight flips the output, or does nothing, and its derivative is 0 all over, so
+gradient descent has nothing to go by. The sigmoid, 1 / (1 + e^-z) with z = weight · x + bias, is a smooth step: 0 far
+to the left, 1 far to the right.
+
+Make the weight large: the sigmoid becomes a step. The derivative of the sigmoid by z is at most 1/4, and next to 0
+where the unit is saturated; through many layers, such factors are multiplied.""",
     [
         Slider("weight", "Weight", 1.0, -20, 20, 0.5),
         Slider("bias", "Bias", 0.0, -10, 10, 0.5),
@@ -109,12 +109,11 @@ def relu(activation: str, z: float) -> list[Figure]:
 RELU = Lesson(
     "relu",
     "ReLU, and other activations",
-    (
-        "An activation is what a unit applies to its score z = w·x + b. ReLU is the simplest that bends: z where z is above 0, and 0 elsewhere. Its "
-        "derivative is 1 or 0, so that a gradient passes as it is, or not at all.",
-        "Move z to 0: ReLU has no derivative there, and nacre takes 0. Compare it with the sigmoid, whose derivative is at most "
-        "0.25, and with the others, which are smooth versions of one of the two.",
-    ),
+    """An activation is what a unit applies to its score z = w·x + b. ReLU is the simplest that bends: z where z is above 0,
+and 0 elsewhere. Its derivative is 1 or 0, so that a gradient passes as it is, or not at all.
+
+Move z to 0: ReLU has no derivative there, and nacre takes 0. Compare it with the sigmoid, whose derivative is at most
+0.25, and with the others, which are smooth versions of one of the two.""",
     [
         choice("activation", "Activation", ACTIVATIONS),
         Slider("z", "z", 1.5, -4, 4, 0.05, play=True),
@@ -142,8 +141,8 @@ def softmax(z1: float, z2: float, z3: float, temperature: float, truth: str) -> 
     here = np.where(np.arange(121) == np.abs(moved - z1).argmin(), p[0], np.nan)
     return [
         Text(
-            text=f"{' + '.join(f'{one:.3f}' for one in p)} = {p.sum():.3f}. The truth is a {ANIMALS[truth]}, which has {p[right]:.3f}: "
-            f"the loss is -log {p[right]:.3f} = {loss:.4f}.",
+            text=f"{' + '.join(f'{one:.3f}' for one in p)} = {p.sum():.3f}. "
+            f"The truth is a {ANIMALS[truth]}, which has {p[right]:.3f}: the loss is -log {p[right]:.3f} = {loss:.4f}.",
             strong=True,
         ),
         Bars(
@@ -176,13 +175,13 @@ ANIMALS = {"0": "cat", "1": "dog", "2": "horse"}
 SOFTMAX = Lesson(
     "softmax",
     "Softmax and cross-entropy",
-    (
-        "Softmax makes probabilities of scores: e to the power of each, divided by the sum of all. None is below 0, and together they are 1. If one "
-        "score rises, its probability rises and all others fall; if it is far above the others, it takes all. With a temperature below 1 differences "
-        "count more: softmax comes close to argmax.",
-        "The loss is minus the logarithm of the probability of the true class. A logarithm of a probability is at most 0, so the loss is at least 0; of 0 there "
-        "is none, so one computes with scores. The gradient by the scores, divided by the temperature, is simply probability minus truth: at first (-0.8, 0.7, 0.1).",
-    ),
+    """Softmax makes probabilities of scores: e to the power of each, divided by the sum of all. None is below 0, and
+together they are 1. If one score rises, its probability rises and all others fall; if it is far above the others, it
+takes all. With a temperature below 1 differences count more: softmax comes close to argmax.
+
+The loss is minus the logarithm of the probability of the true class. A logarithm of a probability is at most 0, so
+the loss is at least 0; of 0 there is none, so one computes with scores. The gradient by the scores, divided by the
+temperature, is simply probability minus truth: at first (-0.8, 0.7, 0.1).""",
     [
         Slider("z1", "Score of the cat", 0.693147, -6, 6, 0.01),
         Slider("z2", "Score of the dog", 1.94591, -6, 6, 0.01),

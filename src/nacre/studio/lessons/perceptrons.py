@@ -57,12 +57,11 @@ def perceptron(
 PERCEPTRON = Lesson(
     "perceptron",
     "A perceptron",
-    (
-        "Shall we go to the cheese festival? A perceptron weighs the reasons, and says 1 if the sum is above its threshold; at exactly the "
-        "threshold it says 0. With weights 6, 2, 2 and threshold 5 the weather decides alone.",
-        "Lower the threshold to 3: now go if the weather is good, or if both other reasons hold. Some write the sum less a threshold, "
-        "others, Keras and nacre's Dense among them, the sum plus a bias. The bias is minus the threshold.",
-    ),
+    """Shall we go to the cheese festival? A perceptron weighs the reasons, and says 1 if the sum is above its threshold; at
+exactly the threshold it says 0. With weights 6, 2, 2 and threshold 5 the weather decides alone.
+
+Lower the threshold to 3: now go if the weather is good, or if both other reasons hold. Some write the sum less a
+threshold, others, Keras and nacre's Dense among them, the sum plus a bias. The bias is minus the threshold.""",
     [
         Toggle("weather", "The weather is good", True),
         Toggle("company", "A friend comes along", False),
@@ -114,7 +113,7 @@ def nand(w1: float, w2: float, b: float, convention: str) -> list[Figure]:
             high=2.5,
             x=(-0.5, 1.5),
             y=(-0.5, 1.5),
-            points=[Point(*row, open=not said[0]) for row, said in table.rows],
+            points=[Point(a, b, open=not said[0]) for (a, b), said in table.rows],
             size="min(100%, 340px)",
         ),
     ]
@@ -123,11 +122,11 @@ def nand(w1: float, w2: float, b: float, convention: str) -> list[Figure]:
 NAND_LESSON = Lesson(
     "nand",
     "NAND",
-    (
-        "Weights -2, -2 and b = 3 are NAND, the gate of which all circuits can be made, if b is added to the sum. If b is a threshold, "
-        "which is taken off the sum, the same numbers say 0 to everything: change the convention and see. One has to say which is meant.",
-        "Find weights for AND and OR. Then try to find any for which 01 and 10 give 1 and the others 0: no line divides them.",
-    ),
+    """Weights -2, -2 and b = 3 are NAND, the gate of which all circuits can be made, if b is added to the sum. If b is a
+threshold, which is taken off the sum, the same numbers say 0 to everything: change the convention and see. One has to
+say which is meant.
+
+Find weights for AND and OR. Then try to find any for which 01 and 10 give 1 and the others 0: no line divides them.""",
     [
         Slider("w1", "Weight of x1", -2.0, -4, 4, 0.5),
         Slider("w2", "Weight of x2", -2.0, -4, 4, 0.5),
@@ -174,12 +173,11 @@ def layers_of_perceptrons(table: str, a: bool, b: bool, c: bool) -> list[Figure]
 LAYERS_OF_PERCEPTRONS = Lesson(
     "layers-of-perceptrons",
     "A multi-layer perceptron",
-    (
-        "The first layer decides about the inputs, the second about these decisions, the next about those. Blue units say 1. So a network "
-        "says what no single perceptron can, such as whether the number of ones is odd.",
-        "Choose a table and turn the inputs on and off. Every unit here is a NAND, or hands a bit on; each of the 256 tables of "
-        "three bits can be made so.",
-    ),
+    """The first layer decides about the inputs, the second about these decisions, the next about those. Blue units say 1. So
+a network says what no single perceptron can, such as whether the number of ones is odd.
+
+Choose a table and turn the inputs on and off. Every unit here is a NAND, or hands a bit on; each of the 256 tables of
+three bits can be made so.""",
     [
         choice("table", "What it shall say", TABLES),
         Toggle("a", "a", True),
@@ -210,7 +208,7 @@ def circuit(what: str, a: int, b: int) -> list[Figure]:
     bits = [a >> 1, a & 1, b >> 1, b & 1]
     out = made(bits)
     number = int("".join(map(str, out)), 2)
-    sign = "×" if what == "multiplier" else "+"
+    sign = "·" if what == "multiplier" else "+"
     every = [[int("".join(map(str, made([m >> 1, m & 1, n >> 1, n & 1]))), 2) for n in range(4)] for m in range(4)]
     rows: list[list[str | float | int | None]] = [[f"{m} {sign}", *row] for m, row in enumerate(every)]
     names = [f"{2**n}s" for n in reversed(range(len(out)))]
@@ -227,12 +225,11 @@ def circuit(what: str, a: int, b: int) -> list[Figure]:
 CIRCUIT = Lesson(
     "circuit",
     "A circuit that multiplies",
-    (
-        "Complex tasks are made of simple ones. This network multiplies two numbers from 0 to 3 as one does by hand, with nothing but NAND "
-        "perceptrons, and perceptrons that hand a bit on to a later layer.",
-        "Move a and b and follow the bits from left to right, blue where they are 1. Nobody trained these weights: they were "
-        "written. What a network learns is such weights, for tasks for which nobody could write them.",
-    ),
+    """Complex tasks are made of simple ones. This network multiplies two numbers from 0 to 3 as one does by hand, with
+nothing but NAND perceptrons, and perceptrons that hand a bit on to a later layer.
+
+Move a and b and follow the bits from left to right, blue where they are 1. Nobody trained these weights: they were
+written. What a network learns is such weights, for tasks for which nobody could write them.""",
     [
         choice("what", "The circuit", {"multiplier": "multiplies", "adder": "adds"}),
         Slider("a", "a", 3, 0, 3, 1),

@@ -65,7 +65,7 @@ def tangent(f: str, x: float) -> list[Figure]:
         ),
         Table(
             title="A small step, and what the slope says of it",
-            columns=["step", "f changes by", "slope × step"],
+            columns=["step", "f changes by", "slope · step"],
             rows=rows,
         ),
     ]
@@ -74,12 +74,11 @@ def tangent(f: str, x: float) -> list[Figure]:
 TANGENT = Lesson(
     "tangent",
     "The tangent of a curve",
-    (
-        "The derivative says how much f changes when x changes a little: it is the slope of the line that touches the curve. "
-        "Where it is above 0 the line is green, and f rises; where it is below 0 the line is red, and f falls.",
-        "Move x. Where is the slope 0? Then type a function of your own. In the table, a step ten times smaller is "
-        "foretold a hundred times better.",
-    ),
+    """The derivative says how much f changes when x changes a little: it is the slope of the line that touches the curve.
+Where it is above 0 the line is green, and f rises; where it is below 0 the line is red, and f falls.
+
+Move x. Where is the slope 0? Then type a function of your own. In the table, a step ten times smaller is foretold a
+hundred times better.""",
     [
         Formula(
             "f", "f(x)", "x**3 - 3*x", "x", ["x**3 - 3*x", "sin(2*x)", "exp(-x**2)", "abs(x)", "log(x)", "sigmoid(3*x)"]
@@ -150,12 +149,12 @@ def gradient_field(f: str, x: float, y: float) -> list[Figure]:
 GRADIENT_FIELD = Lesson(
     "gradient-field",
     "A field of gradients",
-    (
-        "A function of two variables has two partial derivatives at each point. Together they are the gradient, an arrow that points "
-        "where f rises fastest; descent goes the other way, along the line.",
-        "Move the point. The curve on the right tries all directions: none rises faster than the gradient, and across it f does not "
-        "change at all. From the left half, descent ends at (-0.7071, 0), where f is -0.4289. From far right it leads nowhere.",
-    ),
+    """A function of two variables has two partial derivatives at each point. Together they are the gradient, an arrow that
+points where f rises fastest; descent goes the other way, along the line.
+
+Move the point. The curve on the right tries all directions: none rises faster than the gradient, and across it f does
+not change at all. From the left half, descent ends at (-0.7071, 0), where f is -0.4289. From far right it leads
+nowhere.""",
     [
         Formula("f", "f(x, y)", HILL, "xy", [HILL, "x**2 + 3*y**2", "x**2 - y**2", "sin(2*x) * cos(2*y)", "x + y"]),
         Slider("x", "x", -0.2, -2, 2, 0.05),
@@ -220,15 +219,23 @@ def ball(f: str, method: str, learning_rate: float, start: float, step: int) -> 
 BALL = Lesson(
     "ball",
     "A ball in a valley",
-    (
-        "Gradient descent is a loop of one line: x becomes x - learning rate * slope. It is the gradient that is multiplied by the "
-        "learning rate, not the loss. With momentum the ball keeps 0.9 of its last step, rolls on, and overshoots.",
-        "In the bowl x**2/2 each step multiplies x by 1 - learning rate. At 0.05 it creeps, at 1.9 it still converges, at 2 it goes back and "
-        "forth for ever, and at 2.1 it is 117 away after 50 steps: descent converges for a small enough rate only. In "
-        "two wells, the start decides where it ends.",
-    ),
+    """Gradient descent is a loop of one line: x becomes x - learning rate * slope. It is the gradient that is multiplied by
+the learning rate, not the loss. With momentum the ball keeps 0.9 of its last step, rolls on, and overshoots.
+
+In the bowl x**2/2 each step multiplies x by 1 - learning rate. At 0.05 it creeps, at 1.9 it still converges, at 2 it
+goes back and forth for ever, and at 2.1 it is 117 away after 50 steps: descent converges for a small enough rate
+only. In two wells, the start decides where it ends.""",
     [
-        choice("f", "Valley", {"x**2 / 2": "a bowl, x²/2", "(x**2 - 1)**2 / 4": "two wells", "relu(abs(x) - 1)**2 / 2": "flat at the bottom", "x**2 / 8 - cos(3*x) / 2": "a bowl with waves"}),
+        choice(
+            "f",
+            "Valley",
+            {
+                "x**2 / 2": "a bowl, x²/2",
+                "(x**2 - 1)**2 / 4": "two wells",
+                "relu(abs(x) - 1)**2 / 2": "flat at the bottom",
+                "x**2 / 8 - cos(3*x) / 2": "a bowl with waves",
+            },
+        ),
         METHODS,
         Slider("learning_rate", "Learning rate", 0.1, 0.01, 2.5, log=True),
         Slider("start", "Start", 3.0, -4, 4, 0.1),
@@ -242,7 +249,7 @@ f = lambda x: $f
 found = nacre.minimize(f, $start, "$method", learning_rate=$learning_rate, steps=300)
 print(found)
 print("after $step steps:", found.path[:$step + 1][-1])""",
-)  # fmt: skip
+)
 
 
 # ------------------------------------------------------------------ descent on level sets
@@ -290,14 +297,24 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
 LEVEL_SETS = Lesson(
     "level-sets",
     "Descent on level sets",
-    (
-        "The same from above, with two variables. At each point, descent crosses the level set at a right angle; in a long valley that is "
-        "not where the lowest point lies, so plain descent zigzags or creeps. Momentum gets through faster.",
-        "A strictly convex function, such as the two valleys, has one minimum, and descent gets there if the learning rate is small enough. Make it "
-        "larger: the long valley is 12 times steeper across than along, and above 2/12 = 0.167 plain descent diverges. On the saddle, start at y = 0.",
-    ),
+    """The same from above, with two variables. At each point, descent crosses the level set at a right angle; in a long
+valley that is not where the lowest point lies, so plain descent zigzags or creeps. Momentum gets through faster.
+
+A strictly convex function, such as the two valleys, has one minimum, and descent gets there if the learning rate is
+small enough. Make it larger: the long valley is 12 times steeper across than along, and above 2/12 = 0.167 plain
+descent diverges. On the saddle, start at y = 0.""",
     [
-        choice("f", "Function", {"x**2 / 2 + 6 * y**2": "a long valley", "x**2 + y**2": "a round valley", HILL: "x·exp(-(x² + y²))", "(x**2 - 2)**2 / 4 + y**2": "two wells", "(x**2 - y**2) / 2": "a saddle"}),
+        choice(
+            "f",
+            "Function",
+            {
+                "x**2 / 2 + 6 * y**2": "a long valley",
+                "x**2 + y**2": "a round valley",
+                HILL: "x·exp(-(x² + y²))",
+                "(x**2 - 2)**2 / 4 + y**2": "two wells",
+                "(x**2 - y**2) / 2": "a saddle",
+            },
+        ),
         METHODS,
         Slider("learning_rate", "Learning rate", 0.1, 0.001, 1, log=True),
         Slider("x", "Start, x", -2.5, -3, 3, 0.1),
@@ -315,7 +332,7 @@ def f(v):
 found = nacre.minimize(f, [$x, $y], "$method", learning_rate=$learning_rate, steps=300)
 print(found)
 print("after $step steps:", found.path[:$step + 1][-1])""",
-)  # fmt: skip
+)
 
 
 # ------------------------------------------------------------------ what they share
@@ -324,22 +341,19 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 def _on(f: str, at: Array) -> tuple[Array, Array]:
     """The formula of x at all these places, and its derivative."""
     formula = function(f, "x")
-    with np.errstate(all="ignore"):
-        values = formula(ops.constant(at, "float64")).numpy()
-        return values, nacre.grad(lambda x: ops.sum(formula(x)))(at)
+    values = formula(ops.constant(at, "float64")).numpy()
+    return values, nacre.grad(lambda x: ops.sum(formula(x)))(at)
 
 
 def _heights(formula: Any, x: Array, y: Array) -> Array:
     """The formula of x and y at all these places."""
-    with np.errstate(all="ignore"):
-        found: Array = formula(ops.constant(x, "float64"), ops.constant(y, "float64")).numpy()
-        return found
+    found: Array = formula(ops.constant(x, "float64"), ops.constant(y, "float64")).numpy()
+    return found
 
 
 def _gradients(formula: Any, x: Array, y: Array) -> Array:
     """Its gradients (2, ...)."""
-    with np.errstate(all="ignore"):
-        return np.stack(nacre.grad(lambda x, y: ops.sum(formula(x, y)), argnums=(0, 1))(x, y))
+    return np.stack(nacre.grad(lambda x, y: ops.sum(formula(x, y)), argnums=(0, 1))(x, y))
 
 
 def _descent(f: str, variables: str, start: list[float], method: str, learning_rate: float) -> Minimum:
@@ -367,7 +381,8 @@ def _banded(values: Array, bands: int = 16) -> Array:
     edges = ranks[np.linspace(0, ranks.size - 1, bands + 1).astype(int)][1:-1]
     found = np.searchsorted(edges, values).astype(float)
     line = (np.diff(found, axis=0, append=found[-1:]) != 0) | (np.diff(found, axis=1, append=found[:, -1:]) != 0)
-    return found * 0.6 + 2 + 9.0 * line
+    banded: Array = found * 0.6 + 2 + 9.0 * line
+    return banded
 
 
 def _thinned(path: Array, most: int = 200) -> list[tuple[float, float]]:
