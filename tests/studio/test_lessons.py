@@ -19,11 +19,12 @@ from nacre.studio import application
 from nacre.studio.figures import Bars, Curves, Heat, Network, Pictures, Table, Text
 from nacre.studio.lessons import CHAPTERS, LESSONS
 from nacre.studio.lessons.formula import function
+from nacre.studio.lessons.landscape import landscape
 from nacre.studio.lessons.lesson import Button, Choice, Formula, Lesson, Number, Slider, Toggle
 
 ALL = pytest.mark.parametrize("lesson", LESSONS.values(), ids=LESSONS)
 MOST_BYTES = 300_000
-SLOW = ("shallow-and-deep", "pixel-permutation")  # many trainings for each value
+SLOW = ("shallow-and-deep", "pixel-permutation", "what-layers-learn")  # many trainings, or a long one
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_a_formula_that_has_no_value_is_answered_all_the_same(client: TestClient
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # plain Python lets them through, for instance of log(x) below 0
 @ALL
 def test_the_python_of_a_lesson_runs(lesson: Lesson, capsys: pytest.CaptureFixture[str]):
-    for said in ({}, {control.name: ends(control)[0] for control in lesson.controls}):
+    for said in ({}, *([] if lesson.name in SLOW else all_at_once(lesson))):
         values = lesson.values(said)
         code = lesson.python(values)
         assert 3 <= len([row for row in code.splitlines() if row]) <= 11
@@ -258,6 +259,21 @@ def test_a_long_valley_bears_rates_up_to_two_by_its_curvature():
     values = np.asarray(heat.values).reshape(heat.rows, heat.columns)
     np.testing.assert_allclose(values[1:-1, 1:-1] % 0.6, values[::-1, ::-1][1:-1, 1:-1] % 0.6, atol=0.61)
     assert values[100, 100] < values[100, 180]  # the higher the darker
+
+
+def test_a_landscape_is_higher_where_f_is_and_the_ball_lies_on_it():
+    svg = landscape(lambda x, y: x + 0 * y, np.array([[2.0, 0.0], [-2.0, 0.0]]), cells=6)
+    fills = [int(red) for red in re.findall(r"rgb\((\d+),", svg)]
+    assert len(fills) == 36
+    assert sorted(set(fills)) == sorted(
+        {round(238 + (92 - 238) * (k + 0.5) / 6) for k in range(6)}
+    )  # the darker the higher
+    ((x, y),) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    ends = [tuple(map(float, end.split(","))) for end in re.findall(r'polyline points="([^"]+)"', svg)[0].split()]
+    assert ends[1] == (float(x), float(y) + 6)
+    assert ends[0][1] < ends[1][1]  # it came down, and y grows downward on a page
+    assert "<circle" not in landscape(lambda x, y: x * y, np.array([[9.0, 9.0]]), cells=3)  # out of sight
+    assert landscape(lambda x, y: 0 * x, np.zeros((1, 2)), cells=3).count("<polygon") == 9  # flat
 
 
 # ------------------------------------------------------------------ perceptrons

@@ -68,5 +68,6 @@ test("an error is told, and the next question is asked all the same", async () =
 test("what is broad gets the whole width", () => {
   assert.ok(wide({ kind: "network", layers: [1, 2, 3, 4] }) && !wide({ kind: "network", layers: [1, 2] }));
   assert.ok(wide({ kind: "pictures", pictures: [1, 2, 3], size: 190 }) && !wide({ kind: "pictures", pictures: [1], size: 190 }));
+  assert.ok(wide({ kind: "drawing", svg: '<svg width="900">' }) && !wide({ kind: "drawing", svg: '<svg width="580">' }));
   assert.ok(wide({ kind: "code" }) && !wide({ kind: "curves" }));
 });

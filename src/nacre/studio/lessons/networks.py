@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import nacre
-from nacre.initializers import Constant
+from nacre.initializers import Constant, RandomUniform
 from nacre.insight import first_layer
 from nacre.layers import Dense, Flatten, Input
 from nacre.models import Sequential
@@ -105,7 +105,9 @@ def _bent(target: str, units: int, seed: int) -> Training:
     x = np.linspace(-2, 2, 200, dtype=np.float32)[:, None]
 
     def build() -> Sequential:
-        model = Sequential([Input((1,)), Dense(units, "relu", name="hidden"), Dense(1, name="output")])
+        spread = RandomUniform(-2, 2)  # kinks at -bias / weight, so all over
+        hidden = Dense(units, "relu", kernel_initializer=spread, bias_initializer=spread, name="hidden")
+        model = Sequential([Input((1,)), hidden, Dense(1, name="output")])
         model.compile(Adam(0.02), "mse")
         return model
 
@@ -132,7 +134,9 @@ from nacre.layers import Dense
 
 nacre.utils.set_random_seed($seed)
 x = np.linspace(-2, 2, 200)
-model = nacre.Sequential([nacre.Input((1,)), Dense($units, "relu"), Dense(1)])
+spread = nacre.initializers.RandomUniform(-2, 2)
+hidden = Dense($units, "relu", kernel_initializer=spread, bias_initializer=spread)
+model = nacre.Sequential([nacre.Input((1,)), hidden, Dense(1)])
 model.compile(nacre.optimizers.Adam(0.02), "mse")
 history = model.fit(x, $target, epochs=max(1, $epoch), verbose=0)
 print(model.count_params(), history.history["loss"][-1])""",
@@ -337,7 +341,7 @@ and they vanish towards the first. With relu and a weight above 1 they explode."
     ],
     chain,
     """import numpy as np, nacre
-from nacre.initializers import Constant
+from nacre.initializers import Constant, RandomUniform
 from nacre.layers import Dense
 
 given = {"kernel_initializer": Constant($weight), "bias_initializer": Constant(0.1)}

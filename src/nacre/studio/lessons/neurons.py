@@ -151,10 +151,10 @@ def softmax(z1: float, z2: float, z3: float, temperature: float, truth: str) -> 
         ),
         Table(
             title="From scores to the gradient",
-            columns=["class", "score", "probability", "log of it", "1 if true", "gradient of the loss"],
+            columns=["class", "score", "probability", "log of it", "gradient of the loss"],
             rows=[
-                [name, float(z), float(one), float(np.log(one)), int(k == right), float(g)]
-                for k, (name, z, one, g) in enumerate(zip(names, scores, p, gradient, strict=True))
+                [name, float(z), float(one), float(np.log(one)), float(g)]
+                for name, z, one, g in zip(names, scores, p, gradient, strict=True)
             ],
             marked=right,
         ),

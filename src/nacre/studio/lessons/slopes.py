@@ -11,8 +11,9 @@ import numpy.typing as npt
 import nacre
 from nacre import ops
 from nacre.calculus import Minimum
-from nacre.studio.figures import Axis, Curves, Figure, Heat, Line, Point, Table, Text
+from nacre.studio.figures import Axis, Curves, Drawing, Figure, Heat, Line, Point, Table, Text
 from nacre.studio.lessons.formula import function
+from nacre.studio.lessons.landscape import landscape
 from nacre.studio.lessons.lesson import Formula, Lesson, Slider, choice
 
 Array = npt.NDArray[Any]
@@ -283,6 +284,11 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
             path=[(float(a), float(b)) for a, b in np.clip(path, -60, 60)],
             points=[Point(x, y, group=0)],
             size="min(100%, 460px)",
+        ),
+        Drawing(
+            svg=landscape(lambda a, b: _heights(formula, a, b), path),
+            label="f as a landscape, and a ball that goes down",
+            title="The same as a landscape: x runs to the right and to the front, y to the right and to the back",
         ),
         Curves(
             title="f by step",

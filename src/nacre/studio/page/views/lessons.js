@@ -105,7 +105,7 @@ function Lesson({ name, chapters }) {
     ${opened &&
     html`<section class="card moved" aria-label="Controls">
         ${opened.controls.map((control) => html`<${Part} key=${control.name} control=${control} value=${values[control.name]} busy=${busy} set=${(/** @type {any} */ v) => set(control.name, v)} />`)}
-        ${query && html`<button class="quiet" onClick=${() => go({})}>As at first</button>`}
+        <button class="quiet" disabled=${!query} onClick=${() => go({})}>As at first</button>
       </section>
       <div class=${trouble ? "shown stale" : "shown"}>
         ${opened.figures.map((of, n) => html`<div key=${n} class=${`shown-${of.kind} ${of.strong ? "strong" : ""} ${wide(of) ? "wide" : ""}`} aria-live=${of.strong ? "polite" : undefined}><${Figure} of=${of} /></div>`)}

@@ -26,11 +26,12 @@ export function told(controls, query) {
 }
 
 /** Whether a figure needs the whole width. @param {Record<string, any>} figure */
-export function wide({ kind, layers = [], pictures = [], size = 64, columns = [] }) {
+export function wide({ kind, layers = [], pictures = [], size = 64, columns = [], svg = "" }) {
   if (kind === "network") return layers.length > 3;
   if (kind === "pictures") return pictures.length * size > 430;
   if (kind === "table") return columns.length > 5;
-  return ["text", "code", "drawing"].includes(kind);
+  if (kind === "drawing") return Number(/width="(\d+)"/.exec(svg)?.[1]) > 600;
+  return kind === "text" || kind === "code";
 }
 
 /** Where a slider that plays is next, in about `frames` steps from end to end; null at the end. @param {Control} control @param {number} value @param {number} frames */
