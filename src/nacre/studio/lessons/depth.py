@@ -101,8 +101,9 @@ DEEP_NETWORK = Lesson(
 and by the weights of a layer. Factors far below 1 make it vanish, factors far above 1 make it explode, and the first
 layers live on with their random weights.
 
-Add layers of sigmoids: every one costs about a factor of ten. Choose relu, and make the weights at the start larger
-or smaller. Softmax between layers builds and runs too, and is worst of all: it does not learn at the usual settings.""",
+Add layers of sigmoids: each leaves about a quarter of the gradient. Choose relu, and make the weights at the start
+larger or smaller. Softmax between layers builds and runs too, and is worst of all: it does not learn at the usual
+settings.""",
     [
         choice(
             "activation",

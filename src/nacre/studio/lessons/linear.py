@@ -346,8 +346,8 @@ NON_LINEARITY = Lesson(
     "non-linearity",
     "A non-linearity between two linear maps",
     """Two linear layers, y = (x A + b) A' + b', are one: A A' is one matrix, b A' + b' one vector. Nothing is gained,
-however many units lie between. What is put between them, g, makes the difference: it is called activation, or non-linearity
-.
+however many units lie between. What is put between them, g, makes the difference: it is called activation, or
+non-linearity.
 
 Choose no activation: nacre.collapse proves that the network is one line, and writes that line. Choose ReLU: each unit
 adds a kink, and nothing collapses. More units make finer curves.""",

@@ -341,7 +341,7 @@ and they vanish towards the first. With relu and a weight above 1 they explode."
     ],
     chain,
     """import numpy as np, nacre
-from nacre.initializers import Constant, RandomUniform
+from nacre.initializers import Constant
 from nacre.layers import Dense
 
 given = {"kernel_initializer": Constant($weight), "bias_initializer": Constant(0.1)}

@@ -113,7 +113,7 @@ RELU = Lesson(
 and 0 elsewhere. Its derivative is 1 or 0, so that a gradient passes as it is, or not at all.
 
 Move z to 0: ReLU has no derivative there, and nacre takes 0. Compare it with the sigmoid, whose derivative is at most
-0.25, and with the others, which are smooth versions of one of the two.""",
+0.25, and with the others, most of which are smooth versions of one of the two.""",
     [
         choice("activation", "Activation", ACTIVATIONS),
         Slider("z", "z", 1.5, -4, 4, 0.05, play=True),
@@ -180,7 +180,7 @@ together they are 1. If one score rises, its probability rises and all others fa
 takes all. With a temperature below 1 differences count more: softmax comes close to argmax.
 
 The loss is minus the logarithm of the probability of the true class. A logarithm of a probability is at most 0, so
-the loss is at least 0; of 0 there is none, so one computes with scores. The gradient by the scores, divided by the
+the loss is at least 0; 0 has none, so one computes with scores. The gradient by the scores, divided by the
 temperature, is simply probability minus truth: at first (-0.8, 0.7, 0.1).""",
     [
         Slider("z1", "Score of the cat", 0.693147, -6, 6, 0.01),

@@ -153,9 +153,9 @@ GRADIENT_FIELD = Lesson(
     """A function of two variables has two partial derivatives at each point. Together they are the gradient, an arrow that
 points where f rises fastest; descent goes the other way, along the line.
 
-Move the point. The curve on the right tries all directions: none rises faster than the gradient, and across it f does
-not change at all. From the left half, descent ends at (-0.7071, 0), where f is -0.4289. From far right it leads
-nowhere.""",
+Move the point. The curve tries all directions: none rises faster than the gradient, and across it f does not change
+at all. From near the orange valley, descent ends at (-0.7071, 0), where f is -0.4289; on the right it leads away for
+ever, ever slower.""",
     [
         Formula("f", "f(x, y)", HILL, "xy", [HILL, "x**2 + 3*y**2", "x**2 - y**2", "sin(2*x) * cos(2*y)", "x + y"]),
         Slider("x", "x", -0.2, -2, 2, 0.05),
@@ -225,7 +225,8 @@ the learning rate, not the loss. With momentum the ball keeps 0.9 of its last st
 
 In the bowl x**2/2 each step multiplies x by 1 - learning rate. At 0.05 it creeps, at 1.9 it still converges, at 2 it
 goes back and forth for ever, and at 2.1 it is 117 away after 50 steps: descent converges for a small enough rate
-only. In two wells, the start decides where it ends.""",
+only. In two wells, the start decides where it ends; a valley with a flat bottom is convex, and yet has many lowest
+points.""",
     [
         choice(
             "f",
@@ -306,9 +307,9 @@ LEVEL_SETS = Lesson(
     """The same from above, with two variables. At each point, descent crosses the level set at a right angle; in a long
 valley that is not where the lowest point lies, so plain descent zigzags or creeps. Momentum gets through faster.
 
-A strictly convex function, such as the two valleys, has one minimum, and descent gets there if the learning rate is
-small enough. Make it larger: the long valley is 12 times steeper across than along, and above 2/12 = 0.167 plain
-descent diverges. On the saddle, start at y = 0.""",
+A strictly convex function, such as the long and the round valley, has one minimum, and descent gets there if the
+learning rate is small enough. Make it larger: the long valley is 12 times steeper across than along, and above 2/12 =
+0.167 plain descent diverges. On the saddle, start at y = 0: descent ends where there is no minimum.""",
     [
         choice(
             "f",

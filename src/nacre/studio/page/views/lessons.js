@@ -98,14 +98,16 @@ function Lesson({ name, chapters }) {
 
   return html`<article class="lesson" aria-busy=${busy}>
     <p class="way"><a href=${address(["lessons"])}>All lessons</a></p>
-    <h1 ref=${title} tabindex="-1">${opened?.title ?? known ?? "Lesson"}</h1>
+    <div class="head">
+      <h1 ref=${title} tabindex="-1">${opened?.title ?? known ?? "Lesson"}</h1>
+      ${opened && html`<button class="quiet" disabled=${!query} onClick=${() => go({})}>As at first</button>`}
+    </div>
     ${opened && opened.text.map((one) => html`<p class="lead">${one}</p>`)}
     <${Trouble} error=${trouble} />
     ${trouble && !opened && html`<p><a href=${address(["lessons", name])}>The lesson as it is at first</a></p>`}
     ${opened &&
     html`<section class="card moved" aria-label="Controls">
         ${opened.controls.map((control) => html`<${Part} key=${control.name} control=${control} value=${values[control.name]} busy=${busy} set=${(/** @type {any} */ v) => set(control.name, v)} />`)}
-        <button class="quiet" disabled=${!query} onClick=${() => go({})}>As at first</button>
       </section>
       <div class=${trouble ? "shown stale" : "shown"}>
         ${opened.figures.map((of, n) => html`<div key=${n} class=${`shown-${of.kind} ${of.strong ? "strong" : ""} ${wide(of) ? "wide" : ""}`} aria-live=${of.strong ? "polite" : undefined}><${Figure} of=${of} /></div>`)}
