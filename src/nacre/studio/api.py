@@ -29,7 +29,7 @@ def ask(path: str, answer: Callable[..., Any]) -> Route:
     """``GET path``: what ``answer`` gives for the names in the path and the query, computed in a thread of its own."""
 
     async def answered(request: Request) -> Response:
-        return json(await run_in_threadpool(answer, **request.path_params, **request.query_params))
+        return json(await run_in_threadpool(answer, **{**request.query_params, **request.path_params}))
 
     return Route(path, answered, methods=["GET"], name=path)
 

@@ -19,20 +19,22 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_d
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One curve; None in it leaves a gap."""
+    """One curve; None in it leaves a gap. With ``dots``, only the points themselves."""
 
     label: str
     values: Sequence[float | None] | Array
     dashed: bool = False
     color: str | None = None
+    dots: bool = False
 
 
 class Axis(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an axis means; the values along x are shared by all curves."""
+    """What an axis means; the values along x are shared by all curves. Without ``range``, it is as long as the values need."""
 
     label: str
     values: Sequence[float] | Array | None = None
     log: bool = False
+    range: tuple[float, float] | None = None
 
 
 class Curves(Figure, frozen=True, kw_only=True, tag="curves"):
@@ -56,7 +58,8 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
 class Heat(Figure, frozen=True, kw_only=True, tag="heat"):
     """A matrix as a picture, row by row from the top; blue above 0, orange below, or with ``colors="shade"`` from ground to ink.
 
-    ``x`` and ``y`` are the plane that it covers, ``points`` and ``path`` lie in it. ``label`` says it to those who cannot see it.
+    ``x`` and ``y`` are the plane that it covers, ``points``, ``path`` and ``arrows`` (x, y, and how far along x and y) lie in it.
+    ``label`` says it to those who cannot see it.
     """
 
     label: str
@@ -69,7 +72,8 @@ class Heat(Figure, frozen=True, kw_only=True, tag="heat"):
     x: tuple[float, float] | None = None
     y: tuple[float, float] | None = None
     points: Sequence[Point] | None = None
-    path: Sequence[tuple[float, float]] | None = None
+    path: Sequence[tuple[float, float]] | Array | None = None
+    arrows: Sequence[tuple[float, float, float, float]] | Array | None = None
     size: int | str | None = None
     smooth: bool = False
 

@@ -7,8 +7,8 @@ import { short } from "../numbers.js";
 import { theme } from "../theme.js";
 
 /**
- * @typedef {{label: string, values: (number | null)[], dashed?: boolean, color?: string}} Line
- * @typedef {{title?: string, x: {label: string, values: number[]}, y?: {label?: string, log?: boolean}, lines: Line[], height?: number}} CurvesProps
+ * @typedef {{label: string, values: (number | null)[], dashed?: boolean, color?: string, dots?: boolean}} Line
+ * @typedef {{title?: string, x: {label: string, values: number[]}, y?: {label?: string, log?: boolean, range?: [number, number]}, lines: Line[], height?: number}} CurvesProps
  */
 
 /** What lies between two marks where x counts something. */
@@ -19,7 +19,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
   const whole = x.values.every(Number.isInteger);
-  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color]), theme.value]);
+  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), theme.value]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
   useEffect(() => {
@@ -34,10 +34,10 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
         height,
         cursor: { y: false },
         legend: { live: true },
-        scales: { x: { time: false }, y: y.log ? { distr: 3 } : {} },
+        scales: { x: { time: false }, y: { ...(y.log ? { distr: 3 } : {}), ...(y.range ? { range: y.range } : {}) } },
         axes: [
           { ...axis, size: 34, label: x.label, ...(whole ? { incrs: WHOLE } : {}) },
-          { ...axis, size: 52, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
+          { ...axis, size: 60, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
         ],
         series: [
           { label: x.label, value: (_, v) => short(v) },
@@ -46,7 +46,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
             stroke: line.color ?? classColor(k + 1),
             width: 2,
             ...(line.dashed ? { dash: [6, 4] } : {}),
-            points: { show: x.values.length < 2 },
+            ...(line.dots ? { paths: () => null, points: { show: true, size: 10, fill: line.color ?? classColor(k + 1) } } : { points: { show: x.values.length < 2 } }),
             value: (/** @type {uPlot} */ _, /** @type {number} */ v) => short(v),
           })),
         ],

@@ -43,7 +43,7 @@ export function Drawing({ title, svg, label }) {
   return html`<figure class="drawing">
     ${title && html`<figcaption>${title}</figcaption>`}
     <div class="scroll" tabindex="0" role="region" aria-label=${label ?? title ?? "drawing"}>
-      <img alt=${label ?? title ?? ""} src=${`data:image/svg+xml;utf8,${encodeURIComponent(svg)}`} />
+      <img alt=${label ?? title ?? ""} decoding="sync" src=${`data:image/svg+xml;utf8,${encodeURIComponent(svg)}`} />
     </div>
   </figure>`;
 }

@@ -7,7 +7,7 @@ import { theme } from "../theme.js";
 /**
  * @typedef {{x: number, y: number, group?: number, open?: boolean}} Point
  * @typedef {{label: string, rows: number, columns: number, values: ArrayLike<number>, low?: number, high?: number, colors?: "diverging" | "shade",
- *   x?: [number, number], y?: [number, number], points?: Point[], path?: [number, number][], size?: number | string, title?: string, smooth?: boolean}} HeatProps
+ *   x?: [number, number], y?: [number, number], points?: Point[], path?: [number, number][], arrows?: [number, number, number, number][], size?: number | string, title?: string, smooth?: boolean}} HeatProps
  */
 
 /**
@@ -15,14 +15,14 @@ import { theme } from "../theme.js";
  * `low` and `high` are what gets the strongest colors (`diverging`: the larger of both sizes, about 0).
  * @param {HeatProps} props
  */
-export function Heat({ label, rows, columns, values, low, high, colors = "diverging", x = [0, 1], y = [0, 1], points = [], path = [], size = 64, title, smooth = false }) {
+export function Heat({ label, rows, columns, values, low, high, colors = "diverging", x = [0, 1], y = [0, 1], points = [], path = [], arrows = [], size = 64, title, smooth = false }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const scale = points.length || path.length ? Math.max(1, Math.round(560 / Math.max(rows, columns))) : 1;
+  const scale = points.length || path.length || arrows.length ? Math.max(1, Math.round(560 / Math.max(rows, columns))) : 1;
   const night = theme.value === "dark";
 
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
-    if (context) paint(context, { rows, columns, values, low, high, colors, x, y, points, path, scale, night });
+    if (context) paint(context, { rows, columns, values, low, high, colors, x, y, points, path, arrows, scale, night });
   });
 
   const length = typeof size === "number" ? `${size}px` : size;
@@ -35,9 +35,9 @@ export function Heat({ label, rows, columns, values, low, high, colors = "diverg
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {Required<Pick<HeatProps, "rows" | "columns" | "values" | "colors" | "x" | "y" | "points" | "path">> & {low?: number | undefined, high?: number | undefined, scale: number, night: boolean}} what
+ * @param {Required<Pick<HeatProps, "rows" | "columns" | "values" | "colors" | "x" | "y" | "points" | "path" | "arrows">> & {low?: number | undefined, high?: number | undefined, scale: number, night: boolean}} what
  */
-export function paint(context, { rows, columns, values, low, high, colors, x, y, points, path, scale, night }) {
+export function paint(context, { rows, columns, values, low, high, colors, x, y, points, path, arrows, scale, night }) {
   const picture = new ImageData(columns, rows);
   let least = low ?? Infinity;
   let most = high ?? -Infinity;
@@ -64,6 +64,20 @@ export function paint(context, { rows, columns, values, low, high, colors, x, y,
   context.drawImage(small, 0, 0, width, height);
   /** @param {number} px @param {number} py @returns {[number, number]} */
   const at = (px, py) => [((px - x[0]) / (x[1] - x[0])) * width, height - ((py - y[0]) / (y[1] - y[0])) * height];
+  context.strokeStyle = context.fillStyle = night ? "rgba(255,255,255,.75)" : "rgba(0,0,0,.65)";
+  for (const [ax, ay, dx, dy] of arrows) {
+    const [[fx, fy], [tx, ty]] = [at(ax, ay), at(ax + dx, ay + dy)];
+    const turn = Math.atan2(ty - fy, tx - fx);
+    const head = Math.min(9, Math.hypot(tx - fx, ty - fy) / 2);
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.moveTo(fx, fy);
+    context.lineTo(tx, ty);
+    context.stroke();
+    context.beginPath();
+    for (const side of [0, 2.6, -2.6]) context.lineTo(tx + (side ? head * Math.cos(turn + side) : 0), ty + (side ? head * Math.sin(turn + side) : 0));
+    context.fill();
+  }
   if (path.length) {
     context.lineWidth = 2.5;
     context.strokeStyle = night ? "#fff" : "#111";
