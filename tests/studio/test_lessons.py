@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from starlette.testclient import TestClient
-from tests.studio.conftest import shot
 
 from nacre.errors import UsageError
 from nacre.studio import application
@@ -543,7 +542,7 @@ def test_pixels_in_another_order_change_nothing_but_the_picture():
 READY = ".lesson[aria-busy=false] .shown-code"
 
 
-def test_each_lesson_is_opened_and_a_control_is_moved_by_keyboard(page: Page, studio: str):
+def test_each_lesson_is_opened_and_a_control_is_moved_by_keyboard(page: Page, studio: str, shot):
     for lesson in LESSONS.values():
         page.goto(f"{studio}#/lessons/{lesson.name}")
         expect(page.get_by_role("heading", level=1)).to_have_text(lesson.title)
@@ -560,7 +559,7 @@ def test_each_lesson_is_opened_and_a_control_is_moved_by_keyboard(page: Page, st
             control.press("Enter")
         else:
             control.press("ArrowLeft" if moved.value > moved.low else "ArrowRight")
-        page.wait_for_function("location.hash.includes('?')")
+        expect(page).to_have_url(re.compile(r"#.*\?"))
         expect(page.locator(".shown")).not_to_have_text(before)
         page.locator(READY).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -588,7 +587,7 @@ def test_a_slider_plays_to_its_end_and_can_be_stopped(page: Page, studio: str):
     assert "step=22" in page.evaluate("location.hash")
     page.goto(f"{studio}#/lessons/ball?step=0")
     page.get_by_role("button", name="Play: Step").click()
-    page.wait_for_function("/step=[2-9]/.test(location.hash)")
+    expect(page).to_have_url(re.compile("step=[2-9]"))
     page.get_by_role("button", name="Pause: Step").click()
     expect(page.get_by_role("button", name="Play: Step")).to_be_visible()
 

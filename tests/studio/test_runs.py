@@ -20,7 +20,6 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
-from tests.studio.conftest import shot
 
 from nacre.cli import main
 from nacre.cli.settings import Settings
@@ -213,10 +212,11 @@ def test_only_names_of_the_list_are_found(client: TestClient, root: Path, name: 
 
 
 def test_the_stream_tells_all_at_first_and_then_what_changed(root: Path) -> None:
+    app = application(root)
     (news,) = [route.endpoint for route in routes(root) if getattr(route, "path", "") == "/runs/news"]
 
     async def three() -> list[Any]:
-        response = await news(type("Request", (), {"path_params": {}})())
+        response = await news(type("Request", (), {"path_params": {}, "app": app})())
         events = response.body_iterator
         told = [await anext(events)]
         folder = write_run(root / "now", epoch(0, 2.5))
@@ -414,7 +414,7 @@ def look(root: Path, studio: str, page: Page) -> Iterator[Page]:
     page.goto("about:blank")
 
 
-def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path) -> None:
+def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path, shot) -> None:
     expect(look.get_by_role("link", name="good")).to_be_visible()
     (root / HOSTILE.replace("/", "")).mkdir()
     (root / HOSTILE.replace("/", "") / "run.toml").write_text("x = <b>")
@@ -448,7 +448,7 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     shot(look, "runs-list-narrow")
 
 
-def test_the_pictures_behind_a_cell_are_shown(look: Page) -> None:
+def test_the_pictures_behind_a_cell_are_shown(look: Page, shot) -> None:
     look.get_by_role("link", name="good").click()
     look.get_by_role("button", name="Show its mistakes").click()
     look.get_by_role("button", name=re.compile("true 3, predicted 3")).click()
@@ -460,7 +460,7 @@ def test_the_pictures_behind_a_cell_are_shown(look: Page) -> None:
     shot(look, "runs-one")
 
 
-def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page) -> None:
+def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page, shot) -> None:
     look.get_by_role("link", name="bad").click()
     look.get_by_role("button", name="Ask the doctor").click()
     expect(look.get_by_role("heading", name=re.compile("learning rate too large"))).to_be_visible()
