@@ -15,7 +15,7 @@ import { theme } from "../theme.js";
 export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
-  const shape = JSON.stringify([x.label, y, height, lines.map((l) => [l.label, l.dashed, l.color]), theme.value]);
+  const shape = JSON.stringify([x.label, y, height, lines.map((l) => [l.label, l.dashed, l.color]), x.values.length < 2, theme.value]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
   useEffect(() => {
