@@ -215,6 +215,13 @@ def _unavailable(folder: Path, why: str) -> DataError:
 
 
 digits = Catalogued("digits", "1,797 handwritten digits, 8 x 8, in the package", 16, 10, _load_digits)
-mnist = Catalogued("mnist", "70,000 handwritten digits, 28 x 28, downloaded once (11 MB)", 255, 10, _load_mnist, lambda: bool(_complete()))
+mnist = Catalogued(
+    "mnist",
+    "70,000 handwritten digits, 28 x 28, downloaded once (11 MB)",
+    255,
+    10,
+    _load_mnist,
+    lambda: bool(_complete()),
+)
 
 DATASETS: dict[str, Catalogued] = {dataset.name: dataset for dataset in (digits, mnist)}

@@ -106,7 +106,9 @@ class Problem:
         found["axes"] = rows.axes
         for part, chosen in (("training_points", rows.training), ("test_points", rows.test)):
             some = chosen[:_SHOWN]
-            found[part] = np.round(np.column_stack([self.points[some][:, [a.column for a in rows.axes]], self.y[some]]), 4)
+            found[part] = np.round(
+                np.column_stack([self.points[some][:, [a.column for a in rows.axes]], self.y[some]]), 4
+            )
         return found
 
 

@@ -177,7 +177,9 @@ def _folded(node: ast.expr) -> ast.expr:
     """What has numbers alone, as a number: Python would compute it otherwise than NumPy."""
     if isinstance(node, ast.UnaryOp):
         return _number(-_computed(node.operand, {})) if _is_number(node.operand) else node
-    operands = node.args if isinstance(node, ast.Call) else [node.left, node.right] if isinstance(node, ast.BinOp) else []
+    operands = (
+        node.args if isinstance(node, ast.Call) else [node.left, node.right] if isinstance(node, ast.BinOp) else []
+    )
     if not all(map(_is_number, operands)):
         return node
     with np.errstate(all="ignore"):

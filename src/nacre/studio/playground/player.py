@@ -1,4 +1,4 @@
-"""Plays that go on by themselves: a thread each, which computes, takes requests in turn, and shows the newest frame to who looks."""
+"""Plays that go on by themselves: each has a thread, which computes, does what it is asked in turn, and gives the newest frame."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -73,14 +74,13 @@ class Player:
             self._wake.notify()
         return answer.result()
 
-    def end(self) -> Recipe:
-        """Stop for good; what it was."""
-        recipe = self.do(self.session.recipe)
+    def end(self) -> None:
+        """Stop for good, when what is going on is done."""
         with self._wake:
             self.ended = True
             self._wake.notify()
-        self._thread.join()
-        return recipe
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     @property
     def watched(self) -> bool:
@@ -117,7 +117,7 @@ class Player:
     def _tick(self) -> None:
         """A frame's worth of steps, then a frame."""
         now = time.monotonic()
-        steps = self._steps(now)
+        steps = self._steps()
         if steps:
             replaying = self.session.ahead > 0
             try:
@@ -137,7 +137,8 @@ class Player:
                 if not self._asked:
                     self._wake.wait(rest)
 
-    def _steps(self, now: float) -> int:
+    def _steps(self) -> int:
+        """How many steps until the next frame."""
         most = max(1, int(_SHARE / FRAMES / self._pace)) if self._pace else 1
         ahead = self.session.ahead
         if ahead:
@@ -204,6 +205,11 @@ def _said(error: NacreError) -> dict[str, str]:
     return {"message": what, "hint": hint}
 
 
+def _end(players: dict[str, Player]) -> None:
+    for player in players.values():
+        player.end()
+
+
 class Players:
     """All plays of a studio, by their ids. One whose page is away ends after a while; from its recipe it comes back."""
 
@@ -211,6 +217,7 @@ class Players:
         self._players: dict[str, Player] = {}
         self._resting: dict[str, Recipe] = {}
         self._lock = threading.Lock()
+        weakref.finalize(self, _end, self._players)
 
     def open(self, recipe: Recipe, name: str | None = None) -> str:
         """Begin a play; its id. Raises `UsageError` when there are too many that somebody looks at."""
@@ -253,7 +260,9 @@ class Players:
                 self._rest(name)
 
     def _rest(self, name: str) -> None:
-        self._resting[name] = self._players.pop(name).end()
+        player = self._players.pop(name)
+        self._resting[name] = player.do(player.session.recipe)
+        player.end()
         while len(self._resting) > _RESTING:
             self._resting.pop(next(iter(self._resting)))
 

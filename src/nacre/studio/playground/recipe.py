@@ -30,11 +30,11 @@ Amount = Annotated[float, Meta(ge=0, le=1e6)]
 Share = Annotated[float, Meta(ge=0, le=0.95)]
 
 
-class _Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class _Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Data(_Plain, frozen=True, omit_defaults=False):
+class Data(_Plain, frozen=True):
     """Where the rows come from; ``test`` is the share of them that is not trained on.
 
     ``formula`` is the function of x and y, ``table`` the text of a CSV file, ``target`` the column to predict, ``axes`` the two
@@ -50,7 +50,7 @@ class Data(_Plain, frozen=True, omit_defaults=False):
     axes: Annotated[tuple[str, ...], Meta(max_length=2)] = ()
 
 
-class Layer(_Plain, frozen=True, omit_defaults=False):
+class Layer(_Plain, frozen=True):
     """A dense layer between input and output; by its name one knows it again."""
 
     name: Name
@@ -58,7 +58,7 @@ class Layer(_Plain, frozen=True, omit_defaults=False):
     activation: Activation = "tanh"
 
 
-class Settings(_Plain, frozen=True, omit_defaults=False):
+class Settings(_Plain, frozen=True):
     """All that can be changed on the way."""
 
     hidden: tuple[Layer, ...] = (Layer("hidden_1", 4), Layer("hidden_2", 2))
@@ -81,7 +81,7 @@ class Weight(_Plain, frozen=True):
     value: Annotated[float, Meta(ge=-1e6, le=1e6)]
 
 
-class Change(_Plain, frozen=True):
+class Change(_Plain, frozen=True, omit_defaults=True):
     """What is other from a step on: new settings where they are not None, and perhaps a weight."""
 
     hidden: tuple[Layer, ...] | None = None
@@ -117,6 +117,7 @@ class Recipe(_Plain, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     changes: tuple[tuple[Annotated[int, Meta(ge=0)], Change], ...] = ()
     step: Annotated[int, Meta(ge=0, le=2**50)] = 0
+    format: Literal[1] = 1
 
     def __post_init__(self) -> None:
         """Refuse what no play could have recorded."""

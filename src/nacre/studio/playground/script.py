@@ -8,8 +8,8 @@ from typing import Any
 
 from nacre.studio.playground import formulas, training
 from nacre.studio.playground.expression import parsed
-from nacre.studio.playground.recipe import Change, Recipe, Settings
-from nacre.studio.playground.session import OPTIMIZERS, Session
+from nacre.studio.playground.recipe import Recipe, Settings
+from nacre.studio.playground.session import OPTIMIZERS, REBUILT, Session
 
 _DATASETS = ("digits", "mnist")
 
@@ -22,15 +22,23 @@ def script(session: Session) -> str:
     (True, True, False)
     """
     recipe = session.recipe()
-    functions = [*_sources(recipe), formulas.parts, formulas.noisy]
+    functions: list[Callable[..., Any]] = [*_sources(recipe), formulas.parts, formulas.noisy]
     functions += [formulas.columns] if session.rows.free else []
     functions += [training.network, training.train, training.moved]
-    if any(_anew(change) for _, change in recipe.changes):
-        functions.append(training.carry)
-    if any(change.weight for _, change in recipe.changes):
-        functions.append(training.set_weight)
+    lines = list(_body(session, recipe))
+    functions += [
+        one for one in (training.carry, training.set_weight) if any(f"{one.__name__}(" in line for line in lines)
+    ]
     table = recipe.data.source == "table"
-    head = ["from __future__ import annotations", "", "from typing import Any", "", "import numpy as np", "", "import nacre"]
+    head = [
+        "from __future__ import annotations",
+        "",
+        "from typing import Any",
+        "",
+        "import numpy as np",
+        "",
+        "import nacre",
+    ]
     if table:
         head += ["from nacre.data import Features, Table", "from nacre.data.features import Target"]
     saying = '"""A network of nacre\'s playground. It prints how good it became, and writes it to model.safetensors."""'
@@ -47,7 +55,7 @@ def script(session: Session) -> str:
             "",
             "",
             *("\n".join([inspect.getsource(function), ""]) for function in functions),
-            *_body(session, recipe),
+            *lines,
             "",
         ]
     )
@@ -57,7 +65,8 @@ def _sources(recipe: Recipe) -> list[Callable[..., Any]]:
     source = recipe.data.source
     if source in formulas.PLANE:
         return [formulas.PLANE[source]]
-    return {"function": [formulas.even], "table": [formulas.from_table]}.get(source, [formulas.pictures])
+    others: dict[str, Callable[..., Any]] = {"function": formulas.even, "table": formulas.from_table}
+    return [others.get(source, formulas.pictures)]
 
 
 def _body(session: Session, recipe: Recipe) -> Iterator[str]:
@@ -70,7 +79,7 @@ def _body(session: Session, recipe: Recipe) -> Iterator[str]:
         yield "x, y = points.T"
         yield f"targets = {_function(data.formula)}"
     elif data.source == "table":
-        yield f"points, targets, features = from_table({'table.csv'!r}, {data.target!r}, {data.rows}, {data.test!r}, seed)"
+        yield f"points, targets, features = from_table('table.csv', {data.target!r}, {data.rows}, {data.test!r}, seed)"
     elif data.source in _DATASETS:
         yield f"points, targets = pictures(nacre.datasets.{data.source}, {data.rows}, seed)"
     else:
@@ -90,7 +99,7 @@ def _body(session: Session, recipe: Recipe) -> Iterator[str]:
         yield f"# before step {at + 1}: {', '.join(sorted(new)) or 'a weight by hand'}"
         if new & {"noise", "inputs"}:
             yield from _rows(settings, rows.free, y)
-        if _anew(change):
+        if new & REBUILT:
             names = former.inputs if rows.free else session.problem.names
             kept = [(names.index(n), k) for k, n in enumerate(settings.inputs) if n in names] if rows.free else []
             yield "former = model"
@@ -106,11 +115,6 @@ def _body(session: Session, recipe: Recipe) -> Iterator[str]:
     yield 'print("training:", model.evaluate(x[training], y[training], verbose=0, return_dict=True))'
     yield 'print("test:    ", model.evaluate(x[test], y[test], verbose=0, return_dict=True))'
     yield 'model.save("model.safetensors")'
-
-
-def _anew(change: Change) -> bool:
-    """Whether a change may make the network anew."""
-    return bool(change.settings().keys() & {"hidden", "inputs", "optimizer", "l1", "l2", "dropout"})
 
 
 def _function(formula: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from msgspec import structs
 import nacre
 from nacre.capacity import free_memory
 from nacre.errors import NonFiniteLossError, UsageError
+from nacre.models.functional import Functional
 from nacre.ops.random import seeded
 from nacre.studio.playground import training
 from nacre.studio.playground.data import GRID, Problem, load, problem
@@ -39,7 +41,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "nadam": ("Nadam", {}),
     "lion": ("Lion", {}),
 }
-_REBUILT = {"hidden", "inputs", "optimizer", "l1", "l2", "dropout"}  # what is said when a network is made
+REBUILT = {"hidden", "inputs", "optimizer", "l1", "l2", "dropout"}  # what is said when a network is made
 
 
 class Session:
@@ -157,7 +159,7 @@ class Session:
         settings = change.of(self.settings)
         new = {name for name in change.settings() if getattr(settings, name) != getattr(self.settings, name)}
         seen = problem(self.rows, settings, self._start.seed) if new & {"noise", "inputs"} else self.problem
-        if new & _REBUILT:
+        if new & REBUILT:
             model, names = self._network(settings, seen), self.problem.names
             training.carry(self.model, model, [(names.index(n), k) for k, n in enumerate(seen.names) if n in names])
             self.model, self.problem = model, seen
@@ -171,9 +173,15 @@ class Session:
         return bool(new) or change.weight is not None
 
     def _set(self, one: Weight) -> None:
-        shapes = {layer.name: dict(zip(("kernel", "bias"), layer.get_weights(), strict=True)) for layer in self._dense()}
+        shapes = {
+            layer.name: dict(zip(("kernel", "bias"), layer.get_weights(), strict=True)) for layer in self._dense()
+        }
         array = shapes.get(one.layer, {}).get(one.weight)
-        if array is None or len(one.place) != array.ndim or any(p >= n for p, n in zip(one.place, array.shape, strict=True)):
+        if (
+            array is None
+            or len(one.place) != array.ndim
+            or any(p >= n for p, n in zip(one.place, array.shape, strict=True))
+        ):
             raise UsageError(f"There is no {one.weight} {list(one.place)} in the layer {one.layer!r}.")
         training.set_weight(self.model, one.layer, one.weight, one.place, one.value)
 
@@ -192,7 +200,7 @@ class Session:
             settings.l2,
             settings.dropout,
         )
-        parameters = sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        parameters = sum((a + 1) * b for a, b in pairwise(widths))
         size = 16 * parameters + 4 * sum(widths) * GRID * GRID * (seen.grid is not None)
         if len(settings.hidden) > _DEEPEST:
             raise UsageError(
@@ -226,7 +234,7 @@ class Session:
         for layer in self._dense():
             here = layer(here)
             outputs.append(here)
-        self._watching = nacre.Model(x, outputs)
+        self._watching = Functional(x, outputs)
 
     def _note(self) -> None:
         """A point of the curve; when there are too many, every other one goes."""
@@ -247,7 +255,7 @@ class Session:
     def frame(self) -> dict[str, Any]:
         """All numbers that are drawn of this step."""
         figures = self.figures()
-        layers = []
+        layers: list[dict[str, Any]] = []
         for layer in self._dense():
             kernel, bias = layer.get_weights()
             layers.append(
@@ -328,7 +336,7 @@ def optimizer(settings: Settings) -> Any:
 
 def _light(change: Change) -> bool:
     """Whether a change may be told together with another one, made at the same step."""
-    return change.weight is None and not change.settings().keys() & _REBUILT
+    return change.weight is None and not change.settings().keys() & REBUILT
 
 
 def _signed(values: Array, largest: float | None = None) -> Array:
@@ -339,7 +347,7 @@ def _signed(values: Array, largest: float | None = None) -> Array:
 
 
 def _bytes(array: Array) -> str:
-    return base64.b64encode(np.ascontiguousarray(array)).decode()
+    return base64.b64encode(array.tobytes()).decode()
 
 
-__all__ = ["OPTIMIZERS", "SHOWN", "Session", "optimizer"]
+__all__ = ["OPTIMIZERS", "REBUILT", "SHOWN", "Session", "optimizer"]
