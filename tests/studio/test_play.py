@@ -19,6 +19,7 @@ from nacre import models
 from nacre.errors import DataError, NonFiniteLossError, UsageError
 from nacre.studio import application
 from nacre.studio.playground import data, formulas
+from nacre.studio.playground import player as player_module
 from nacre.studio.playground.expression import parsed
 from nacre.studio.playground.player import Player, Players, Seen, news
 from nacre.studio.playground.recipe import (
@@ -86,6 +87,7 @@ def test_a_recipe_repeats_a_play_bit_by_bit_however_the_steps_are_cut():
     again = Session(from_link(to_link(live.recipe())))
     while again.ahead:
         again.advance(min(4, again.ahead))
+    assert len(live.recipe().changes) > 8
     assert again.step == live.step == 148
     assert same(live.model, again.model)
     assert again.curve == live.curve
@@ -337,7 +339,7 @@ def test_a_frame_is_bounded_whatever_the_size_of_the_network():
 
 
 def test_a_page_gets_what_it_lacks_and_never_what_it_missed():
-    player = Player(Recipe())
+    player = Player(Recipe(), print)
     try:
         seen = Seen()
         first = news(player.shot, seen)
@@ -368,7 +370,7 @@ def test_who_looks_sees_it_go_on_and_it_rests_when_nobody_does():
         await events.aclose()
         return steps
 
-    player = Player(Recipe())
+    player = Player(Recipe(), print)
     try:
         player.do(lambda: setattr(player, "playing", True))
         assert player.session.step == 0
@@ -389,15 +391,31 @@ def test_the_longest_unseen_of_too_many_plays_ends_and_comes_back_from_its_recip
     player = players.get(first)
     player.do(lambda: player.session.advance(7))
     others = [players.open(Recipe()) for _ in range(8)]
-    assert first not in players._players
+    assert player.ended
     back = players.get(first)
+    assert back is not player
     back.do(lambda: back.session.advance(back.session.ahead))
     assert same(back.session.model, played(Recipe(), [7]).model)
-    assert len(players._players) == len(others)
-    thread = back._thread
+    assert sum(not players.get(name).ended for name in others[-7:]) == 7
+
+
+def test_plays_end_when_nobody_has_them_any_more():
+    players = Players()
+    thread = players.get(players.open(Recipe()))._thread
+    assert thread.is_alive()
     del players
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_play_that_nobody_looks_at_ends_by_itself(monkeypatch):
+    monkeypatch.setattr(player_module, "AWAY", 0.05)
+    players = Players()
+    name = players.open(Recipe())
+    player = players._shelf.players[name]
+    player._thread.join(10)
+    assert player.ended
+    assert players.get(name) is not player
 
 
 def test_the_studio_answers_and_refuses_kindly(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, expect
 from tests.studio.conftest import shot
 from tests.studio.test_play import TABLE
 
@@ -15,20 +15,15 @@ from nacre import models
 
 
 @pytest.fixture
-def ground(page: Page, studio: str) -> Iterator[Page]:
-    """The playground, open; at the end its page is left, so that nothing listens any more."""
+def ground(page: Page, studio: str) -> Page:
+    """The playground, open."""
     page.goto(f"{studio}#/playground")
     page.get_by_role("button", name="Play", exact=True).wait_for()
-    yield page
-    page.goto("about:blank")
+    return page
 
 
 def figure(page: Page, name: str):
     return page.locator(".pg-figures div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
-
-
-def steps(page: Page) -> int:
-    return int(figure(page, "step").inner_text().replace(",", ""))
 
 
 def play_beyond(page: Page, step: int) -> None:
@@ -38,14 +33,25 @@ def play_beyond(page: Page, step: int) -> None:
     )
 
 
-def pause(page: Page) -> None:
+def pause(page: Page) -> int:
+    """Stop, and wait for the last frame; the step that was reached."""
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("status").filter(has_text="Paused")).to_be_attached()
+    step = json.loads(asked(page, "share").json()["recipe"])["step"]
+    expect(figure(page, "step")).to_have_text(f"{step:,}")
+    return step
+
+
+def asked(page: Page, what: str) -> APIResponse:
+    return page.request.get(
+        page.evaluate(
+            "what => `${location.origin}/api/playground/${sessionStorage.getItem('nacre-play')}/${what}`", what
+        )
+    )
 
 
 def model_of(page: Page, path):
-    address = page.evaluate("`${location.origin}/api/playground/${sessionStorage.getItem('nacre-play')}/model`")
-    path.write_bytes(page.request.get(address).body())
+    path.write_bytes(asked(page, "model").body())
     return models.load_model(path)
 
 
@@ -58,12 +64,12 @@ def test_a_network_is_built_by_hand_and_learns(ground: Page, tmp_path):
     play_beyond(ground, 20)
     ground.get_by_label("Activation of hidden layer 1").select_option("relu")
     ground.get_by_role("button", name="Remove hidden layer 2").click()
+    expect(ground.get_by_role("button", name="Hidden layer 3, unit 1")).to_have_count(0)
     ground.get_by_label("Batch size").fill("8")
     ground.get_by_label("Batch size").press("Enter")
-    pause(ground)
-    expect(ground.get_by_role("button", name="Hidden layer 3, unit 1")).to_have_count(0)
+    before = pause(ground)
+    expect(ground.get_by_label("Batch size")).to_have_value("8")
     expect(ground.get_by_role("button", name=re.compile(r"Hidden layer 2, unit \d"))).to_have_count(5)
-    before = steps(ground)
     ground.get_by_role("button", name="Step", exact=True).click()
     expect(figure(ground, "step")).to_have_text(str(before + 1))
     epoch = int(figure(ground, "epoch").inner_text())
@@ -94,7 +100,8 @@ def test_a_weight_is_set_by_hand_with_the_keyboard(ground: Page, tmp_path):
 
 
 def test_a_line_says_its_weight(ground: Page):
-    ends = [ground.get_by_label(name, exact=True).bounding_box() for name in ("x", "Hidden layer 1, unit 1")]
+    units = [ground.locator(".pg-unit.input").first, ground.get_by_role("button", name="Hidden layer 1, unit 1")]
+    ends = [unit.bounding_box() for unit in units]
     (x1, y1), (x2, y2) = ((b["x"] + b["width"] / 2, b["y"] + b["height"] / 2) for b in ends)
     ground.mouse.move((x1 + x2) / 2, (y1 + y2) / 2)
     expect(ground.locator(".pg-tip")).to_have_text(re.compile(r"x → unit 1: -?\d"))
@@ -137,8 +144,7 @@ def test_a_link_opens_to_the_same_step_and_weights(ground: Page, studio: str, tm
     play_beyond(ground, 15)
     ground.get_by_label("Noise").fill("0.35")
     ground.get_by_label("Optimizer").select_option("momentum")
-    pause(ground)
-    at = steps(ground)
+    at = pause(ground)
     first = model_of(ground, tmp_path / "first")
     ground.get_by_role("button", name="Share").click()
     expect(ground.get_by_label("Python script")).to_contain_text("def circles(")

@@ -52,6 +52,7 @@ class Rows:
     labels: list[str]
     axes: tuple[Axis, Axis] | None
     side: int | None = None
+    table: dict[str, list[str]] | None = None  # names of all its columns, and of those of numbers that can be axes
     free: bool = False  # whether the points are x and y, of which the network may take what it likes
     training: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     test: Array = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -97,6 +98,7 @@ class Problem:
             "training": len(rows.training),
             "test": len(rows.test),
             "side": rows.side,
+            "table": rows.table,
         }
         if rows.axes is None:
             chosen = rows.test[:_SAMPLES]
@@ -167,15 +169,15 @@ def _table(data: Data, seed: int) -> Rows:
     if points.shape[1] > _WIDEST:
         raise DataError(f"The table becomes {points.shape[1]:,} columns; at most {_WIDEST:,} are shown here.")
     labels, numbers = _labels(features)
-    names = [name for name in data.axes if name in numbers]
-    names += [name for name in numbers if name not in names]
+    names = [name for name in dict.fromkeys([*data.axes, *numbers]) if name in numbers]
     if len(names) < 2:
         raise DataError(
             f"The plane needs two columns of numbers, but beside the target {data.target!r} there are {len(names)}.",
             hint="another target, or a table with more numbers",
         )
     axes = tuple(_axis(numbers[name][0], numbers[name][1], points) for name in names[:2])
-    return Rows(points, targets, list(features.classes or []), labels, (axes[0], axes[1]))
+    known = {"columns": list(table.columns), "numbers": list(numbers)}
+    return Rows(points, targets, list(features.classes or []), labels, (axes[0], axes[1]), table=known)
 
 
 def _labels(features: Features) -> tuple[list[str], dict[str, tuple[NumberFeature, int]]]:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from nacre.errors import NacreError, UsageError
@@ -22,7 +23,7 @@ T = TypeVar("T")
 FRAMES = 30  # a second, at most
 _MOST = 8  # plays at a time
 _RESTING = 32  # recipes of plays that ended, from which they come back
-_AWAY = 60.0  # seconds without a page, after which a play ends
+AWAY = 60.0  # seconds without a page, after which a play ends
 _PULSE = 5.0  # seconds, after which a page that nothing happens on hears that
 _SHARE = 0.5  # of a frame's time that training may take, before it is drawn
 
@@ -48,10 +49,13 @@ class Seen:
 
 
 class Player:
-    """A play with a thread of its own. All that touches the session happens there, one after the other."""
+    """A play with a thread of its own. All that touches the session happens there, one after the other.
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.session = Session(recipe)
+    It ends by itself when no page has looked for a while; then ``left`` is told what it was.
+    """
+
+    def __init__(self, recipe: Recipe, left: Callable[[Recipe], None]) -> None:
+        self.session, self.left = Session(recipe), left
         self.playing = self.session.ahead > 0
         self.speed = 0.0  # steps a second; 0 is as fast as it goes
         self.trouble: dict[str, str] | None = None
@@ -79,6 +83,7 @@ class Player:
         with self._wake:
             self.ended = True
             self._wake.notify()
+        self._tell()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -101,9 +106,13 @@ class Player:
     def _go_on(self) -> None:
         while not self.ended:
             with self._wake:
-                while not (self._asked or self.ended or (self.playing and self.watched)):
-                    self._wake.wait()
+                rang = True
+                while rang and not (self._asked or self.ended or (self.playing and self.watched)):
+                    rang = self._wake.wait(AWAY)
                 asked = [self._asked.popleft() for _ in range(len(self._asked))]
+            if not (rang or self.watched) and time.monotonic() - self.last_seen >= AWAY:
+                self.left(self.session.recipe())
+                return
             for what, answer in asked:
                 try:
                     answer.set_result(what())
@@ -155,6 +164,9 @@ class Player:
     def show(self) -> None:
         """Take a frame, and tell who looks."""
         self.shot = self._shoot(self.shot.number + 1)
+        self._tell()
+
+    def _tell(self) -> None:
         for event, loop in list(self._looking.items()):
             loop.call_soon_threadsafe(event.set)
 
@@ -205,42 +217,63 @@ def _said(error: NacreError) -> dict[str, str]:
     return {"message": what, "hint": hint}
 
 
-def _end(players: dict[str, Player]) -> None:
-    for player in players.values():
-        player.end()
+@dataclass(frozen=True)
+class _Shelf:
+    """Plays by their ids, and what those were that ended."""
+
+    players: dict[str, Player] = field(default_factory=dict)
+    resting: dict[str, Recipe] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def rest(self, name: str, recipe: Recipe) -> None:
+        """Keep what a play was, which ends."""
+        with self.lock:
+            self.players.pop(name, None)
+            self.resting[name] = recipe
+            while len(self.resting) > _RESTING:
+                self.resting.pop(next(iter(self.resting)))
+
+    def close(self) -> None:
+        """End all plays."""
+        for player in list(self.players.values()):
+            player.end()
 
 
 class Players:
     """All plays of a studio, by their ids. One whose page is away ends after a while; from its recipe it comes back."""
 
     def __init__(self) -> None:
-        self._players: dict[str, Player] = {}
-        self._resting: dict[str, Recipe] = {}
-        self._lock = threading.Lock()
-        weakref.finalize(self, _end, self._players)
+        self._shelf = (
+            _Shelf()
+        )  # threads know it, and not the plays: these end when nobody has them any more, and at exit
+        weakref.finalize(self, self._shelf.close)
 
     def open(self, recipe: Recipe, name: str | None = None) -> str:
         """Begin a play; its id. Raises `UsageError` when there are too many that somebody looks at."""
-        with self._lock:
-            self._tidy()
-            if len(self._players) >= _MOST:
-                idle = [(p.last_seen, key) for key, p in self._players.items() if not p.watched]
-                if not idle:
-                    raise UsageError(f"{_MOST} plays are open already.", hint="close the page of one of them")
-                self._rest(min(idle)[1])
-            name = name or secrets.token_urlsafe(12)
-            self._players[name] = Player(recipe)
-            return name
+        with self._shelf.lock:
+            full = len(self._shelf.players) >= _MOST
+            idle = [(player.last_seen, key) for key, player in self._shelf.players.items() if not player.watched]
+        if full and not idle:
+            raise UsageError(f"{_MOST} plays are open already.", hint="close the page of one of them")
+        if full:
+            player = self._shelf.players[min(idle)[1]]
+            self._shelf.rest(min(idle)[1], player.do(player.session.recipe))
+            player.end()
+        key = name or secrets.token_urlsafe(12)
+        player = Player(recipe, partial(self._shelf.rest, key))
+        with self._shelf.lock:
+            self._shelf.players[key] = player
+        return key
 
     def get(self, name: str) -> Player:
         """The play of that id, begun again if it had ended. Raises `UsageError` if there was none."""
-        with self._lock:
-            if name in self._players:
-                return self._players[name]
-            recipe = self._resting.pop(name, None)
+        with self._shelf.lock:
+            player, recipe = self._shelf.players.get(name), self._shelf.resting.pop(name, None)
+        if player is not None:
+            return player
         if recipe is None:
             raise UsageError("This play is not open any more.", hint="load the page anew")
-        return self._players[self.open(recipe, name)]
+        return self._shelf.players[self.open(recipe, name)]
 
     def replace(self, name: str, recipe: Recipe) -> None:
         """Another play at the place of this one."""
@@ -252,19 +285,6 @@ class Players:
             player.session, player.playing, player.trouble = session, session.ahead > 0, None
 
         player.do(begin)
-
-    def _tidy(self) -> None:
-        now = time.monotonic()
-        for name, player in list(self._players.items()):
-            if not player.watched and now - player.last_seen > _AWAY:
-                self._rest(name)
-
-    def _rest(self, name: str) -> None:
-        player = self._players.pop(name)
-        self._resting[name] = player.do(player.session.recipe)
-        player.end()
-        while len(self._resting) > _RESTING:
-            self._resting.pop(next(iter(self._resting)))
 
 
 __all__ = ["FRAMES", "Player", "Players", "Seen", "Shot", "news"]

@@ -72,24 +72,32 @@ class Session:
         self.version = 0  # of problem and settings
         self._stride = 1
         self._note()
-        self._catch_up()
 
     # -------------------------------------------------------------- what is done
 
     @property
     def ahead(self) -> int:
-        """Steps of the recipe that are not done yet."""
-        return max(0, self._until - self.step)
+        """Steps and changes of the recipe that are not done yet."""
+        return max(0, self._until - self.step) + len(self._pending)
 
     def advance(self, steps: int) -> None:
-        """Take steps; changes of the recipe come where they were. Raises `NonFiniteLossError`, and stays before that step."""
-        goal = self.step + steps
-        while self.step < goal:
-            stop = min([goal, (self.step // self._stride + 1) * self._stride, *(at for at, _ in self._pending[:1])])
-            self._train(stop - self.step)
+        """Take steps; a change that a recipe has on the way counts as one.
+
+        Raises `NonFiniteLossError`, and stays before the step at which the loss was none.
+        """
+        while steps > 0:
+            if self._pending and self._pending[0][0] == self.step:
+                self._apply(self._pending[0][1])
+                self._made.append(self._pending.pop(0))
+                steps -= 1
+                continue
+            due = min(
+                (self.step // self._stride + 1) * self._stride, *(at for at, _ in self._pending[:1]), self.step + steps
+            )
+            steps -= due - self.step
+            self._train(due - self.step)
             if self.step % self._stride == 0:
                 self._note()
-            self._catch_up()
 
     def steps_to_epoch(self) -> int:
         """How many steps are left in this epoch."""
@@ -146,13 +154,6 @@ class Session:
                 self._until = min(self._until, self.step)
                 raise
             self.step, self.at, steps = self.step + piece, at, steps - piece
-
-    def _catch_up(self) -> None:
-        """Make the changes of the recipe that are due."""
-        while self._pending and self._pending[0][0] == self.step:
-            change = self._pending[0][1]
-            self._apply(change)
-            self._made.append(self._pending.pop(0))
 
     def _apply(self, change: Change) -> bool:
         """Make a change; whether it is one."""
@@ -280,16 +281,16 @@ class Session:
     def _plane(self, layers: list[dict[str, Any]]) -> dict[str, Any]:
         """What each unit gives over the plane, each by its largest size, and what comes of it all."""
         outputs = self._outputs(self.problem.grid)
+        said, top = outputs[-1], 1.0 if self.rows.classes else float(np.abs(self.rows.targets).max())
+        if len(self.rows.classes) == 2:
+            outputs[-1] = said = 2 * said - 1  # on which side of the boundary, and how far from it
         for layer, values in zip(layers, outputs, strict=True):
             cells = values[:, :SHOWN].T.reshape(-1, GRID, GRID)[:, ::2, ::2]
-            layer["pictures"] = [_bytes(_signed(cell)) for cell in cells]
-        said = outputs[-1]
-        if len(self.rows.classes) > 2:
-            sure = (said.max(-1) - 1 / said.shape[1]) / (1 - 1 / said.shape[1])
-            return {"winner": _bytes(said.argmax(-1).astype(np.uint8)), "sure": _bytes((255 * sure).astype(np.uint8))}
-        if self.rows.classes:
-            return {"plane": _bytes(_signed(2 * said[:, 0] - 1, 1.0))}
-        return {"plane": _bytes(_signed(said[:, 0], float(np.abs(self.rows.targets).max()) or 1.0))}
+            layer["pictures"] = [_bytes(_signed(cell, top if layer is layers[-1] else None)) for cell in cells]
+        if len(self.rows.classes) <= 2:
+            return {"plane": _bytes(_signed(said[:, 0], top))}
+        sure = (said.max(-1) - 1 / said.shape[1]) / (1 - 1 / said.shape[1])
+        return {"winner": _bytes(said.argmax(-1).astype(np.uint8)), "sure": _bytes((255 * sure).astype(np.uint8))}
 
     def _pictures(self, layers: list[dict[str, Any]]) -> dict[str, Any]:
         """First weights as pictures, what units give for the first row of the test, classes taken for others, and what is said of

@@ -27,7 +27,7 @@ export function DataPanel() {
       ${choices.value.sources.map((/** @type {string} */ name) => html`<button aria-pressed=${name === source} onClick=${() => choose(name)}>${NAMES[name]}</button>`)}
     </div>
     ${source === "function" && html`<${Formula} formula=${now.data.formula} />`}
-    ${source === "table" && html`<${TableOf} done=${() => want(null)} />`}
+    ${source === "table" && html`<${TableOf} />`}
     <${Slider} label="Rows" value=${now.data.rows} min=${20} max=${Math.max(2000, now.side ? 10000 : 0, now.data.rows)} log=${true} set=${(/** @type {number} */ v) => later("rows", () => reopen({ data: { rows: Math.round(v) } }))} />
     <${Slider} label="Noise" value=${set.noise} min=${0} max=${1} step=${0.01} set=${(/** @type {number} */ noise) => change({ noise })} />
     <${Slider} label="Share of test rows" value=${now.data.test} min=${0.05} max=${0.9} step=${0.05} set=${(/** @type {number} */ test) => later("test", () => reopen({ data: { test } }))} />
@@ -61,27 +61,18 @@ function Formula({ formula }) {
     <small id="pg-formula-help"><code>x*y > 0</code> makes classes, <code>sin(x) + y/2</code> numbers.</small></div>`;
 }
 
-/** @param {{done: () => void}} props */
-function TableOf({ done }) {
+/** A table of one's own: dropped, chosen or pasted; then what is predicted, and which columns are the plane. */
+function TableOf() {
   const now = shown.value;
-  const [found, setFound] = useState(/** @type {any} */ (null));
-  const [text, setText] = useState("");
   const [over, setOver] = useState(false);
-  const data = now?.data;
-  const used = data?.source === "table";
-  /** @param {string} given */
-  const read = async (given) => {
-    const seen = await columns(given);
-    if (!seen) return;
-    setText(given);
-    setFound(seen);
-    await use(given, { target: seen.target, axes: [] });
+  /** @param {string} text */
+  const read = async (text) => {
+    const seen = await columns(text);
+    if (seen) await reopen({ data: { source: "table", table: text, target: seen.target, axes: [] } });
   };
-  /** @param {string} table @param {{target?: string, axes?: string[]}} what */
-  const use = async (table, what) => (await reopen({ data: { source: "table", table, ...what } })) && done();
   /** @param {File | undefined} file */
   const take = async (file) => file && read(await file.text());
-  const numbers = found ? found.numbers.filter((/** @type {string} */ n) => n !== data?.target) : [];
+  const [across = "", up = ""] = now?.axes?.map((axis) => axis.label) ?? [];
   return html`<div class=${`pg-table ${over ? "over" : ""}`}
       onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(true))} onDragLeave=${() => setOver(false)}
       onDrop=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(false), take(e.dataTransfer?.files[0]))}>
@@ -89,10 +80,10 @@ function TableOf({ done }) {
       <input type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${(/** @type {any} */ e) => take(e.target.files[0])} /></label>
     <details><summary>or paste its text</summary>
       <textarea aria-label="Text of a table" rows="5" spellcheck=${false} placeholder="height,weight,kind" onChange=${(/** @type {any} */ e) => e.target.value.trim() && read(e.target.value)}></textarea></details>
-    ${used && found && html`
-      <${Select} label="Predict" value=${data?.target} options=${found.columns} set=${(/** @type {string} */ target) => use(text, { target, axes: [] })} />
-      <${Select} label="Across" value=${now?.axes?.[0].label} options=${numbers} set=${(/** @type {string} */ across) => use(text, { axes: [across, now?.axes?.[1].label ?? ""] })} />
-      <${Select} label="Upward" value=${now?.axes?.[1].label} options=${numbers} set=${(/** @type {string} */ up) => use(text, { axes: [now?.axes?.[0].label ?? "", up] })} />
+    ${now?.table && html`
+      <${Select} label="Predict" value=${now.data.target} options=${now.table.columns} set=${(/** @type {string} */ target) => reopen({ data: { target, axes: [] } })} />
+      <${Select} label="Across" value=${across} options=${now.table.numbers} set=${(/** @type {string} */ name) => reopen({ data: { axes: [name, name === up ? across : up] } })} />
+      <${Select} label="Upward" value=${up} options=${now.table.numbers} set=${(/** @type {string} */ name) => reopen({ data: { axes: [name === across ? up : across, name] } })} />
       <p class="soft pg-note">The plane has two columns; all others are at their mean.</p>`}
   </div>`;
 }

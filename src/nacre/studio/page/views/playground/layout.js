@@ -12,16 +12,16 @@ const APART = 128;
 
 /**
  * Units in columns from left to right, each column in the middle.
- * @param {number[]} counts units drawn in each column, inputs first @param {number} room width there is @param {boolean} [first] whether lines come from the inputs
+ * @param {number[]} counts units drawn in each column, inputs first @param {number} room width there is @param {boolean} [first] whether lines come from the inputs @param {number} [left] kept free for names
  * @returns {Layout}
  */
-export function layout(counts, room, first = true) {
+export function layout(counts, room, first = true, left = 0) {
   const most = Math.max(1, ...counts);
   const size = Math.max(20, Math.min(44, Math.floor(400 / most) - 8));
   const pitch = size + Math.max(6, Math.min(16, Math.floor(size / 3)));
-  const width = Math.max(room, APART * counts.length);
+  const width = Math.max(room, left + APART * counts.length);
   const height = HEAD + Math.max(most, 4) * pitch + 12;
-  const columns = counts.map((_, k) => Math.round(((k + 0.5) * width) / counts.length));
+  const columns = counts.map((_, k) => Math.round(left + ((k + 0.5) * (width - left)) / counts.length));
   const units = counts.map((n, k) => Array.from({ length: n }, (_, i) => ({ x: columns[k] ?? 0, y: HEAD + (height - HEAD) / 2 + (i - (n - 1) / 2) * pitch })));
   const lines = counts.slice(1).flatMap((_, layer) =>
     layer === 0 && !first

@@ -41,7 +41,7 @@ function Graph({ now, hidden }) {
   const most = choices.value.shown;
   const inputs = now.side ? 1 : Math.min(most, now.inputs.length);
   const counts = [inputs, ...hidden.map((layer) => Math.min(most, layer.units)), Math.min(most, now.outputs)];
-  const plan = useMemo(() => layout(counts, room, !now.side), [counts.join(), room, now.side]);
+  const plan = useMemo(() => layout(counts, room, !now.side, now.table ? 40 : 0), [counts.join(), room, now.side, now.table]);
 
   useEffect(() => {
     const node = box.current;
@@ -126,7 +126,7 @@ function source(now, layer, unit) {
 function Unit({ at, size, layer, unit, name, label, side }) {
   const style = { left: `${at.x - size / 2}px`, top: `${at.y - size / 2}px`, width: `${size}px`, height: `${size}px` };
   const canvas = html`<canvas data-layer=${layer} width=${side ?? 32} height=${side ?? 32}></canvas>`;
-  const said = label && html`<span class=${layer < 0 ? "pg-name" : "pg-name after"} aria-hidden="true">${label}</span>`;
+  const said = label && html`<span class=${layer < 0 ? "pg-name" : "pg-name after"} aria-hidden="true" title=${label}>${label}</span>`;
   if (layer < 0) return html`<div class="pg-unit input" style=${style} role="img" aria-label=${name}>${canvas}${said}</div>`;
   const here = chosen.value?.layer === layer && chosen.value.unit === unit;
   const point = () => (pointed.value = { layer, unit });

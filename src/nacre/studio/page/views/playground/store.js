@@ -10,7 +10,7 @@ import { Refused, get, listen, post } from "../../lib/api.js";
  * @typedef {{label: string, low: number, high: number, ends: [number, number]}} Axis
  * @typedef {{classes: string[], inputs: string[], outputs: number, training: number, test: number, side: number | null, settings: Settings, data: Data, seed: number,
  *   initializer: string, changes: number, axes?: [Axis, Axis], training_points?: number[][], test_points?: number[][], input_pictures?: string[],
- *   samples?: {pixels: number[][], labels: number[]}}} Shown
+ *   table: {columns: string[], numbers: string[]} | null, samples?: {pixels: number[][], labels: number[]}}} Shown
  * @typedef {{step: number, epoch: number, row: number, ahead: number, loss: (number | null)[], score: number[], playing: boolean, speed: number,
  *   layers: {name: string, kernel: string, bias: string, units: number, pictures?: string[]}[], plane?: string, winner?: string, sure?: any,
  *   first?: string[], confusion?: number[][], said?: number[]}} Frame
@@ -58,7 +58,7 @@ function heard(message) {
   batch(() => {
     if (message.shown) {
       shown.value = message.shown;
-      settings.value = { ...message.shown.settings, ...waiting };
+      settings.value = { ...message.shown.settings, ...told, ...waiting };
     }
     playing.value = message.playing;
     speed.value = message.speed;
@@ -150,6 +150,8 @@ export function leave() {
 
 /** @type {Record<string, any>} */
 let waiting = {};
+/** @type {Record<string, any>} */
+let told = {};
 let busy = false;
 /** Change settings; what is changed while the engine is told goes together, later. @param {Record<string, any>} patch */
 export async function change(patch) {
@@ -158,9 +160,9 @@ export async function change(patch) {
   if (busy) return;
   busy = true;
   while (Object.keys(waiting).length) {
-    const told = waiting;
-    waiting = {};
+    [told, waiting] = [waiting, {}];
     const answer = await attempt(() => post(`playground/${name}/change`, told));
+    told = {};
     const now = answer?.settings ?? shown.value?.settings;
     if (now) settings.value = { ...now, ...waiting };
   }
