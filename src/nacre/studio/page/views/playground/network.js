@@ -2,6 +2,7 @@
 /** The network: units as small pictures of what they give, weights as lines, both drawn anew with each frame and nothing else. */
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { css, diverging } from "../../lib/colors.js";
+import { NumberInput } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { theme } from "../../lib/theme.js";
 import { written } from "./data.js";
@@ -148,7 +149,7 @@ function Head({ x, name, layer, count }) {
   return html`<div class="pg-head" style=${style} onClick=${(/** @type {Event} */ e) => e.stopPropagation()}>
     <span><strong>Layer ${layer + 1}</strong><button class="quiet" aria-label=${`Remove ${name.toLowerCase()}`} title="Remove this layer" onClick=${drop}>×</button></span>
     <span class="pg-units"><button aria-label=${`One unit less in ${name.toLowerCase()}`} disabled=${mine.units === 1} onClick=${() => put({ units: mine.units - 1 })}>−</button>
-      <input type="number" min="1" aria-label=${`Units of ${name.toLowerCase()}`} value=${mine.units} onChange=${(/** @type {any} */ e) => (e.target.value >= 1 ? put({ units: Math.round(e.target.value) }) : (e.target.value = mine.units))} />
+      <${NumberInput} label=${`Units of ${name.toLowerCase()}`} value=${mine.units} min=${1} step=${1} set=${(/** @type {number} */ units) => put({ units })} />
       <button aria-label=${`One unit more in ${name.toLowerCase()}`} onClick=${() => put({ units: mine.units + 1 })}>+</button></span>
     <select aria-label=${`Activation of ${name.toLowerCase()}`} value=${mine.activation} onChange=${(/** @type {any} */ e) => put({ activation: e.target.value })}>
       ${choices.value.activations.map((/** @type {string} */ a) => html`<option value=${a} selected=${a === mine.activation}>${a}</option>`)}</select>
