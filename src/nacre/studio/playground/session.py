@@ -323,9 +323,9 @@ class Session:
             "initializer": self._start.initializer,
             "changes": len(self._made),
         }
-        if self.problem.grid is not None and self.rows.free:
-            cells = self.problem.grid.T.reshape(-1, GRID, GRID)[:, ::2, ::2]
-            found["input_pictures"] = [_bytes(_signed(cell)) for cell in cells]
+        if self.problem.grid is not None:
+            cells = self.problem.grid.T[:SHOWN].reshape(-1, GRID, GRID)[:, ::2, ::2]
+            found["input_pictures"] = [_bytes(_signed(cell, max(1.0, float(np.abs(cell).max())))) for cell in cells]
         return found
 
 

@@ -17,8 +17,12 @@ export function DataPanel() {
   /** @param {string} name */
   const choose = (name) => {
     want(name === "table" ? name : null);
-    if (name === "function") reopen({ data: { source: name, formula: now.data.formula || FORMULA } });
-    else if (name !== "table") reopen({ data: { source: name, rows: name === "digits" ? 1797 : name === "mnist" ? 10000 : Math.min(now.data.rows, 1000) } });
+    if (name === "table") return;
+    const pictures = name === "digits" || name === "mnist";
+    // Networks for points are too narrow for pictures, and what suits one suits the other badly.
+    const hidden = pictures && set.hidden.every((layer) => layer.units < 10) ? [{ name: "hidden_1", units: 16, activation: "relu" }] : set.hidden;
+    const rows = name === "digits" ? 1797 : name === "mnist" ? 10000 : Math.min(now.data.rows, 1000);
+    reopen({ data: { source: name, rows, formula: now.data.formula || (name === "function" ? FORMULA : "") }, settings: { ...set, hidden } });
   };
   const free = now.data.source !== "table" && now.side === null;
   return html`<section class="card pg-data" aria-labelledby="pg-data">

@@ -95,7 +95,7 @@ async function lost() {
   looking = false;
 }
 
-/** What is said of a play that begins with what is chosen now. @param {{data?: Partial<Data>, initializer?: string, seed?: number}} [other] */
+/** What is said of a play that begins with what is chosen now. @param {{data?: Partial<Data>, settings?: Settings, initializer?: string, seed?: number}} [other] */
 function asRecipe({ data = {}, ...other } = {}) {
   const now = shown.value;
   return { data: { ...now?.data, ...data }, settings: settings.value, initializer: now?.initializer, seed: now?.seed, ...other };
@@ -121,7 +121,7 @@ export const open = (wanted, beside = false) =>
     return answer;
   });
 
-/** Begin again with other data, another initializer or seed. @param {{data?: Partial<Data>, initializer?: string, seed?: number}} other */
+/** Begin again with other data, another initializer or seed. @param {{data?: Partial<Data>, settings?: Settings, initializer?: string, seed?: number}} other */
 export const reopen = (other) => open({ recipe: asRecipe(other) });
 
 let begun = false;
