@@ -96,6 +96,20 @@ def test_a_recipe_repeats_a_play_bit_by_bit_however_the_steps_are_cut():
     assert again.recipe() == live.recipe()
 
 
+def test_a_play_is_train_on_batch_over_rows_in_an_order_drawn_for_each_epoch():
+    live = played(Recipe(settings=Settings(batch_size=32, dropout=0.2)), [11])
+    plain = Session(Recipe(settings=Settings(batch_size=32, dropout=0.2)))
+    x, y = plain.problem.training
+    batches = []
+    for epoch in range(2):
+        order = np.random.default_rng([1, 3, epoch]).permutation(210)
+        batches += [order[k : k + 32] for k in range(0, 210, 32)]
+    for rows in batches[:11]:
+        plain.model.train_on_batch(x[rows], y[rows])
+    assert same(plain.model, live.model)
+    assert live.at == (1, 4 * 32)
+
+
 def test_another_seed_gives_other_weights():
     assert not same(Session(Recipe(seed=1)).model, Session(Recipe(seed=2)).model)
 
@@ -427,6 +441,8 @@ def test_the_studio_answers_and_refuses_kindly(tmp_path):
         == 0.5
     )
     assert client.post(f"/api/playground/{name}/change", json={"learning_rate": -1}).status_code == 400
+    both = {"noise": 0.2, "weight": {"layer": "output", "weight": "bias", "place": [0], "value": 1}}
+    assert client.post(f"/api/playground/{name}/change", json=both).status_code == 400
     assert client.post(f"/api/playground/{name}/step", json={"batches": 10**9}).status_code == 400
     shared = client.get(f"/api/playground/{name}/share").json()
     assert from_link(shared["link"]).step == 4

@@ -160,6 +160,19 @@ def test_a_link_opens_to_the_same_step_and_weights(ground: Page, studio: str, tm
         assert np.array_equal(a, b)
 
 
+def test_a_play_waits_while_another_view_is_open(ground: Page):
+    play_beyond(ground, 10)
+    at = pause(ground)
+    ground.get_by_role("link", name="Runs", exact=True).click()
+    expect(ground.get_by_role("button", name="Play", exact=True)).to_have_count(0)
+    ground.get_by_role("link", name="Playground", exact=True).click()
+    expect(figure(ground, "step")).to_have_text(f"{at:,}")
+    ground.reload()
+    expect(figure(ground, "step")).to_have_text(f"{at:,}")
+    ground.get_by_role("button", name="Begin again").click()
+    expect(figure(ground, "step")).to_have_text("0")
+
+
 def test_digits_show_what_is_taken_for_what_in_the_dark(ground: Page):
     ground.get_by_role("button", name="Change between light and dark").click()
     ground.get_by_role("button", name="Digits").click()

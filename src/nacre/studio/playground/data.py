@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from nacre import datasets
 from nacre.capacity import free_memory
 from nacre.data.features import Features, NumberFeature
-from nacre.data.tables import Table
+from nacre.data.tables import Table, Text
 from nacre.errors import DataError, UsageError, find
 from nacre.studio.playground import formulas
 from nacre.studio.playground.expression import parsed
@@ -83,10 +84,15 @@ class Problem:
     names: tuple[str, ...]
     grid: Array | None
 
-    def part(self, which: str) -> tuple[Array, Array]:
-        """Rows and targets of "training" or "test"."""
-        chosen = self.rows.training if which == "training" else self.rows.test
-        return self.x[chosen], self.y[chosen]
+    @cached_property
+    def training(self) -> tuple[Array, Array]:
+        """Rows to train on, and their targets."""
+        return self.x[self.rows.training], self.y[self.rows.training]
+
+    @cached_property
+    def test(self) -> tuple[Array, Array]:
+        """Rows to test on, and their targets."""
+        return self.x[self.rows.test], self.y[self.rows.test]
 
     def shown(self) -> dict[str, Any]:
         """What the page draws: points with targets, what the inputs look like over the plane, or some pictures of the test."""
@@ -162,7 +168,8 @@ def _table(data: Data, seed: int) -> Rows:
         try:
             table = Table.read(path)
             find("column of the table", data.target, table.columns)
-            _check_room(min(data.rows, len(table)), _WIDEST)
+            widths = [min(len(c.terms), _WIDEST) if isinstance(c, Text) else 2 for c in table.columns.values()]
+            _check_room(min(data.rows, len(table)), sum(widths))
             points, targets, features = formulas.from_table(path, data.target, data.rows, data.test, seed)
         except (DataError, UsageError) as error:
             raise type(error)(str(error).replace(str(path), "the table")) from error

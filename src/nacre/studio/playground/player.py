@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -168,7 +169,8 @@ class Player:
 
     def _tell(self) -> None:
         for event, loop in list(self._looking.items()):
-            loop.call_soon_threadsafe(event.set)
+            with suppress(RuntimeError):  # the server stops, and its loop is closed
+                loop.call_soon_threadsafe(event.set)
 
     def _shoot(self, number: int) -> Shot:
         session = self.session

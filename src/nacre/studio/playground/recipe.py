@@ -95,6 +95,11 @@ class Change(_Plain, frozen=True, omit_defaults=True):
     dropout: Share | None = None
     weight: Weight | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse two things at once, of which one may fail."""
+        if self.weight is not None and self.settings():
+            raise ValueError("a weight is set by itself")
+
     def settings(self) -> dict[str, Any]:
         """Those that are new."""
         return {name: v for name, v in structs.asdict(self).items() if v is not None and name != "weight"}

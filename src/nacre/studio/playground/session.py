@@ -62,7 +62,7 @@ class Session:
         self._made: list[tuple[int, Change]] = []
         self._pending = list(recipe.changes)
         self._until = recipe.step
-        self.step, self.at, self._rebuilt = 0, (0, 0), 0
+        self.step, self.at = 0, (0, 0)
         self.rows = load(recipe.data, recipe.seed)
         self.problem: Problem = problem(self.rows, self.settings, recipe.seed)
         self.model = self._network(self.settings, self.problem)
@@ -140,20 +140,18 @@ class Session:
     # -------------------------------------------------------------- how
 
     def _train(self, steps: int) -> None:
-        """Take steps without looking right or left."""
-        x, y = self.problem.part("training")
-        size, at, self._figures = self.settings.batch_size, self.at, None
+        """Take steps without looking right or left; epoch by epoch, so that one knows where one is if a step fails."""
+        (x, y), size, self._figures = self.problem.training, self.settings.batch_size, None
         while steps:
             piece = min(steps, self.steps_to_epoch())
             before = self.model.optimizer.iterations
             try:
-                at = training.train(self.model, x, y, self.at, size, piece, self._start.seed)
+                self.at = training.train(self.model, x, y, self.at, size, piece, self._start.seed)
             except NonFiniteLossError:
-                piece = self.model.optimizer.iterations - before
-                self.step, self.at = self.step + piece, training.moved(self.at, piece * size, len(x))
-                self._until = min(self._until, self.step)
+                done = self.model.optimizer.iterations - before
+                self.step, self.at = self.step + done, training.moved(self.at, done * size, len(x))
                 raise
-            self.step, self.at, steps = self.step + piece, at, steps - piece
+            self.step, steps = self.step + piece, steps - piece
 
     def _apply(self, change: Change) -> bool:
         """Make a change; whether it is one."""
@@ -248,7 +246,7 @@ class Session:
     def figures(self) -> list[tuple[float, float]]:
         """Loss, and accuracy or mean absolute error, of training and test rows, of the first 10,000 of each."""
         if self._figures is None:
-            parts = [self.problem.part(part) for part in ("training", "test")]
+            parts = self.problem.training, self.problem.test
             found = [self.model.evaluate(x[:_JUDGED], y[:_JUDGED], verbose=0) for x, y in parts]
             self._figures = [(float(loss), float(other)) for loss, other in found]
         return self._figures
@@ -296,7 +294,7 @@ class Session:
         """First weights as pictures, what units give for the first row of the test, classes taken for others, and what is said of
         some rows."""
         first = self._dense()[0].get_weights()[0][:, :SHOWN]
-        x, y = self.problem.part("test")
+        x, y = self.problem.test
         x, y = x[:2000], y[:2000]
         said = self.model.predict(x, verbose=0)
         for layer, values in zip(layers[1:], self._outputs(x[:1])[1:], strict=True):

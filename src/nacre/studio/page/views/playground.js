@@ -8,17 +8,19 @@ import { DataPanel } from "./playground/data.js";
 import { NetworkPanel } from "./playground/network.js";
 import { OutputPanel } from "./playground/output.js";
 import { Share } from "./playground/share.js";
-import { begin, leave, shown, trouble } from "./playground/store.js";
+import { begin, leave, shown, take, trouble } from "./playground/store.js";
 
 export function Playground() {
   const [sharing, share] = useState(false);
+  const [over, setOver] = useState(false);
   const link = here.value.query.get("recipe");
   useEffect(() => void begin(link), [link]);
   useEffect(() => leave, []);
   return html`<h1 class="pg-hidden">Playground</h1>
     ${shown.value ? html`<${Bar} share=${() => share(true)} />` : html`<p class="waiting">The engine starts …</p>`}
     <${Trouble} error=${trouble.value} />
-    <div class="pg">
+    <div class=${over ? "pg over" : "pg"} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(true))} onDragLeave=${() => setOver(false)}
+      onDrop=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(false), take(e.dataTransfer?.files[0]))}>
       <${DataPanel} />
       <div class="pg-middle"><${NetworkPanel} /><${Learning} /></div>
       <${OutputPanel} />

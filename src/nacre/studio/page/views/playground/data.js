@@ -2,7 +2,7 @@
 /** Where the rows come from. */
 import { html, useState } from "../../lib/html.js";
 import { NumberField, Select, Slider } from "../../lib/controls.js";
-import { change, choices, columns, reopen, settings, shown } from "./store.js";
+import { change, choices, reopen, settings, shown, table, take } from "./store.js";
 
 /** @type {Record<string, string>} */
 const NAMES = { circles: "Circles", xor: "XOR", spiral: "Spiral", gaussians: "Gaussians", plane: "Plane", function: "Function", digits: "Digits", mnist: "MNIST", table: "Table" };
@@ -68,22 +68,12 @@ function Formula({ formula }) {
 /** A table of one's own: dropped, chosen or pasted; then what is predicted, and which columns are the plane. */
 function TableOf() {
   const now = shown.value;
-  const [over, setOver] = useState(false);
-  /** @param {string} text */
-  const read = async (text) => {
-    const seen = await columns(text);
-    if (seen) await reopen({ data: { source: "table", table: text, target: seen.target, axes: [] } });
-  };
-  /** @param {File | undefined} file */
-  const take = async (file) => file && read(await file.text());
   const [across = "", up = ""] = now?.axes?.map((axis) => axis.label) ?? [];
-  return html`<div class=${`pg-table ${over ? "over" : ""}`}
-      onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(true))} onDragLeave=${() => setOver(false)}
-      onDrop=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(false), take(e.dataTransfer?.files[0]))}>
+  return html`<div class="pg-table">
     <label class="pg-file">Drop a CSV file here, or choose one
       <input type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${(/** @type {any} */ e) => take(e.target.files[0])} /></label>
     <details><summary>or paste its text</summary>
-      <textarea aria-label="Text of a table" rows="5" spellcheck=${false} placeholder="height,weight,kind" onChange=${(/** @type {any} */ e) => e.target.value.trim() && read(e.target.value)}></textarea></details>
+      <textarea aria-label="Text of a table" rows="5" spellcheck=${false} placeholder="height,weight,kind" onChange=${(/** @type {any} */ e) => e.target.value.trim() && table(e.target.value)}></textarea></details>
     ${now?.table && html`
       <${Select} label="Predict" value=${now.data.target} options=${now.table.columns} set=${(/** @type {string} */ target) => reopen({ data: { target, axes: [] } })} />
       <${Select} label="Across" value=${across} options=${now.table.numbers} set=${(/** @type {string} */ name) => reopen({ data: { axes: [name, name === up ? across : up] } })} />

@@ -26,7 +26,9 @@ function Plane() {
   const [smooth, setSmooth] = useState(true);
   const [tests, setTests] = useState(false);
   const night = theme.value === "dark";
-  const at = pointed.value;
+  const seen = pointed.value;
+  const units = seen && [...(now?.settings.hidden ?? []).map((layer) => layer.units), now?.outputs ?? 0][seen.layer];
+  const at = seen && units && seen.unit < units ? seen : null;  // it may be gone by now
 
   useLayoutEffect(
     () =>

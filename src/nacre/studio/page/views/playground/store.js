@@ -58,7 +58,7 @@ function heard(message) {
   batch(() => {
     if (message.shown) {
       shown.value = message.shown;
-      settings.value = { ...message.shown.settings, ...told, ...waiting };
+      settings.value = expected(message.shown.settings);
     }
     playing.value = message.playing;
     speed.value = message.speed;
@@ -148,25 +148,43 @@ export function leave() {
   begun = false;
 }
 
-/** @type {Record<string, any>} */
-let waiting = {};
-/** @type {Record<string, any>} */
-let told = {};
-let busy = false;
-/** Change settings; what is changed while the engine is told goes together, later. @param {Record<string, any>} patch */
+/** Changes that the engine is not told yet, and the one that it is being told. @type {Record<string, any>[]} */
+const waiting = [];
+/** @type {Record<string, any> | null} */
+let told = null;
+
+/** What the engine says of the settings, with what it will hear. @param {any} said */
+function expected(said) {
+  const { weight: _, ...coming } = Object.assign({}, told, ...waiting);
+  return { ...said, ...coming };
+}
+
+/** Change settings or a weight; settings that change while the engine is told go together, later. @param {Record<string, any>} patch */
 export async function change(patch) {
-  if (settings.value) settings.value = { ...settings.value, ...patch };
-  Object.assign(waiting, patch);
-  if (busy) return;
-  busy = true;
-  while (Object.keys(waiting).length) {
-    [told, waiting] = [waiting, {}];
-    const answer = await attempt(() => post(`playground/${name}/change`, told));
-    told = {};
-    const now = answer?.settings ?? shown.value?.settings;
-    if (now) settings.value = { ...now, ...waiting };
+  const last = waiting.at(-1);
+  if (last && !last.weight && !patch.weight) Object.assign(last, patch);
+  else waiting.push({ ...patch });
+  settings.value = expected(settings.value);
+  if (told) return;
+  while ((told = waiting.shift() ?? null)) {
+    const tell = told;
+    const answer = await attempt(() => post(`playground/${name}/change`, tell));
+    told = null;
+    settings.value = expected(answer?.settings ?? shown.value?.settings);
   }
-  busy = false;
+}
+
+/** A file that somebody gave: a recipe, or a table. @param {File | undefined} file */
+export async function take(file) {
+  if (!file) return;
+  const text = await file.text();
+  await (file.name.endsWith(".json") ? open({ file: text }) : table(text));
+}
+
+/** Begin with a table; its last column is what one wants to know, until one says otherwise. @param {string} text */
+export async function table(text) {
+  const seen = await attempt(() => post("playground/table", { text }));
+  if (seen) await reopen({ data: { source: "table", table: text, target: seen.target, axes: [] } });
 }
 
 /** @param {{on?: boolean, speed?: number}} how */
@@ -175,6 +193,4 @@ export const play = (how) => attempt(() => post(`playground/${name}/play`, how))
 export const step = (far) => attempt(() => post(`playground/${name}/step`, far));
 export const again = () => attempt(() => post(`playground/${name}/begin`, {}));
 export const share = () => attempt(() => get(`playground/${name}/share`));
-/** @param {string} text */
-export const columns = (text) => attempt(() => post("playground/table", { text }));
 export const modelAddress = () => `api/playground/${name}/model`;
