@@ -179,7 +179,7 @@ function Looking() {
       });
     });
   }, [at, now, gone, width]);
-  if (gone || !at || !now) return html`<p class="soft pg-note">Blue lines are weights above 0, orange ones below; the thicker, the larger. Choose a unit or a line to see and change its numbers.</p>`;
+  if (gone || !at || !now) return html`<p class="soft pg-note">Blue lines are weights above 0, orange ones below; the thicker, the larger. Choose a unit or a line to see and change its numbers.${now?.side ? " The first layer shows its weights, those behind it what they give for the picture on the left." : ""}</p>`;
   const name = hidden[at.layer]?.name ?? "output";
   const count = Math.min(choices.value.shown, at.layer ? (hidden[at.layer - 1]?.units ?? 0) : now.inputs.length);
   /** @param {any} e @param {number | null} row */

@@ -54,9 +54,9 @@ function Plane() {
         const color = now.classes.length ? classColor(value) : css(diverging(value / most, night));
         context.beginPath();
         context.arc((side * (x - across.low)) / (across.high - across.low), side * (1 - (y - up.low) / (up.high - up.low)), open ? 6 : 6.5, 0, 7);
-        context.lineWidth = open ? 3.5 : now.classes.length ? 2 : 1.2;
+        context.lineWidth = open ? 3.5 : now.classes.length && !night ? 2 : 1.2;
         context.fillStyle = open ? (night ? "#0008" : "#fff8") : color;
-        context.strokeStyle = open ? color : !now.classes.length ? (night ? "#fff" : "#333") : night ? "#000a" : "#fff";
+        context.strokeStyle = open ? color : now.classes.length || night ? "#fff" : "#333";
         context.fill();
         context.stroke();
       }

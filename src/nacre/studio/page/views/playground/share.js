@@ -43,7 +43,7 @@ export function Share({ close }) {
       <h3>Link</h3>
       ${link ? html`<div class="row"><input type="text" readonly aria-label="Link to this play" value=${link} onFocus=${(/** @type {any} */ e) => e.target.select()} /><button onClick=${() => copy("link", link)}>Copy</button></div>
         <p class="soft pg-note">Opened in a studio, it does every step and change again, to the same bits of all weights.</p>`
-        : html`<p class="soft">This play does not fit into a link, with its table of ${(found.table.length / 1000).toLocaleString("en-US", { maximumFractionDigits: 0 })} kB. Its recipe holds all of it.</p>`}
+        : html`<p class="soft">This play does not fit into a link: its ${found.table ? "table is" : "changes are"} too long. The recipe below holds all of it.</p>`}
       <h3>Files</h3>
       <div class="row">
         <button onClick=${() => save("recipe.json", found.recipe)}>Recipe</button>
