@@ -46,6 +46,7 @@ class Catalogued:
     scale: int
     classes: int
     source: Callable[[], Split] = field(repr=False)
+    at_hand: Callable[[], bool] = field(repr=False, default=lambda: True)  # whether nothing needs to be fetched
 
     def __call__(self) -> Split:
         """The data set; see `load_data`."""
@@ -123,12 +124,17 @@ def _shares(counts: list[int], size: int) -> list[int]:
 
 
 def _load_mnist() -> Split:
-    shelf = os.environ.get("NACRE_DATA")
-    folders = [Path(shelf) / "mnist"] if shelf else []
-    complete = [folder for folder in [*folders, _cache()] if all(_local(folder, part) for part in _MNIST)]
+    complete = _complete()
     folder = complete[0] if complete else _fetched(_cache())
     x_train, y_train, x_test, y_test = (_read(folder, part) for part in _MNIST)
     return (x_train, y_train), (x_test, y_test)
+
+
+def _complete() -> list[Path]:
+    """Folders that hold all of MNIST."""
+    shelf = os.environ.get("NACRE_DATA")
+    folders = [Path(shelf) / "mnist"] if shelf else []
+    return [folder for folder in [*folders, _cache()] if all(_local(folder, part) for part in _MNIST)]
 
 
 def _cache() -> Path:
@@ -209,6 +215,13 @@ def _unavailable(folder: Path, why: str) -> DataError:
 
 
 digits = Catalogued("digits", "1,797 handwritten digits, 8 x 8, in the package", 16, 10, _load_digits)
-mnist = Catalogued("mnist", "70,000 handwritten digits, 28 x 28, downloaded once (11 MB)", 255, 10, _load_mnist)
+mnist = Catalogued(
+    "mnist",
+    "70,000 handwritten digits, 28 x 28, downloaded once (11 MB)",
+    255,
+    10,
+    _load_mnist,
+    lambda: bool(_complete()),
+)
 
 DATASETS: dict[str, Catalogued] = {dataset.name: dataset for dataset in (digits, mnist)}

@@ -11,6 +11,7 @@ import os
 import random as python_random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ def normal(shape: tuple[int, ...], stream: int) -> Value:
 
 
 _global = np.random.default_rng(int.from_bytes(os.urandom(8), "little"))
+_own: ContextVar[np.random.Generator | None] = ContextVar("_own", default=None)  # where `seeded` is in force
 
 
 def set_random_seed(seed: int) -> None:
@@ -105,11 +107,13 @@ def set_random_seed(seed: int) -> None:
     python_random.seed(seed)
     np.random.seed(seed)
     _global = np.random.default_rng(seed)
+    if _own.get() is not None:
+        _own.set(_global)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, what is random repeats; behind, it goes on as if nothing had been.
+    """Inside, what is random in this thread repeats; behind, it goes on as if nothing had been.
 
     >>> with seeded(3):
     ...     first = next_seed()
@@ -117,14 +121,13 @@ def seeded(seed: int) -> Iterator[None]:
     ...     print(first == next_seed())
     True
     """
-    global _global
-    kept, _global = _global, np.random.default_rng(seed)
+    token = _own.set(np.random.default_rng(seed))
     try:
         yield
     finally:
-        _global = kept
+        _own.reset(token)
 
 
 def next_seed() -> int:
     """A seed (uint32) drawn from the global generator."""
-    return int(_global.integers(2**32))
+    return int((_own.get() or _global).integers(2**32))

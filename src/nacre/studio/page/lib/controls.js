@@ -1,6 +1,6 @@
 // @ts-check
 /** What a hand can change. Each has a label, works by keyboard, and tells its new value to `set`. */
-import { html, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 import { short } from "./numbers.js";
 
 let made = 0;
@@ -35,16 +35,23 @@ export function Select({ label, value, options, set, disabled = false }) {
   </div>`;
 }
 
-/** A number typed in; it counts when it is left or Enter is pressed.
- * @param {{label: string, value: number, min?: number, max?: number, step?: number | "any", set: (v: number) => void, disabled?: boolean}} props */
-export function NumberField({ label, value, min, max, step = "any", set, disabled = false }) {
-  const id = useId();
+/** A field for a number; it counts when it is left or Enter is pressed, and nobody else writes into it while it is typed.
+ * @param {{value: number, min?: number, max?: number, step?: number | "any", set: (v: number) => void, disabled?: boolean, id?: string, label?: string}} props */
+export function NumberInput({ value, min, max, step = "any", set, disabled = false, id, label }) {
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const show = () => field.current && (field.current.value = String(value));
+  useLayoutEffect(() => {
+    if (field.current !== document.activeElement) show();
+  }, [value]);
   /** @param {any} e */
-  const changed = (e) => (e.target.validity.valid && e.target.value !== "" ? set(Number(e.target.value)) : (e.target.value = String(value)));
-  return html`<div class="control">
-    <label for=${id}>${label}</label>
-    <input id=${id} type="number" value=${value} min=${min} max=${max} step=${step} disabled=${disabled} onChange=${changed} />
-  </div>`;
+  const changed = (e) => (e.target.validity.valid && e.target.value !== "" ? set(Number(e.target.value)) : show());
+  return html`<input ref=${field} id=${id} aria-label=${label} type="number" min=${min} max=${max} step=${step} disabled=${disabled} onChange=${changed} onBlur=${show} />`;
+}
+
+/** @param {{label: string, value: number, min?: number, max?: number, step?: number | "any", set: (v: number) => void, disabled?: boolean}} props */
+export function NumberField({ label, ...rest }) {
+  const id = useId();
+  return html`<div class="control"><label for=${id}>${label}</label><${NumberInput} id=${id} ...${rest} /></div>`;
 }
 
 /** @param {{label: string, value: boolean, set: (v: boolean) => void}} props */

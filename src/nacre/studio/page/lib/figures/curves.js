@@ -19,7 +19,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
   const whole = x.values.every(Number.isInteger);
-  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), theme.value]);
+  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), x.values.length < 2, theme.value]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
   useEffect(() => {
