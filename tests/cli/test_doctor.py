@@ -57,6 +57,7 @@ def test_data_are_examined_as_nacre_train_would_take_them() -> None:
     assert deep["findings"][0]["name"] == "vanishing gradient"
 
 
+@pytest.mark.filterwarnings("ignore:.*gives scores:UserWarning")  # what compile says of the fault beforehand
 def test_a_script_is_examined() -> None:
     Path("train.py").write_text(
         "import nacre\n"
