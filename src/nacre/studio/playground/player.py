@@ -21,7 +21,7 @@ from nacre.studio.playground.session import Session
 
 T = TypeVar("T")
 
-FRAMES = 30  # a second, at most
+FRAMES = 36  # a second, at most: some more than 30, for a page misses one now and then
 _MOST = 8  # plays at a time
 _RESTING = 32  # recipes of plays that ended, from which they come back
 AWAY = 60.0  # seconds without a page, after which a play ends

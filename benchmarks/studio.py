@@ -1,0 +1,139 @@
+"""The command `python -m benchmarks.studio`: how soon the studio's page is there, how many frames of a play it shows, and by how much
+a studio that follows a training slows it.
+
+The page is opened by Chromium without a window, on the same cores. First paint is the browser's own figure, of a first visit.
+Frames are counted in the page: messages that came, and animation frames in which something was painted. Trainings are whole
+commands, in turn without a studio, with one that shows the list of runs, and with one that shows the very run; what others do on
+the machine only adds to them, so the least of each counts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from playwright.sync_api import Browser, sync_playwright
+
+_COUNTED = """
+window.counted = {messages: 0, painted: 0};
+const source = window.EventSource;
+window.EventSource = class extends source {
+  constructor(...given) { super(...given); this.addEventListener("message", () => counted.messages++); }
+};
+let touched = false;
+for (const name of ["putImageData", "drawImage"]) {
+  const own = CanvasRenderingContext2D.prototype[name];
+  CanvasRenderingContext2D.prototype[name] = function (...given) { touched = true; return own.apply(this, given); };
+}
+const tick = () => { if (touched) counted.painted++; touched = false; requestAnimationFrame(tick); };
+requestAnimationFrame(tick);
+"""
+_PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+_TRAINED = ("digits", "--model", "mlp:1024,1024", "--epochs", "400", "--quiet")
+
+
+@contextmanager
+def studio(root: Path) -> Iterator[str]:
+    """The address of a studio in a process of its own."""
+    words = [sys.executable, "-m", "nacre", "studio", str(root), "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+
+
+def paint(browser: Browser, url: str) -> float:
+    """Seconds until a first visit shows something."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(url)
+    page.get_by_role("heading", level=1).wait_for(state="attached")
+    found = float(page.evaluate(_PAINTED)) / 1e3
+    context.close()
+    return found
+
+
+def frames(browser: Browser, url: str, seconds: float) -> tuple[float, float]:
+    """Frames per second of a play on circles, with two hidden layers more than the page begins with: received, and painted."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.add_init_script(_COUNTED)
+    page.goto(url)
+    page.get_by_role("button", name="Play", exact=True).click()
+    time.sleep(1.0)
+    before, began = page.evaluate("({...counted})"), time.monotonic()
+    time.sleep(seconds)
+    after, took = page.evaluate("({...counted})"), time.monotonic() - began
+    context.close()
+    return tuple((after[name] - before[name]) / took for name in ("messages", "painted"))
+
+
+def trained(root: Path, name: str) -> float:
+    """Seconds that a training takes as a command."""
+    began = time.monotonic()
+    words = [sys.executable, "-m", "nacre", "train", *_TRAINED, "--out", str(root / name)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def slowed(browser: Browser, root: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of trainings without a studio, with one on the list of runs, and with one on the run that is trained."""
+    found: dict[str, list[float]] = {"alone": [], "list": [], "run": []}
+    for number in range(rounds):
+        for kind, times in found.items():
+            name = f"{kind}-{number}"
+            if kind == "alone":
+                times.append(trained(root, name))
+                continue
+            with studio(root) as url:
+                page = browser.new_page()
+                page.goto(f"{url}#/runs" if kind == "list" else f"{url}#/runs/{name}")
+                page.get_by_role("heading", level=1).wait_for(state="attached")
+                times.append(trained(root, name))
+                page.close()
+    return found
+
+
+@click.command()
+@click.option("--rounds", default=7, help="How often each is measured.")
+@click.option("--seconds", default=5.0, help="How long frames are counted.")
+@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="A file for all figures.")
+def main(rounds: int, seconds: float, out: Path | None) -> None:
+    """Measure the studio."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise click.ClickException("there is no Chromium (Debian and Ubuntu: apt install chromium)")
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        root = Path(folder)
+        with studio(root) as url:
+            figures["first_paint_s"] = [paint(browser, url) for _ in range(rounds)]
+            figures["frames"] = [frames(browser, url, seconds) for _ in range(rounds)]
+        figures["trainings_s"] = slowed(browser, root, rounds)
+        browser.close()
+    took = figures["trainings_s"]
+    came, painted = (median(each) for each in zip(*figures["frames"], strict=True))
+    click.echo(f"first paint  {median(figures['first_paint_s']):.3f} s, at worst {max(figures['first_paint_s']):.3f} s")
+    click.echo(f"a play       {came:.1f} frames/s received, {painted:.1f} painted")
+    for kind in ("list", "run"):
+        least, middle = (f(took[kind]) / f(took["alone"]) for f in (min, median))
+        click.echo(f"a training   {least:.3f} of its time with the studio on the {kind} (medians: {middle:.3f})")
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
