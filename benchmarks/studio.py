@@ -1,5 +1,5 @@
-"""The command `python -m benchmarks.studio`: how soon the studio's page is there, how many frames of a play it shows, and by how much
-a studio that follows a training slows it.
+"""The command `python -m benchmarks.studio`: how soon the studio's page is there, how many frames of a play it shows, and
+by how much a studio that follows a training slows it.
 
 The page is opened by Chromium without a window, on the same cores. First paint is the browser's own figure, of a first visit.
 Frames are counted in the page: messages that came, and animation frames in which something was painted. Trainings are whole

@@ -26,10 +26,10 @@ from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
 from nacre.errors import UnknownName
 from nacre.models import load_model
-from nacre.studio import application
-from nacre.studio.runs import folders, routes
-from nacre.studio.runs.folders import Runs
-from nacre.studio.runs.jobs import Jobs
+from nacre.studio import application, folders
+from nacre.studio.folders import Runs
+from nacre.studio.jobs import Jobs
+from nacre.studio.runs import routes
 from nacre.training.run import Run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -213,7 +213,7 @@ def test_only_names_of_the_list_are_found(client: TestClient, root: Path, name: 
 
 def test_the_stream_tells_all_at_first_and_then_what_changed(root: Path) -> None:
     app = application(root)
-    (news,) = [route.endpoint for route in routes(root) if getattr(route, "path", "") == "/runs/news"]
+    (news,) = [route.endpoint for route in routes(Runs(root), Jobs()) if getattr(route, "path", "") == "/runs/news"]
 
     async def three() -> list[Any]:
         response = await news(type("Request", (), {"path_params": {}, "app": app})())
@@ -394,7 +394,7 @@ def test_a_page_asks_for_nothing_else(client: TestClient, body: str) -> None:
 
 def test_children_end_with_the_studio(root: Path) -> None:
     jobs = Jobs()
-    jobs.start("bad", "ask", root / "bad", ["--json"])
+    jobs.start("bad", "ask", ["doctor", "--json", str(root / "bad")])
     jobs.close()
     for _ in range(1000):
         if jobs.all()[0].state == "canceled":

@@ -18,6 +18,8 @@ from starlette.routing import Mount, Route
 from nacre import web
 from nacre.studio import inside, lessons, playground, runs
 from nacre.studio.api import refusals
+from nacre.studio.folders import Runs
+from nacre.studio.jobs import Jobs
 from nacre.web import Assets
 
 PAGE = Path(__file__).parent / "page"
@@ -29,7 +31,8 @@ def application(root: str | Path = "runs") -> Starlette:
     >>> [route.path for route in application().routes]
     ['/', '/api', '/static']
     """
-    views = [*playground.routes(), *runs.routes(Path(root)), *inside.routes(Path(root)), *lessons.routes()]
+    found, jobs = Runs(Path(root)), Jobs()
+    views = [*playground.routes(), *runs.routes(found, jobs), *inside.routes(found, jobs), *lessons.routes()]
     routes = [
         Route("/", _page),
         Mount("/api", routes=views),

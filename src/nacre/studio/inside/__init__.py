@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import msgspec
@@ -14,8 +10,10 @@ from starlette.routing import BaseRoute
 from nacre.errors import UsageError
 from nacre.studio.api import ask, tell
 from nacre.studio.figures import Drawing, Figure
+from nacre.studio.folders import Runs
 from nacre.studio.inside import phases, units
 from nacre.studio.inside.study import Studies
+from nacre.studio.jobs import Jobs
 from nacre.training.run import Run
 
 _SECONDS = 0.5  # for which kernels are timed
@@ -38,13 +36,18 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """A body without content."""
 
 
-def routes(root: Path) -> list[BaseRoute]:
+def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     """Its addresses, below /api."""
-    studies = Studies(root)
-    beginners = _Beginners(root)
+    studies = Studies(runs)
 
     def models() -> Any:
-        return {"models": studies.listed(), "training": beginners.at_work()}
+        training = any(job.kind == "train" and job.state == "running" for job in jobs.all())
+        return {"models": studies.listed(), "training": training}
+
+    def train(_: Nothing) -> Any:
+        """For a studio without runs: one training on handwritten digits, as the command line does it."""
+        folder = Run.create(root=runs.root).folder
+        return jobs.start(folder.name, "train", ["train", "digits", "--epochs", "15", "--json", "--out", str(folder)])
 
     def model(name: str) -> Any:
         return studies.open(name).described()
@@ -91,7 +94,7 @@ def routes(root: Path) -> list[BaseRoute]:
         tell("/inside/models/{name}/update", update, Update),
         ask("/inside/models/{name}/graph", graph),
         ask("/inside/models/{name}/weights", weights),
-        tell("/inside/train", lambda _: beginners.begin(), Nothing),
+        tell("/inside/train", train, Nothing),
     ]
 
 
@@ -108,26 +111,3 @@ def _drawn(model: Any, what: str) -> Drawing:
     kind, seconds = ("operations" if what == "operations" else "layers"), (_SECONDS if what == "plan" else 0)
     diagram = model.graph(kind=kind, plan=what == "plan", seconds=seconds, predict=what == "predict")
     return Drawing(title=diagram.title, svg=diagram.svg(), label=str(diagram))
-
-
-class _Beginners:
-    """For a studio without runs: one training on handwritten digits, as the command line does it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.worker: Thread | None = None
-
-    def at_work(self) -> bool:
-        return self.worker is not None and self.worker.is_alive()
-
-    def begin(self) -> Any:
-        if not self.at_work():
-            folder = Run.create(root=self.root).folder
-            words = ["train", "digits", "--epochs", "15", "--out", str(folder), "--quiet"]
-            self.worker = Thread(target=_run, args=(words,), daemon=True)
-            self.worker.start()
-        return {"training": True}
-
-
-def _run(words: list[str]) -> None:
-    subprocess.run([sys.executable, "-m", "nacre", *words], stdin=subprocess.DEVNULL, capture_output=True, check=False)

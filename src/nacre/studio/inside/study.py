@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from nacre.cli.features import class_names
 from nacre.cli.settings import Settings
-from nacre.cli.sources import best_of, in_memory, open_training
+from nacre.cli.sources import in_memory, open_training
 from nacre.cli.sources.source import Part, Source
-from nacre.errors import NacreError, UnknownName, UsageError, did_you_mean
+from nacre.errors import UsageError
 from nacre.insight.pictures import sees_pictures
 from nacre.models import Model, load_model
 from nacre.pages import png
 from nacre.studio.figures import Figure, Heat, Image, Table
-from nacre.training.run import MODEL, Run
+from nacre.studio.folders import Runs
 
 Array = npt.NDArray[Any]
 
@@ -28,36 +28,35 @@ _ROWS = 1000  # of the data, at most
 
 
 class Studies:
-    """The models of the runs in a folder, each loaded when it is asked for; the latest few stay in memory."""
+    """The models of runs, each loaded when it is asked for; the latest few stay in memory."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
         self._open: OrderedDict[tuple[str, int], Study] = OrderedDict()
         self._lock = threading.Lock()
 
     def listed(self) -> list[dict[str, str]]:
         """The runs that have a model, the newest first."""
-        found = sorted(self._files().items(), key=lambda item: -item[1].stat().st_mtime)
-        return [{"name": name, "trained": _trained(file.parent)} for name, file in found]
+        found = [
+            (name, run.run.model.stat().st_mtime) for name, run in self.runs.all().items() if run.run.model.is_file()
+        ]
+        return [{"name": name} for name, _ in sorted(found, key=lambda one: -one[1])]
 
     def open(self, name: str) -> Study:
-        """The study of the run of that name. Raises `UnknownName` if no such run is in the folder."""
-        files = self._files()
-        if name not in files:
-            raise UnknownName(f"There is no model {name[:80]!r} in {self.root.name}.", hint=did_you_mean(name, files))
-        key = name, files[name].stat().st_mtime_ns
+        """The study of the run of that name. Raises `UsageError` if there is no such run, or it has no model."""
+        run = self.runs[name]
+        if run.settings is None or not run.run.model.is_file():
+            raise UsageError(
+                f"The run {name!r} has no model yet, or its run.toml cannot be read.", hint="choose another"
+            )
+        key = name, run.run.model.stat().st_mtime_ns
         with self._lock:
             if key not in self._open:
-                self._open[key] = Study(name, files[name])
+                self._open[key] = Study(name, run.run.model, run.settings)
                 while len(self._open) > _KEPT:
                     self._open.popitem(last=False)
             self._open.move_to_end(key)
             return self._open[key]
-
-    def _files(self) -> dict[str, Path]:
-        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
-        files = {folder.name: best_of(folder) / MODEL for folder in folders}
-        return {name: file for name, file in files.items() if file.is_file()}
 
 
 class Study:
@@ -66,10 +65,9 @@ class Study:
     ``steps`` counts what it has learned here since it came from its file. Hold ``lock`` while it is used.
     """
 
-    def __init__(self, name: str, file: Path) -> None:
-        self.name, self.file, self.lock = name, file, threading.RLock()
-        self.settings = Settings.of(Run.open(file.parent).settings())
-        source = open_training(self.settings)
+    def __init__(self, name: str, file: Path, settings: Settings) -> None:
+        self.name, self.file, self.settings, self.lock = name, file, settings, threading.RLock()
+        source = open_training(settings)
         self.part, rows = source.judge
         self.rows: Part = in_memory(rows).take(np.arange(min(len(rows), _ROWS)))
         self.begin_again()
@@ -176,10 +174,3 @@ class Study:
 
 def _arrays(x: Any) -> list[Array]:
     return list(x.values()) if isinstance(x, dict) else [x]
-
-
-def _trained(folder: Path) -> str:
-    try:
-        return Settings.of(Run.open(folder).settings()).command
-    except NacreError as error:
-        return f"its run.toml cannot be read: {error}"

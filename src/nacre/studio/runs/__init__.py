@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -12,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute
 
 from nacre.studio.api import ask, stream, tell
+from nacre.studio.folders import PAUSE, Runs, Summary
+from nacre.studio.jobs import Job, Jobs
 from nacre.studio.runs.curves import Compared, compared, detail
-from nacre.studio.runs.folders import PAUSE, Runs, Summary
-from nacre.studio.runs.jobs import Job, Jobs
 from nacre.studio.runs.looking import Looking
 
 
@@ -37,9 +36,9 @@ class News(msgspec.Struct, frozen=True):
     all: bool
 
 
-def routes(root: Path) -> list[BaseRoute]:
+def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     """Its addresses, below /api."""
-    runs, jobs, looking = Runs(root), Jobs(), Looking()
+    looking = Looking()
 
     async def news() -> AsyncIterator[News]:
         versions: dict[str, int] = {}
@@ -57,15 +56,15 @@ def routes(root: Path) -> list[BaseRoute]:
             await asyncio.sleep(PAUSE)
 
     def start(body: Started, name: str) -> Job:
-        folder = runs[name].place
-        return jobs.start(name, body.kind, folder, ["--json", *(["--fix"] if body.kind == "fix" else [])])
+        fix = ["--fix"] if body.kind == "fix" else []
+        return jobs.start(name, body.kind, ["doctor", "--json", *fix, "--", str(runs[name].place.resolve())])
 
     def compare(names: str) -> Compared:
         return compared(runs, names)
 
     def listed() -> dict[str, Any]:
         found = [run.summary for run in runs.all().values()]
-        return {"root": str(root), "runs": found, "jobs": jobs.all()}
+        return {"root": str(runs.root), "runs": found, "jobs": jobs.all()}
 
     return [
         ask("/runs", listed),

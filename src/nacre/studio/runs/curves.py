@@ -11,7 +11,7 @@ import msgspec
 from nacre.cli.compare import told
 from nacre.errors import NacreError, UsageError
 from nacre.studio.figures import Axis, Curves, Line
-from nacre.studio.runs.folders import Columns, Followed, Runs, Summary, finite, stride, thinned
+from nacre.studio.folders import Columns, Followed, Runs, Summary, finite, stride, thinned
 from nacre.training.run import Run
 
 _POINTS = 1000  # of a curve

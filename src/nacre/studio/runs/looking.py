@@ -21,7 +21,7 @@ from nacre.cli.sources import Part, Source, in_memory, open_training
 from nacre.errors import Limitation, UsageError
 from nacre.models import Model, load_model
 from nacre.studio.figures import Bar, Bars, Figure, Table, Text
-from nacre.studio.runs.folders import Followed
+from nacre.studio.folders import Followed
 from nacre.training.checkpoint import Checkpoints
 from nacre.training.inside import looked_at
 

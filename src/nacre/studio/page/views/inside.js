@@ -22,7 +22,7 @@ const TABS = [
 
 export function Inside() {
   const [name = "", tab = "ask"] = here.value.rest;
-  const [known, setKnown] = useState(/** @type {{models: {name: string, trained: string}[], training: boolean} | null} */ (null));
+  const [known, setKnown] = useState(/** @type {{models: {name: string}[], training: boolean} | null} */ (null));
   const [model, setModel] = useState(/** @type {Model | null} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
   const chosen = name || known?.models[0]?.name || "";

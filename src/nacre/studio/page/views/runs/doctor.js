@@ -13,7 +13,7 @@ import { leaf, span } from "./words.js";
 /** @param {{name: string, over: boolean}} props */
 export function Doctor({ name, over }) {
   const [error, setError] = useState(/** @type {any} */ (null));
-  const mine = jobs.value.filter((job) => job.run === name);
+  const mine = jobs.value.filter((job) => job.run === name && job.kind !== "train");
   const running = mine.find((job) => job.state === "running");
   const done = mine.find((job) => job.state === "done");
   const fixed = mine.find((job) => job.state === "done" && job.kind === "fix");

@@ -7,7 +7,7 @@ import { get, listen } from "../../lib/api.js";
  * @typedef {{name: string, value: number, epoch: number}} Best
  * @typedef {{name: string, state: "training" | "over" | "interrupted", data: string, network: string, epochs: number, planned: number | null, begun: number,
  *   seen: number, best: Best | null, loss: number | null, sparks: (number | null)[], pace: number | null, trouble: string[]}} Run
- * @typedef {{id: string, run: string, kind: "ask" | "fix", command: string, state: "running" | "done" | "failed" | "canceled", begun: number,
+ * @typedef {{id: string, run: string, kind: "ask" | "fix" | "train", command: string, state: "running" | "done" | "failed" | "canceled", begun: number,
  *   seconds: number | null, progress: string[], answer: any, error: string}} Job
  */
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
 
@@ -109,19 +108,19 @@ class Jobs:
         self._number = 0
         atexit.register(self.close)
 
-    def start(self, run: str, kind: str, folder: Path, arguments: Sequence[str]) -> Job:
-        """Start ``nacre doctor`` on a folder. Raises `UsageError` while another is at work on it, or too many are."""
+    def start(self, run: str, kind: str, arguments: Sequence[str]) -> Job:
+        """Start ``nacre`` with arguments that are about a run. Raises `UsageError` while another is, or too many are running."""
         with self._lock:
             running = [child for child in self._children.values() if child.state == "running"]
             if any(child.run == run for child in running):
-                raise UsageError(f"The doctor is at work on {run!r} already.", hint="wait for it, or cancel it")
+                raise UsageError(f"A command is at work on {run!r} already.", hint="wait for it, or cancel it")
             if len(running) >= _AT_ONCE:
                 raise UsageError(f"{_AT_ONCE} commands are running already.", hint="wait for one, or cancel it")
             for old in list(self._children)[: max(0, len(self._children) - _KEPT + 1)]:
                 if self._children[old].state != "running":
                     del self._children[old]
             self._number += 1
-            child = _Child(self._number, run, kind, ["doctor", *arguments, "--", str(folder.resolve())])
+            child = _Child(self._number, run, kind, arguments)
             self._children[child.id] = child
             return child.job()
 
