@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
 
+import nacre
 from nacre.cli import main
 from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
@@ -30,7 +31,7 @@ from nacre.studio import application, folders
 from nacre.studio.folders import Runs
 from nacre.studio.jobs import Jobs
 from nacre.studio.runs import routes
-from nacre.training.run import Run
+from nacre.training.run import FollowingLayers, Run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -331,7 +332,7 @@ def test_numbers_that_are_furthest_off_come_first(root: Path) -> None:
 def test_layers_are_looked_at_on_demand_and_the_run_stays_as_it_is(client: TestClient, root: Path) -> None:
     before = (root / "good/model.safetensors").read_bytes()
     text, flow, weights, activations = given(client, "/of/good/layers")
-    assert "wrote down nothing of its layers" in text["text"]
+    assert "was computed just now" in text["text"]
     assert "256 of its rows" in text["text"]
     assert [bar["label"] for bar in flow["bars"]][-2:] == ["dense", "dense_1"]
     rows = {row[0]: row[1:] for row in weights["rows"]}
@@ -476,3 +477,45 @@ def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page, 
     expect(look.get_by_role("row", name=re.compile("^learning rate"))).to_contain_text("30")
     expect(look.get_by_role("img", name=re.compile("loss by epoch.*bad.*fix-"))).to_be_visible()
     shot(look, "runs-compare")
+
+
+def test_what_a_run_wrote_of_its_layers_is_drawn_by_epochs(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    words = ["train", "digits", "--model", "mlp:16", "--epochs", "4", "--seed", "1", "-q"]
+    for more in (["--layers", "--out", str(root / "with")], ["--out", str(root / "without")]):
+        assert CliRunner().invoke(main, [*words, *more]).exit_code == 0
+    assert (root / "with/model.safetensors").read_bytes() == (root / "without/model.safetensors").read_bytes()
+    client = TestClient(application(root))
+    assert given(client, "/of/without")["layers"] == []
+    pace, gradients, updates, *_ = given(client, "/of/with")["layers"]
+    assert pace["x"]["values"] == [1, 2, 3, 4]
+    assert all(value > 0 for value in pace["lines"][0]["values"])
+    entries = Run.open(root / "with").layers
+    of_kernel = [entry["layers"]["dense/kernel"] for entry in entries]
+    line = next(line for line in gradients["lines"] if line["label"] == "dense/kernel")
+    assert line["values"] == pytest.approx([one["gradient"] / one["weight"] for one in of_kernel])
+    ratio = next(line for line in updates["lines"] if line["label"] == "dense/kernel")["values"]
+    assert ratio == pytest.approx([0.1 * one["gradient"] / one["weight"] for one in of_kernel], rel=1e-4)  # by the rate
+    for hostile in (
+        "{}\n",
+        "[]\n",
+        '{"epoch": "x"}\n',
+        '{"epoch": 0, "rows_per_second": 1, "layers": {"a": 3}}\n',
+        "no\n",
+    ):
+        (root / "with/layers.jsonl").write_text(hostile)
+        (told,) = given(client, "/of/with")["layers"]
+        assert "cannot be read" in told["text"]
+
+
+def test_a_training_that_goes_on_writes_no_epoch_twice(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.folder / "layers.jsonl").write_text('{"epoch": 0, "step": 0}\n{"epoch": 1, "step": 45}\n{"epoch": 2, "st')
+    (x, y), _ = nacre.datasets.digits.load_data()
+    model = nacre.Sequential([nacre.Input((64,)), nacre.layers.Dense(10, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = x.reshape(len(x), 64) / 16
+    model.fit(x, y, batch_size=len(x) // 40, epochs=1, verbose=0)
+    steps = model.optimizer.iterations
+    model.fit(x, y, batch_size=len(x) // 40, epochs=1, verbose=0, callbacks=[FollowingLayers(run, steps, len(x))])
+    assert [entry["step"] for entry in run.layers] == [0, steps]

@@ -33,7 +33,7 @@ from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
 from nacre.plain import plain
 from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
-from nacre.training.run import Following, Run
+from nacre.training.run import Following, FollowingLayers, Run
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def training_options(command: Callable[..., Any], names: Container[str] = frozen
 @click.option(
     "--keep", type=click.IntRange(1), help="Keep a checkpoint of every so many steps, for nacre at and nacre fork."
 )
+@click.option("--layers", is_flag=True, help="Write down, once an epoch, what each layer does, for the studio.")
 @click.option(
     "--trace", is_flag=True, help="First print a step on one row, from the first weights, with all its numbers."
 )
@@ -143,6 +144,7 @@ def train(
     data: str | None,
     config: Path | None,
     keep: int | None,
+    layers: bool,
     trace: bool,
     out: Path | None,
     as_json: bool,
@@ -174,7 +176,7 @@ def train(
     settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
     Run.check(out)
     settings, source = opened(settings, quiet)
-    more: dict[str, Any] = {"keep": keep} if keep else {}
+    more: dict[str, Any] = ({"keep": keep} if keep else {}) | ({"layers": True} if layers else {})
     if config is not None and (before := noted_in(config).get("before")):  # it is of a fork
         more |= {"command": "nacre train --config run.toml", "before": before}
         if trace:
@@ -290,6 +292,10 @@ def _fit(
         callbacks.insert(0, GoFrom(moment))
     if "keep" in noted:
         callbacks.append(KeptCheckpoints(run.steps, noted["keep"]))
+    rows = len(source.train)
+    of_epoch = -(-rows // settings.batch_size)  # steps
+    if noted.get("layers"):
+        callbacks.append(FollowingLayers(run, of_epoch, rows))
     verbose, begun = 0 if quiet else 1, time.perf_counter()
     try:
         model.fit(**terms(settings, source), verbose=verbose, callbacks=callbacks)
@@ -304,8 +310,7 @@ def _fit(
             model.save(run.model)
             run.record(model.history)
     assert model.history is not None
-    rows = len(source.train)
-    done = (checkpoints.begun_at or 0) // -(-rows // settings.batch_size)
+    done = (checkpoints.begun_at or 0) // of_epoch
     return max(0, len(model.history.epoch) - done) * rows, seconds
 
 

@@ -1,6 +1,7 @@
 """A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors).
 
-The history grows while the run trains, so that others can watch. Until it is over, there are also checkpoints/ to go on from.
+The history grows while the run trains, so that others can watch. Until it is over, there are also checkpoints/ to go on from; and
+if it was asked for, layers.jsonl tells what each layer did, once an epoch.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from nacre.files import write_whole
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
 from nacre.training.position import Logs
+from nacre.training.statistics import LayerStatistics
 from nacre.upstairs import room
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
 REPORT, CHECKPOINTS, STEPS = "report.html", "checkpoints", "steps"
+LAYERS = "layers.jsonl"
 BEST = "best"  # in the folder of a search for settings, the run with those that were best
 
 
@@ -132,9 +135,18 @@ class Run:
         except (ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.folder / HISTORY} cannot be read: {error}.") from error
 
-    def _lines(self) -> list[bytes]:
-        """The lines of the history that are whole: the last may be in writing."""
-        path = self.folder / HISTORY
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """What `FollowingLayers` has written down, an entry for each epoch: ``epoch``, ``step``, ``rows_per_second``, ``layers``
+        by their names, as in `LayerStatistics`. Raises `UsageError` if it is something else."""
+        try:
+            return [json.loads(line) for line in self._lines(LAYERS)]
+        except ValueError as error:
+            raise UsageError(f"{self.folder / LAYERS} cannot be read: {error}.") from error
+
+    def _lines(self, name: str = HISTORY) -> list[bytes]:
+        """The lines of a file that are whole: the last may be in writing."""
+        path = self.folder / name
         return [line for line in path.read_bytes().splitlines(True) if line.endswith(b"\n")] if path.exists() else []
 
     def note(self, settings: Mapping[str, Any]) -> None:
@@ -178,6 +190,35 @@ class Following(Callback):
             file.write("".join(new))
         self._written += len(new)
         self._due = time.monotonic() + self.pause
+
+
+class FollowingLayers(LayerStatistics):
+    """Writes down in a run's folder what its layers do, in the first batch of each epoch, and how many of the ``rows`` a second it
+    took. ``every`` are the steps of an epoch."""
+
+    def __init__(self, run: Run, every: int, rows: int) -> None:
+        super().__init__(every)
+        self._run, self._rows, self._begun = run, rows, 0.0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Leave out what a training that was broken off wrote of steps that come again."""
+        done = self.model.optimizer.iterations
+        kept = [entry for entry in self._run.layers if entry["step"] < done]
+        write_whole(self._run.folder / LAYERS, [(json.dumps(entry) + "\n").encode() for entry in kept])
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Look at the clock."""
+        self._begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write a line."""
+        if not self.steps:  # there are no full batches
+            return
+        layers = {name: {what: of[-1] for what, of in kinds.items()} for name, kinds in self.history.items()}
+        pace = self._rows / (time.perf_counter() - self._begun)
+        entry = {"epoch": epoch, "step": self.steps[-1], "rows_per_second": round(pace), "layers": layers}
+        with (self._run.folder / LAYERS).open("a", encoding="utf-8", newline="") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 def _next_folder(root: Path, stem: str) -> Path:

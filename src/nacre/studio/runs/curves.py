@@ -10,12 +10,21 @@ import msgspec
 
 from nacre.cli.compare import told
 from nacre.errors import NacreError, UsageError
-from nacre.studio.figures import Axis, Curves, Line
+from nacre.studio.figures import Axis, Curves, Figure, Line, Text
 from nacre.studio.folders import Columns, Followed, Runs, Summary, finite, stride, thinned
-from nacre.training.run import Run
+from nacre.training.run import LAYERS, Run
 
 _POINTS = 1000  # of a curve
 _MOST_COMPARED = 12
+_MOST_LAYERS = 16 << 20  # bytes of what a run wrote of its layers
+_LAYER_POINTS, _LAYER_LINES = 300, 12
+_OF_LAYERS = (  # title, what is drawn, by what it is divided, whether by powers of ten
+    ("gradient flow: norm of the gradient / norm of the weight", "gradient", "weight", True),
+    ("update ratio: norm of the update / norm of the weight", "update", "weight", True),
+    ("activations, root mean square", "activation", None, False),
+    ("dead units, share", "dead", None, False),
+    ("saturated outputs, share", "saturated", None, False),
+)
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -28,6 +37,7 @@ class Detail(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     curves: Sequence[Curves]
     every: int
+    layers: Sequence[Figure]
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -58,7 +68,50 @@ def detail(found: Followed) -> Detail:
         {name: value for name, value in settings.items() if value not in ("", [], ())},
         curves_of(found.figures),
         every,
+        layers_of(found.run),
     )
+
+
+def layers_of(run: Run) -> list[Figure]:
+    """What the run wrote down of its layers while it trained, and how fast it went, by epochs; nothing if it did not."""
+    path = run.folder / LAYERS
+    if not path.is_file():
+        return []
+    if path.stat().st_size > _MOST_LAYERS:
+        return [Text(text=f"{LAYERS} is larger than {_MOST_LAYERS >> 20} MB, and not drawn.")]
+    try:
+        entries = run.layers
+        every = range((len(entries) - 1) % (step := stride(len(entries), _LAYER_POINTS)), len(entries), step)
+        entries = [entries[n] for n in every]
+        epochs = Axis("epoch", [entry["epoch"] + 1 for entry in entries])
+        drawn: list[Figure] = [
+            Curves(title="rows per second", x=epochs, lines=[Line("training", [e["rows_per_second"] for e in entries])])
+        ]
+        for title, what, of, log in _OF_LAYERS:
+            lines = [
+                Line(name, [_share(entry["layers"].get(name, {}), what, of) for entry in entries])
+                for name in entries[-1]["layers"]
+                if what in entries[-1]["layers"][name]
+            ]
+            if lines:
+                drawn.append(Curves(title=title, x=epochs, y=Axis("", log=log), lines=_chosen(lines)))
+    except (NacreError, LookupError, TypeError, AttributeError) as error:  # strangers' runs are looked at, too
+        return [Text(text=f"{LAYERS} cannot be read: {error}.")]
+    return drawn
+
+
+def _share(numbers: Mapping[str, float], what: str, of: str | None) -> float | None:
+    value = finite(float(numbers.get(what, math.nan)))
+    if of is None or value is None:
+        return value
+    whole = numbers.get(of) or 0.0
+    return finite(value / whole) if whole > 0 and value > 0 else None
+
+
+def _chosen(lines: list[Line]) -> list[Line]:
+    """At most twelve, from all over the network."""
+    count = min(len(lines), _LAYER_LINES)
+    return [lines[round(n * (len(lines) - 1) / max(1, count - 1))] for n in range(count)]
 
 
 def curves_of(columns: Columns) -> list[Curves]:

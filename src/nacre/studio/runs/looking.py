@@ -230,7 +230,7 @@ def _layers(model: Model, source: Source) -> list[Figure]:
     bars = [Bar(name, e) for name, e in errors]
     figures: list[Figure] = [
         Text(
-            text="This run wrote down nothing of its layers. What follows was computed just now: from its model as it was "
+            text="What follows was computed just now: from its model as it was "
             f"after {steps:,} steps, on {len(chosen)} of its rows to train on."
         ),
         Bars(title="Gradient flow: the norm of the error at each layer, of the gradient of the mean loss", bars=bars),

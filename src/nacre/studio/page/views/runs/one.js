@@ -35,16 +35,18 @@ export function One({ name }) {
       </section>
       <${Doctor} name=${name} over=${run.state !== "training"} />
       <${Confusion} name=${name} />
-      <${Layers} name=${name} />
+      <${Layers} name=${name} written=${detail.layers} />
       <${Settings} detail=${detail} />`}`;
 }
 
-/** @param {{name: string}} props */
-function Layers({ name }) {
+/** What the run wrote of its layers while it trained, and what is computed now. @param {{name: string, written: any[]}} props */
+function Layers({ name, written }) {
   const [count, set] = useState(0);
   const { value: figures, error, waiting } = useAnswer(count ? `runs/of/${encodeURIComponent(name)}/layers` : null, count);
   return html`<section class="card" aria-labelledby="layers-title">
     <div class="row between"><h2 id="layers-title">Layers</h2><button disabled=${waiting} onClick=${() => set(count + 1)}>${figures ? "Look again" : "Look at the layers"}</button></div>
+    ${written.length > 0 && html`<div class="columns">${written.map((one) => html`<${Figure} key=${one.title} of=${one} />`)}</div>`}
+    ${!written.length && !figures && html`<p class="soft">With <code>nacre train --layers</code>, a run writes down what its layers do while it trains.</p>`}
     ${!figures && !waiting && html`<p class="soft">Gradient flow, activations and updates of each layer, computed from the model on 256 rows.</p>`}
     ${waiting && html`<p role="status">Reading the model and the data.</p>`}
     <${Trouble} error=${error} />
