@@ -12,7 +12,6 @@ from nacre.cli.compare import told
 from nacre.errors import NacreError, UsageError
 from nacre.studio.figures import Axis, Curves, Line
 from nacre.studio.folders import Columns, Followed, Runs, Summary, finite, stride, thinned
-from nacre.training.run import Run
 
 _POINTS = 1000  # of a curve
 _MOST_COMPARED = 12
@@ -82,7 +81,7 @@ def compared(runs: Runs, names: str) -> Compared:
     for name in chosen:
         run = runs[name]
         try:
-            said[name] = told(Run.open(run.run.folder))
+            said[name] = told(run.run.folder, run.noted, run.figures)
             found[name] = run
         except NacreError as error:
             without[name] = str(error).splitlines()[0]
