@@ -13,6 +13,7 @@ from msgspec import Meta, structs
 from nacre.errors import UsageError
 
 _MOST_JSON = 1 << 24  # bytes of a recipe, with the table in it
+MOST_TABLE = 8_000_000  # letters
 _LONGEST_LINK = 12_000  # characters: more is cut off by what people send links with
 
 Source = Literal["circles", "xor", "spiral", "gaussians", "plane", "function", "digits", "mnist", "table"]
@@ -45,7 +46,7 @@ class Data(_Plain, frozen=True):
     rows: Natural = 300
     test: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     formula: Annotated[str, Meta(max_length=300)] = ""
-    table: Annotated[str, Meta(max_length=8_000_000)] = ""
+    table: Annotated[str, Meta(max_length=MOST_TABLE)] = ""
     target: str = ""
     axes: Annotated[tuple[str, ...], Meta(max_length=2)] = ()
 
@@ -177,6 +178,7 @@ def from_link(text: str) -> Recipe:
 
 
 __all__ = [
+    "MOST_TABLE",
     "Change",
     "Data",
     "Layer",
