@@ -148,7 +148,9 @@ class Guard:
             raise Refused(421, "This server does not answer for that host.", _CLOSE)
         if origin is not None and origin.lower() != b"http://" + hosts[0].lower():
             raise Refused(403, "Pages from elsewhere may not ask.", _CLOSE)
-        if site in (b"cross-site", b"same-site") and use != b"document":  # a link may lead here; pictures may not be had
+        if (
+            site in (b"cross-site", b"same-site") and use != b"document"
+        ):  # a link may lead here; pictures may not be had
             raise Refused(403, "Pages from elsewhere may not ask.", _CLOSE)
         allowed = self.methods(scope["path"])
         if scope["method"] not in allowed:
