@@ -166,3 +166,10 @@ def test_a_command_that_does_not_listen_ends_with_the_studio_too(
     assert comes(ready.exists)
     started.close()
     assert comes(lambda: started.all()[0].state == "canceled")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70])
+def test_a_seed_that_is_none_is_refused_and_the_play_goes_on(client: TestClient, seed: int) -> None:
+    play = client.post("/api/playground/open", json={}).json()["id"]
+    assert client.post(f"/api/playground/{play}/begin", json={"seed": seed}).status_code == 400
+    assert client.get(f"/api/playground/{play}").status_code == 200

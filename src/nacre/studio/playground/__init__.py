@@ -18,7 +18,17 @@ from nacre.studio import api
 from nacre.studio.playground import recipe as parts
 from nacre.studio.playground.data import looked_at
 from nacre.studio.playground.player import Players
-from nacre.studio.playground.recipe import MOST_TABLE, Change, Recipe, Settings, from_json, from_link, to_json, to_link
+from nacre.studio.playground.recipe import (
+    MOST_TABLE,
+    Change,
+    Recipe,
+    Seed,
+    Settings,
+    from_json,
+    from_link,
+    to_json,
+    to_link,
+)
 from nacre.studio.playground.script import script
 from nacre.studio.playground.session import SHOWN
 
@@ -51,7 +61,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 class Begin(msgspec.Struct, forbid_unknown_fields=True):
     """Begin again, perhaps with another seed."""
 
-    seed: int | None = None
+    seed: Seed | None = None
 
 
 class Text(msgspec.Struct, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop
 Name = Annotated[str, Meta(pattern=r"^hidden_[1-9][0-9]{0,5}$")]
 Natural = Annotated[int, Meta(ge=1, le=2**40)]
 Amount = Annotated[float, Meta(ge=0, le=1e6)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Meta(ge=0, le=0.95)]
 
 
@@ -120,7 +121,7 @@ class Recipe(_Plain, frozen=True):
     data: Data = Data()
     settings: Settings = Settings()
     initializer: Initializer = "glorot_uniform"
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    seed: Seed = 1
     changes: tuple[tuple[Annotated[int, Meta(ge=0)], Change], ...] = ()
     step: Annotated[int, Meta(ge=0, le=2**50)] = 0
     format: Literal[1] = 1
@@ -183,6 +184,7 @@ __all__ = [
     "Data",
     "Layer",
     "Recipe",
+    "Seed",
     "Settings",
     "Weight",
     "from_json",
