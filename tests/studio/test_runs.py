@@ -34,6 +34,7 @@ from nacre.studio.runs import routes
 from nacre.training.run import FollowingLayers, Run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+DIGITS = 'data = "digits"\n[options]\n'
 
 
 def train(folder: Path, *words: str) -> Path:
@@ -200,6 +201,47 @@ def test_broken_files_are_told_and_break_nothing(root: Path, settings: str | Non
         answer = client.get(f"/api/runs/of/broken/{path}")
         assert answer.status_code == 400
         assert "broken" in answer.json()["error"]
+
+
+def test_what_no_run_would_write_neither_stops_the_list_nor_fills_the_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "PAUSE", 0.0)
+    monkeypatch.setattr(folders, "_MOST_NUMBERS", 10_000)
+    monkeypatch.setattr(folders, "_PIECE", 1 << 17)
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(write_run(root / "pipe", epoch(0, 1.0)) / "other")
+    (root / "pipe" / "other").rename(root / "pipe" / "history.jsonl")
+    write_run(root / "endless", epoch(0, 1.0))
+    (root / "endless" / "history.jsonl").unlink()
+    (root / "endless" / "history.jsonl").symlink_to("/dev/zero")
+    write_run(root / "first", epoch(0, 1.0), f"begun = 0001-01-01T00:00:00\n{DIGITS}")
+    wide = json.dumps({"loss": 1.0, **{f"figure {n}": 1.0 for n in range(99)}}) + "\n"
+    write_run(root / "wide", wide + "{}\n" * 50_000)
+    write_run(root / "line", "9" * 200_000 + "\n" + epoch(0, 1.0))
+    write_run(root / "wordy", epoch(0, 1.0), f'data = "{"A" * 100_000}"\n[options]\n')
+    runs = Runs(root)
+    listed = {name: run.summary for name, run in runs.all().items() if run.summary is not None}
+    assert {"good", "bad", "points", "pipe", "endless", "first", "wide", "line", "wordy"} == set(listed)
+    assert [listed[name].trouble for name in ("pipe", "endless")] == [["history.jsonl is no file."]] * 2
+    assert sum(map(len, runs["wide"].columns.values())) <= 10_100
+    assert "very large" in " ".join(listed["wide"].trouble)
+    assert (listed["line"].epochs, "too long" in " ".join(listed["line"].trouble)) == (1, True)
+    assert len(listed["wordy"].data) <= 300
+    client = TestClient(application(root), raise_server_exceptions=False)
+    for name in listed:
+        assert client.get(f"/api/runs/of/{name}").status_code == 200
+        assert client.get(f"/api/runs/compare/good/{name}/bad").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "noted", ["before = 5", "before = [{until = 3}]\nfix = 3", "x = " + "[" * 3000, "fix = {also = [1]}"]
+)
+def test_a_run_that_tells_nonsense_of_its_past_is_left_out_of_comparisons(root: Path, noted: str) -> None:
+    write_run(root / "odd", epoch(0, 1.0), f"{noted}\n{DIGITS}")
+    found = given(TestClient(application(root)), "/compare/good/odd/bad")
+    assert found["names"] == ["good", "bad"]
+    assert "odd" in found["without"]
 
 
 @pytest.mark.parametrize("name", ["%2e%2e", "..%2fdone", "good%2f..%2fbad", "/etc", "none", "%00", HOSTILE])

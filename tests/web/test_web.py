@@ -120,6 +120,14 @@ def test_pages_from_elsewhere_are_refused(url, origin, method):
     assert "access-control-allow-origin" not in reply.headers
 
 
+@pytest.mark.parametrize(("site", "use", "status"), [
+    ("cross-site", "image", 403), ("same-site", "script", 403), ("cross-site", "iframe", 403),
+    ("cross-site", "document", 200), ("same-origin", "empty", 200), ("none", "document", 200),
+])  # fmt: skip
+def test_pages_from_elsewhere_may_link_here_but_load_nothing(url, site, use, status):
+    assert ask(url, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Dest": use}).status == status
+
+
 def test_our_own_page_may_ask(url):
     assert ask(url, method="POST", body=b"{}", headers={"Origin": url, **JSON}).status == 200
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nacre.cli.settings import Settings
 from nacre.cli.sources import best_of
 from nacre.errors import UsageError
 from nacre.plain import plain
-from nacre.training.run import Run
+from nacre.training.run import SETTINGS, Run
 
 
 @click.command()
@@ -31,7 +31,8 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """
     if len(runs) < 2:
         raise UsageError("Runs are compared with each other: name at least two.")
-    found = {name: told(Run.open(best_of(Path(name)))) for name in runs}
+    opened = {name: Run.open(best_of(Path(name))) for name in runs}
+    found = {name: told(run.folder, run.settings(), run.figures) for name, run in opened.items()}
     settings = [one["settings"] for one in found.values()]
     differing = [key for key in settings[0] if len({str(one[key]) for one in settings}) > 1]
     figures = list(dict.fromkeys(name for one in found.values() for name in one["figures"]))
@@ -48,19 +49,22 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     show(as_json, {"differing": differing, "runs": plainly}, "\n".join(lines))
 
 
-def told(run: Run) -> dict[str, Any]:
-    """The ``settings`` of a run, its best ``epoch``, and the ``figures`` of that. Raises `UsageError` if it has none yet."""
-    noted = run.settings()
+def told(folder: Path, noted: Mapping[str, Any], history: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The ``settings`` of the run in a folder, its best ``epoch``, and the ``figures`` of that, out of what is ``noted`` in its
+    run.toml, and its history. Raises `UsageError` if there is no epoch yet, or settings are none.
+    """
     settings = Settings.of(noted)
-    history = run.figures
     watched = history.get("val_loss") or history.get("loss") or []
     if not watched:
-        raise UsageError(f"The run in {run.folder} has no epoch yet.", hint=f"nacre resume {run.folder}")
+        raise UsageError(f"The run in {folder} has no epoch yet.", hint=f"nacre resume {folder}")
     best = best_epoch(watched)
     figures = {name: values[best] for name, values in history.items()}
-    forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
-    fix = noted.get("fix", {})
-    forked |= {"fix of": ", ".join([fix.get("finding", ""), *fix.get("also", [])])}
+    try:
+        forked = {"forked at step": noted["before"][-1]["until"] if noted.get("before") else ""}
+        fix = noted.get("fix", {})
+        forked |= {"fix of": ", ".join([fix.get("finding", ""), *fix.get("also", [])])}
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UsageError(f"{folder / SETTINGS} does not say what the run was forked from.") from error
     return {"settings": {"data": settings.data, **settings.options, **forked}, "epoch": best + 1, "figures": figures}
 
 

@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -419,7 +420,7 @@ def _read_text(path: Path, kind: str, packed: str | None, text: set[str], names:
         separator, decimal, first = _form(head, kind)
         header = not all(map(_is_number, first)) or (bool(first) and {field.strip() for field in first} <= names)
         columns = [(header and field.strip()) or f"column_{number}" for number, field in enumerate(first, 1)]
-        if (twice := next((name for name in columns if columns.count(name) > 1), None)) is not None:
+        if (twice := next((name for name, count in Counter(columns).items() if count > 1), None)) is not None:
             raise DataError(f"{path} has two columns called {twice!r}.", hint="give one of them another name")
         with _opened(path, packed) as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # fields would be lost

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -16,6 +19,8 @@ from starlette.routing import Route
 from nacre.errors import NacreError, UsageError
 
 T = TypeVar("T")
+
+_AT_ONCE = 8  # requests to one address that are computed at a time
 
 _ENCODER = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
 
@@ -25,46 +30,91 @@ def json(content: Any, status: int = 200) -> Response:
     return Response(_ENCODER.encode(content), status, media_type="application/json")
 
 
+def turns() -> Callable[[Callable[[], T]], Awaitable[T]]:
+    """What computes functions in threads of their own, a few at a time: the others wait, and who asks for something else does not.
+    These threads end with the program, whatever they are at.
+    """
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def computed(function: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def tell(result: T | None, error: BaseException | None) -> None:
+            if answer.cancelled():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(cast(T, result))
+
+        def compute() -> None:
+            result, error = None, None
+            try:
+                result = function()
+            except BaseException as raised:  # noqa: BLE001 - it is raised where it was asked for
+                error = raised
+            with suppress(RuntimeError):  # the server has stopped, and its loop is closed
+                loop.call_soon_threadsafe(tell, result, error)
+
+        async with free:
+            Thread(target=compute, name="nacre-studio", daemon=True).start()
+            return await answer
+
+    return computed
+
+
 def ask(path: str, answer: Callable[..., Any]) -> Route:
     """``GET path``: what ``answer`` gives for the names in the path and the query, computed in a thread of its own."""
+    computed = turns()
+    takes = inspect.signature(answer).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in takes.values())
 
     async def answered(request: Request) -> Response:
-        return json(await run_in_threadpool(answer, **{**request.query_params, **request.path_params}))
+        said = {name: text for name, text in request.query_params.items() if name != "token"}  # which is the guard's
+        for name in said:
+            if name not in takes and not takes_all:
+                raise UsageError(f"Nothing called {name[:40]!r} can be said here.")
+        return json(await computed(partial(answer, **{**said, **request.path_params})))
 
     return Route(path, answered, methods=["GET"], name=path)
 
 
 def tell(path: str, answer: Callable[..., Any], body: type[T]) -> Route:
     """``POST path``: what ``answer`` gives for the body, which must be a ``body``, and the names in the path."""
-    decoder = msgspec.json.Decoder(body)
+    decoder, computed = msgspec.json.Decoder(body), turns()
 
     async def answered(request: Request) -> Response:
         try:
             given = decoder.decode(await request.body())
         except (msgspec.DecodeError, RecursionError) as error:
             raise UsageError(f"The studio cannot read this: {error}.") from error
-        return json(await run_in_threadpool(answer, given, **request.path_params))
+        return json(await computed(partial(answer, given, **request.path_params)))
 
     return Route(path, answered, methods=["POST"], name=path)
 
 
 def stream(path: str, events: Callable[..., AsyncIterator[Any]]) -> Route:
     """``GET path``: what ``events`` yields, one server-sent event each, until the page goes away or the studio closes."""
+    computed = turns()
 
     async def answered(request: Request) -> Response:
+        source = aiter(
+            await computed(partial(events, **request.path_params))
+        )  # what it refuses comes before the stream
+
         async def lines() -> AsyncIterator[bytes]:
-            source = aiter(events(**request.path_params))
-            closing = asyncio.create_task(request.app.state.closing.wait())
+            coming = closing = asyncio.create_task(request.app.state.closing.wait())
             try:
                 while True:
                     coming = asyncio.ensure_future(anext(source, None))
                     await asyncio.wait({coming, closing}, return_when=asyncio.FIRST_COMPLETED)
                     if not coming.done() or (event := coming.result()) is None:
-                        coming.cancel()
                         return
                     yield b"data: " + _ENCODER.encode(event) + b"\n\n"
             finally:
                 closing.cancel()
+                coming.cancel()  # else it would wait for news that nobody hears
 
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -90,4 +140,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-__all__ = ["ask", "json", "refusals", "stream", "tell"]
+__all__ = ["ask", "json", "refusals", "stream", "tell", "turns"]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -29,8 +29,12 @@ QUIET = (
 WRITING = 15.0  # the same once the model is written: a report follows, unless the training was stopped
 _MOST_SETTINGS = 1 << 20  # bytes
 _MOST_HISTORY = 1 << 28
+_MOST_LINES = 1 << 20
+_MOST_NUMBERS = 1 << 22  # in all columns of a history
+_PIECE = 1 << 20  # bytes of a history that are read at a time
 _MOST_LINE = 1 << 16
 _MOST_FIGURES = 200
+_LONGEST = 300  # letters of a text in the list
 _SPARKS = 48  # points of the small curve in the list
 _PACE = 10.0  # seconds over which the pace is measured
 
@@ -77,7 +81,7 @@ class Followed:
         self._marks: tuple[Any, ...] = ()
         self._read: dict[str, Any] = {}
         self._wrong: dict[str, str] = {}
-        self._offset, self._inode = 0, -1
+        self._offset, self._lines, self._inode = 0, 0, -1
         self._paces: deque[tuple[float, int]] = deque()
         self.run = Run(best_of(place))
         self.summary: Summary | None = None
@@ -113,13 +117,16 @@ class Followed:
         self._wrong.pop(SETTINGS, None)
         path = self.run.folder / SETTINGS
         try:
+            if not path.is_file():  # a device or a pipe has no end
+                self._wrong[SETTINGS] = f"{SETTINGS} is no file."
+                return
             if path.stat().st_size > _MOST_SETTINGS:
                 self._wrong[SETTINGS] = f"{SETTINGS} is too large."
                 return
             self.noted = self.run.settings()
             self.settings = Settings.of(self.noted)
         except (NacreError, OSError, RecursionError) as error:
-            self._wrong[SETTINGS] = " ".join(str(error).replace(f"{self.run.folder}{os.sep}", "").split())
+            self._wrong[SETTINGS] = _cut(" ".join(str(error).replace(f"{self.run.folder}{os.sep}", "").split()))
 
     def _follow(self) -> None:
         """Read what was added to the history; all of it, if it is another file now."""
@@ -127,29 +134,51 @@ class Followed:
             self._wrong.pop(what, None)
         path = self.run.folder / HISTORY
         try:
+            if path.exists() and not path.is_file():
+                self._begin(-1)
+                self._wrong["file"] = f"{HISTORY} is no file."
+                return
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
                     self._begin(status.st_ino)
-                file.seek(self._offset)
-                new = file.read(max(0, _MOST_HISTORY - self._offset))
+                while self._has_room() and self._take(file):
+                    pass
         except FileNotFoundError:
             self._begin(-1)
             return
         except OSError as error:
             self._wrong["file"] = f"{HISTORY} cannot be read: {error.strerror}."
             return
-        if status.st_size > _MOST_HISTORY:
+        if not self._has_room():
             self._wrong["file"] = f"{HISTORY} is very large: only its beginning is shown."
-        whole = new[: new.rfind(b"\n") + 1]
-        for line in whole.splitlines():
+
+    def _take(self, file: BinaryIO) -> bool:
+        """Read some more lines; whether there may be others after them."""
+        file.seek(self._offset)
+        piece = file.read(_PIECE)
+        whole = piece[: piece.rfind(b"\n") + 1]
+        if not whole and len(piece) == _PIECE:
+            whole = piece  # no line is as long as that
+        for line in whole.splitlines(keepends=True):
+            if not self._has_room():
+                return False
             self._add(line)
-        self._offset += len(whole)
-        if len(whole) < len(new):
+            self._lines += 1
+            self._offset += len(line)
+        if len(piece) == _PIECE:
+            return True
+        if len(whole) < len(piece):
             self._wrong[HISTORY] = f"The last line of {HISTORY} is half written, and left out."
+        return False
+
+    def _has_room(self) -> bool:
+        """Whether more of the history may be read: what it takes in memory depends on its lines, too."""
+        numbers = self._lines * max(1, len(self.columns))
+        return self._offset < _MOST_HISTORY and self._lines < _MOST_LINES and numbers < _MOST_NUMBERS
 
     def _begin(self, inode: int) -> None:
-        self._inode, self._offset, self.epochs, self.columns = inode, 0, 0, {}
+        self._inode, self._offset, self._lines, self.epochs, self.columns = inode, 0, 0, 0, {}
         self._wrong.pop("line", None)
         self._paces.clear()
 
@@ -162,7 +191,7 @@ class Followed:
             if len(self.columns.keys() | found.keys()) > _MOST_FIGURES:
                 raise ValueError("there are too many figures")
         except (ValueError, RecursionError) as error:
-            self._wrong.setdefault("line", f"A line of {HISTORY} is no epoch, and left out: {error}.")
+            self._wrong.setdefault("line", _cut(f"A line of {HISTORY} is no epoch, and left out: {error}"))
             return
         for name in found:
             if name not in self.columns:
@@ -175,18 +204,16 @@ class Followed:
         """Sum up, and count if something changed."""
         options = self.settings
         times = [mark[0] / 1e9 for mark in self._marks[1:] if mark is not None]
-        noted = self.noted.get("begun")
-        begun = noted.timestamp() if isinstance(noted, datetime) else times[0]
         state = self._state(now, max(times))
         losses = self.columns.get("loss", [])
         summary = Summary(
             name=self.name,
             state=state,
-            data=Path(options.data).name if options else "",
-            network=f"{options.model}, {options.activation}" if options else "",
+            data=_cut(Path(options.data).name) if options else "",
+            network=_cut(f"{options.model}, {options.activation}") if options else "",
             epochs=self.epochs,
             planned=options.epochs if options else None,
-            begun=begun,
+            begun=_seconds(self.noted.get("begun"), times[0]),
             seen=max(times),
             best=best_of_columns(self.columns),
             loss=finite(losses[-1]) if losses else None,
@@ -248,13 +275,13 @@ class Runs:
         found: dict[str, Followed] = {}
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or not _is_text(entry.name) or not entry.is_dir():
+                if entry.name.startswith(".") or not _is_text(entry.name):
                     continue
-                run = self._runs.get(entry.name)
-                if run is None and not Path(entry.path, SETTINGS).is_file():
-                    continue
-                run = run or Followed(entry.name, Path(entry.path))
-                with suppress(OSError):  # it went away meanwhile
+                with suppress(OSError):  # it went away meanwhile, or is a link that leads nowhere
+                    run = self._runs.get(entry.name)
+                    if run is None and not Path(entry.path, SETTINGS).is_file():
+                        continue
+                    run = run or Followed(entry.name, Path(entry.path))
                     run.look(now)
                     found[entry.name] = run
         self._runs = found
@@ -312,6 +339,18 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _seconds(noted: object, otherwise: float) -> float:
+    """A date in seconds since 1970, if it is one, and such that computers can tell."""
+    if isinstance(noted, datetime):
+        with suppress(ValueError, OverflowError):
+            return noted.timestamp()
+    return otherwise
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _is_text(name: str) -> bool:

@@ -17,6 +17,7 @@ from nacre.errors import UnknownName, UsageError
 
 _AT_ONCE = 2
 _KEPT = 50
+_LEAVE = 3.0  # seconds that commands have to end, when the studio does
 _MOST_ANSWER = 1 << 24  # bytes
 _LINES, _LINE = 12, 500  # of what a command says of its progress: lines, and bytes of each
 
@@ -67,6 +68,13 @@ class _Child:
         """End it; what it has written stays."""
         self._canceled = True
         self._process.terminate()
+
+    def end(self, seconds: float) -> None:
+        """Wait so long until it has ended, then end it by force."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
     def _wait(self) -> None:
         assert self._process.stdout is not None
@@ -140,7 +148,11 @@ class Jobs:
         return child.job()
 
     def close(self) -> None:
-        """End all that still run, with the studio."""
-        for job in self.all():
-            if job.state == "running":
-                self.cancel(job.id)
+        """End all that still run, with the studio; by force those that do not listen."""
+        with self._lock:
+            running = [child for child in self._children.values() if child.state == "running"]
+        for child in running:
+            child.cancel()
+        until = time.monotonic() + _LEAVE
+        for child in running:
+            child.end(max(0.0, until - time.monotonic()))

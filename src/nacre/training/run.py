@@ -141,7 +141,7 @@ class Run:
         by their names, as in `LayerStatistics`. Raises `UsageError` if it is something else."""
         try:
             return [json.loads(line) for line in self._lines(LAYERS)]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{self.folder / LAYERS} cannot be read: {error}.") from error
 
     def _lines(self, name: str = HISTORY) -> list[bytes]:

@@ -126,7 +126,7 @@ class Guard:
 
     def _check(self, scope: Scope) -> str | None:
         """Refuse what the head of a request tells; the token, if it is to become a cookie."""
-        hosts, origin, kind, length, authorization, cookies = [], None, b"", b"", b"", b""
+        hosts, origin, kind, length, authorization, cookies, site, use = [], None, b"", b"", b"", b"", b"", b""
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts.append(value)
@@ -140,9 +140,17 @@ class Guard:
                 authorization = value
             elif name == b"cookie":
                 cookies = value
+            elif name == b"sec-fetch-site":
+                site = value
+            elif name == b"sec-fetch-dest":
+                use = value
         if len(hosts) != 1 or not self._is_ours(hosts[0].lower()):
             raise Refused(421, "This server does not answer for that host.", _CLOSE)
         if origin is not None and origin.lower() != b"http://" + hosts[0].lower():
+            raise Refused(403, "Pages from elsewhere may not ask.", _CLOSE)
+        if (
+            site in (b"cross-site", b"same-site") and use != b"document"
+        ):  # a link may lead here; pictures may not be had
             raise Refused(403, "Pages from elsewhere may not ask.", _CLOSE)
         allowed = self.methods(scope["path"])
         if scope["method"] not in allowed:

@@ -47,7 +47,13 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     def train(_: Nothing) -> Any:
         """For a studio without runs: one training on handwritten digits, as the command line does it."""
         folder = Run.create(root=runs.root).folder
-        return jobs.start(folder.name, "train", ["train", "digits", "--epochs", "15", "--json", "--out", str(folder)])
+        try:
+            return jobs.start(
+                folder.name, "train", ["train", "digits", "--epochs", "15", "--json", "--out", str(folder)]
+            )
+        except UsageError:
+            folder.rmdir()
+            raise
 
     def model(name: str) -> Any:
         return studies.open(name).described()

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
-from msgspec import structs
-from starlette.concurrency import run_in_threadpool
+from msgspec import Meta, structs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -19,7 +18,17 @@ from nacre.studio import api
 from nacre.studio.playground import recipe as parts
 from nacre.studio.playground.data import looked_at
 from nacre.studio.playground.player import Players
-from nacre.studio.playground.recipe import Change, Recipe, Settings, from_json, from_link, to_json, to_link
+from nacre.studio.playground.recipe import (
+    MOST_TABLE,
+    Change,
+    Recipe,
+    Seed,
+    Settings,
+    from_json,
+    from_link,
+    to_json,
+    to_link,
+)
 from nacre.studio.playground.script import script
 from nacre.studio.playground.session import SHOWN
 
@@ -52,18 +61,18 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 class Begin(msgspec.Struct, forbid_unknown_fields=True):
     """Begin again, perhaps with another seed."""
 
-    seed: int | None = None
+    seed: Seed | None = None
 
 
 class Text(msgspec.Struct, forbid_unknown_fields=True):
     """The text of a table."""
 
-    text: str
+    text: Annotated[str, Meta(max_length=MOST_TABLE)]
 
 
 def routes() -> list[BaseRoute]:
     """Its addresses, below /api."""
-    players = Players()
+    players, computed = Players(), api.turns()
 
     def opened(body: Open) -> dict[str, str]:
         wanted = body.recipe or Recipe()
@@ -100,7 +109,7 @@ def routes() -> list[BaseRoute]:
 
         def step() -> None:
             player.playing, player.trouble = False, None
-            player.session.advance(player.session.steps_to_epoch() if body.epoch else body.batches)
+            player.take(player.session.steps_to_epoch() if body.epoch else body.batches)
 
         player.do(step)
         return {}
@@ -126,8 +135,11 @@ def routes() -> list[BaseRoute]:
         return {"link": to_link(recipe), "recipe": to_json(recipe).decode(), "script": text, "table": recipe.data.table}
 
     async def model(request: Request) -> Response:
-        player = players.get(request.path_params["name"])
-        content = await run_in_threadpool(player.do, lambda: player.session.model_file())
+        def written() -> bytes:
+            player = players.get(request.path_params["name"])
+            return player.do(lambda: player.session.model_file())
+
+        content = await computed(written)
         headers = {"Content-Disposition": 'attachment; filename="model.safetensors"'}
         return Response(content, media_type="application/octet-stream", headers=headers)
 

@@ -162,8 +162,7 @@ def _pictures(data: Data, seed: int) -> Rows:
 
 
 def _table(data: Data, seed: int) -> Rows:
-    if not data.table.strip():
-        raise UsageError("The table is empty.", hint="paste its text, or drop a CSV file")
+    _check_text(data.table)
     with written(data.table) as path:
         try:
             table = Table.read(path)
@@ -251,10 +250,18 @@ def _check_room(rows: int, width: int) -> None:
         )
 
 
-def looked_at(text: str) -> dict[str, Any]:
-    """The columns of a table, which of them hold numbers, and the last one as a guess of what is to be predicted."""
+def _check_text(text: str) -> None:
+    """Refuse a table that is empty, or of so many columns that reading it would not end."""
     if not text.strip():
         raise UsageError("The table is empty.", hint="paste its text, or drop a CSV file")
+    for line in text.splitlines():
+        if len(line) > _WIDEST and (columns := 1 + max(map(line.count, ",;\t|"))) > _WIDEST:
+            raise DataError(f"The table has a line of {columns:,} columns; at most {_WIDEST:,} are shown here.")
+
+
+def looked_at(text: str) -> dict[str, Any]:
+    """The columns of a table, which of them hold numbers, and the last one as a guess of what is to be predicted."""
+    _check_text(text)
     with written(text) as path:
         try:
             table = Table.read(path)

@@ -25,6 +25,8 @@ FRAMES = 36  # a second, at most: some more than 30, for a page misses one now a
 _MOST = 8  # plays at a time
 _RESTING = 32  # recipes of plays that ended, from which they come back
 AWAY = 60.0  # seconds without a page, after which a play ends
+_MOMENT = 0.25  # seconds
+_LEAVE = 2.0  # seconds that plays have in all to end, when the studio does
 _PULSE = 5.0  # seconds, after which a page that nothing happens on hears that
 _SHARE = 0.5  # of a frame's time that training may take, before it is drawn
 
@@ -79,14 +81,23 @@ class Player:
             self._wake.notify()
         return answer.result()
 
-    def end(self) -> None:
-        """Stop for good, when what is going on is done."""
+    def end(self, seconds: float | None = None) -> None:
+        """Stop for good, when what is going on is done; wait for that, but no longer than so many ``seconds``."""
         with self._wake:
             self.ended = True
             self._wake.notify()
         self._tell()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(seconds)
+
+    def take(self, steps: int) -> None:
+        """Take steps, in its thread, as long as the play is not ended: in pieces of a moment."""
+        piece = 1
+        while steps > 0 and not self.ended:
+            begun = time.monotonic()
+            self.session.advance(min(piece, steps))
+            steps -= piece
+            piece = 2 * piece if time.monotonic() - begun < _MOMENT else max(1, piece // 2)
 
     @property
     def watched(self) -> bool:
@@ -237,8 +248,11 @@ class _Shelf:
 
     def close(self) -> None:
         """End all plays."""
+        until = time.monotonic() + _LEAVE
         for player in list(self.players.values()):
-            player.end()
+            player.ended = True
+        for player in list(self.players.values()):
+            player.end(max(0.0, until - time.monotonic()))
 
 
 class Players:
@@ -248,24 +262,26 @@ class Players:
         self._shelf = (
             _Shelf()
         )  # threads know it, and not the plays: these end when nobody has them any more, and at exit
+        self._opening = threading.Lock()  # one after the other, or there would be too many
         weakref.finalize(self, self._shelf.close)
 
     def open(self, recipe: Recipe, name: str | None = None) -> str:
         """Begin a play; its id. Raises `UsageError` when there are too many that somebody looks at."""
-        with self._shelf.lock:
-            full = len(self._shelf.players) >= _MOST
-            idle = [(player.last_seen, key) for key, player in self._shelf.players.items() if not player.watched]
-        if full and not idle:
-            raise UsageError(f"{_MOST} plays are open already.", hint="close the page of one of them")
-        if full:
-            player = self._shelf.players[min(idle)[1]]
-            self._shelf.rest(min(idle)[1], player.do(player.session.recipe))
-            player.end()
-        key = name or secrets.token_urlsafe(12)
-        player = Player(recipe, partial(self._shelf.rest, key))
-        with self._shelf.lock:
-            self._shelf.players[key] = player
-        return key
+        with self._opening:
+            with self._shelf.lock:
+                full = len(self._shelf.players) >= _MOST
+                idle = [(p.last_seen, key, p) for key, p in self._shelf.players.items() if not p.watched]
+            if full and not idle:
+                raise UsageError(f"{_MOST} plays are open already.", hint="close the page of one of them")
+            if full:
+                _, oldest, player = min(idle)
+                player.end()
+                self._shelf.rest(oldest, player.session.recipe())
+            key = name or secrets.token_urlsafe(12)
+            player = Player(recipe, partial(self._shelf.rest, key))
+            with self._shelf.lock:
+                self._shelf.players[key] = player
+            return key
 
     def get(self, name: str) -> Player:
         """The play of that id, begun again if it had ended. Raises `UsageError` if there was none."""

@@ -13,6 +13,7 @@ from msgspec import Meta, structs
 from nacre.errors import UsageError
 
 _MOST_JSON = 1 << 24  # bytes of a recipe, with the table in it
+MOST_TABLE = 8_000_000  # letters
 _LONGEST_LINK = 12_000  # characters: more is cut off by what people send links with
 
 Source = Literal["circles", "xor", "spiral", "gaussians", "plane", "function", "digits", "mnist", "table"]
@@ -27,6 +28,7 @@ OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop
 Name = Annotated[str, Meta(pattern=r"^hidden_[1-9][0-9]{0,5}$")]
 Natural = Annotated[int, Meta(ge=1, le=2**40)]
 Amount = Annotated[float, Meta(ge=0, le=1e6)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Meta(ge=0, le=0.95)]
 
 
@@ -45,7 +47,7 @@ class Data(_Plain, frozen=True):
     rows: Natural = 300
     test: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     formula: Annotated[str, Meta(max_length=300)] = ""
-    table: Annotated[str, Meta(max_length=8_000_000)] = ""
+    table: Annotated[str, Meta(max_length=MOST_TABLE)] = ""
     target: str = ""
     axes: Annotated[tuple[str, ...], Meta(max_length=2)] = ()
 
@@ -119,7 +121,7 @@ class Recipe(_Plain, frozen=True):
     data: Data = Data()
     settings: Settings = Settings()
     initializer: Initializer = "glorot_uniform"
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    seed: Seed = 1
     changes: tuple[tuple[Annotated[int, Meta(ge=0)], Change], ...] = ()
     step: Annotated[int, Meta(ge=0, le=2**50)] = 0
     format: Literal[1] = 1
@@ -177,10 +179,12 @@ def from_link(text: str) -> Recipe:
 
 
 __all__ = [
+    "MOST_TABLE",
     "Change",
     "Data",
     "Layer",
     "Recipe",
+    "Seed",
     "Settings",
     "Weight",
     "from_json",

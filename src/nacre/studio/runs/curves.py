@@ -85,7 +85,11 @@ def layers_of(run: Run) -> list[Figure]:
         entries = [entries[n] for n in every]
         epochs = Axis("epoch", [entry["epoch"] + 1 for entry in entries])
         drawn: list[Figure] = [
-            Curves(title="rows per second", x=epochs, lines=[Line("training", [e["rows_per_second"] for e in entries])])
+            Curves(
+                title="rows per second",
+                x=epochs,
+                lines=[Line("training", [finite(float(e["rows_per_second"])) for e in entries])],
+            )
         ]
         for title, what, of, log in _OF_LAYERS:
             lines = [
@@ -95,7 +99,13 @@ def layers_of(run: Run) -> list[Figure]:
             ]
             if lines:
                 drawn.append(Curves(title=title, x=epochs, y=Axis("", log=log), lines=_chosen(lines)))
-    except (NacreError, LookupError, TypeError, AttributeError) as error:  # strangers' runs are looked at, too
+    except (
+        NacreError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # strangers' runs are looked at, too
         return [Text(text=f"{LAYERS} cannot be read: {error}.")]
     return drawn
 
@@ -135,7 +145,7 @@ def compared(runs: Runs, names: str) -> Compared:
     for name in chosen:
         run = runs[name]
         try:
-            said[name] = told(Run.open(run.run.folder))
+            said[name] = told(run.run.folder, run.noted, run.figures)
             found[name] = run
         except NacreError as error:
             without[name] = str(error).splitlines()[0]
