@@ -12,7 +12,7 @@ import nacre
 from nacre import ops
 from nacre.calculus import Minimum
 from nacre.studio.figures import Axis, Curves, Drawing, Figure, Heat, Line, Point, Table, Text
-from nacre.studio.lessons.formula import function
+from nacre.studio.formulas import traced
 from nacre.studio.lessons.landscape import landscape
 from nacre.studio.lessons.lesson import Formula, Lesson, Slider, choice
 
@@ -101,7 +101,7 @@ print("slope  ", float(nacre.grad(f)($x)))""",
 
 def gradient_field(f: str, x: float, y: float) -> list[Figure]:
     """A function of two variables from above with its gradients, a point, and the way down from it."""
-    formula = function(f, "xy")
+    formula = traced(f, "xy")
     side = np.linspace(-2, 2, 81)
     values = _heights(formula, *np.meshgrid(side, side[::-1]))
     places = np.stack(np.meshgrid(np.linspace(-1.8, 1.8, 13), np.linspace(-1.8, 1.8, 13)), -1).reshape(-1, 2)
@@ -259,7 +259,7 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 
 def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, step: int) -> list[Figure]:
     """A descent from above, on bands of equal height."""
-    formula = function(f, "xy")
+    formula = traced(f, "xy")
     side = np.linspace(-3, 3, 201)
     values = _heights(formula, *np.meshgrid(side, side[::-1]))
     found = _descent(f, "xy", [x, y], method, learning_rate)
@@ -347,7 +347,7 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 
 def _on(f: str, at: Array) -> tuple[Array, Array]:
     """The formula of x at all these places, and its derivative."""
-    formula = function(f, "x")
+    formula = traced(f, "x")
     values = formula(ops.constant(at, "float64")).numpy()
     return values, nacre.grad(lambda x: ops.sum(formula(x)))(at)
 
@@ -364,7 +364,7 @@ def _gradients(formula: Any, x: Array, y: Array) -> Array:
 
 
 def _descent(f: str, variables: str, start: list[float], method: str, learning_rate: float) -> Minimum:
-    formula = function(f, variables)
+    formula = traced(f, variables)
     return nacre.minimize(
         lambda v: formula(*(v[n] for n in range(len(start)))), start, method, learning_rate=learning_rate, steps=300
     )

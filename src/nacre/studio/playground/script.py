@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nacre.studio.playground import formulas, training
-from nacre.studio.playground.expression import parsed
+from nacre.studio.formulas import parsed
+from nacre.studio.playground import sources, training
 from nacre.studio.playground.recipe import Recipe, Settings
 from nacre.studio.playground.session import OPTIMIZERS, REBUILT, Session
 
@@ -22,8 +22,8 @@ def script(session: Session) -> str:
     (True, True, False)
     """
     recipe = session.recipe()
-    functions: list[Callable[..., Any]] = [*_sources(recipe), formulas.parts, formulas.noisy]
-    functions += [formulas.columns] if session.rows.free else []
+    functions: list[Callable[..., Any]] = [*_sources(recipe), sources.parts, sources.noisy]
+    functions += [sources.columns] if session.rows.free else []
     functions += [training.network, training.train, training.moved]
     lines = list(_body(session, recipe))
     functions += [
@@ -63,10 +63,10 @@ def script(session: Session) -> str:
 
 def _sources(recipe: Recipe) -> list[Callable[..., Any]]:
     source = recipe.data.source
-    if source in formulas.PLANE:
-        return [formulas.PLANE[source]]
-    others: dict[str, Callable[..., Any]] = {"function": formulas.even, "table": formulas.from_table}
-    return [others.get(source, formulas.pictures)]
+    if source in sources.PLANE:
+        return [sources.PLANE[source]]
+    others: dict[str, Callable[..., Any]] = {"function": sources.even, "table": sources.from_table}
+    return [others.get(source, sources.pictures)]
 
 
 def _body(session: Session, recipe: Recipe) -> Iterator[str]:
