@@ -8,7 +8,7 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from nacre.errors import UsageError
-from nacre.studio.api import ask, tell
+from nacre.studio.api import Nothing, ask, tell
 from nacre.studio.figures import Drawing, Figure
 from nacre.studio.folders import Runs
 from nacre.studio.inside import phases, units
@@ -30,10 +30,6 @@ class Update(msgspec.Struct, forbid_unknown_fields=True):
     """Which row to learn from; None goes back to the weights in the file."""
 
     row: int | None
-
-
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """A body without content."""
 
 
 def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
