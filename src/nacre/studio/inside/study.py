@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.cli.features import class_names
+from nacre.cli.pixels import plainly, png
 from nacre.cli.settings import Settings
 from nacre.cli.sources import in_memory, open_training
 from nacre.cli.sources.source import Part, Source
 from nacre.errors import UsageError
 from nacre.insight.pictures import sees_pictures
 from nacre.models import Model, load_model
-from nacre.pages import png
 from nacre.studio.figures import Figure, Heat, Image, Table
 from nacre.studio.folders import Runs
 
@@ -155,12 +155,11 @@ class Study:
         values = np.concatenate([np.asarray(x[:1]).reshape(-1) for x in _arrays(part.x)])
         return Table(columns=["input", "value"], rows=[[f"x{i}", float(v)] for i, v in enumerate(values[:200])])
 
-    def picture(self, image: Array, label: str, high: float | None = None) -> Figure:
-        """A picture (height, width[, channels]) of shades from 0 to ``high``."""
-        top = self.high if high is None else high
+    def picture(self, image: Array, label: str) -> Figure:
+        """A picture (height, width[, channels]) of the data."""
         if image.ndim == 3 and image.shape[2] == 3:
-            return Image(src=png(np.clip(255 * image / max(top, 1e-12), 0, 255).round().astype(np.uint8)), label=label)
-        return Heat.of(image.reshape(image.shape[:2]), label, colors="shade", low=0.0, high=top)
+            return Image(src=png(plainly(image, 0.0, self.high)), label=label)
+        return Heat.of(image.reshape(image.shape[:2]), label, colors="shade", low=0.0, high=self.high)
 
     def _classes(self, source: Source) -> list[str] | None:
         judged = self.model.judged_outputs()

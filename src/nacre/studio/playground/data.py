@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre import datasets
 from nacre.capacity import free_memory
+from nacre.data import DATASETS
 from nacre.data.features import Features, NumberFeature
 from nacre.data.tables import Table, Text
 from nacre.errors import DataError, UsageError, find
@@ -124,7 +124,7 @@ def load(data: Data, seed: int) -> Rows:
     """The rows that a recipe asks for. Raises `DataError` or `UsageError` for what cannot be had."""
     if data.source == "table":
         rows = _table(data, seed)
-    elif data.source in ("digits", "mnist"):
+    elif data.source in DATASETS:
         rows = _pictures(data, seed)
     else:
         _check_room(data.rows, 2)
@@ -149,7 +149,7 @@ def _plane(data: Data, seed: int) -> Rows:
 
 
 def _pictures(data: Data, seed: int) -> Rows:
-    dataset = datasets.digits if data.source == "digits" else datasets.mnist
+    dataset = DATASETS[data.source]
     if not dataset.at_hand():
         raise DataError(
             "MNIST is not on this computer yet.",

@@ -6,12 +6,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nacre.data import DATASETS
 from nacre.studio.formulas import parsed
 from nacre.studio.playground import sources, training
 from nacre.studio.playground.recipe import Recipe, Settings
 from nacre.studio.playground.session import OPTIMIZERS, REBUILT, Session
-
-_DATASETS = ("digits", "mnist")
 
 
 def script(session: Session) -> str:
@@ -40,7 +39,7 @@ def script(session: Session) -> str:
         "import nacre",
     ]
     if table:
-        head += ["from nacre.data import Features, Table", "from nacre.data.features import Target"]
+        head += ["from nacre.data import Features, Table, Target"]
     saying = '"""A network of nacre\'s playground. It prints how good it became, and writes it to model.safetensors."""'
     note = ["", "# The table of the playground lies beside this script, as table.csv."] if table else []
     return "\n".join(
@@ -80,7 +79,7 @@ def _body(session: Session, recipe: Recipe) -> Iterator[str]:
         yield f"targets = {_function(data.formula)}"
     elif data.source == "table":
         yield f"points, targets, features = from_table('table.csv', {data.target!r}, {data.rows}, {data.test!r}, seed)"
-    elif data.source in _DATASETS:
+    elif data.source in DATASETS:
         yield f"points, targets = pictures(nacre.datasets.{data.source}, {data.rows}, seed)"
     else:
         yield f"points, targets = {data.source}({data.rows}, seed)"
