@@ -9,16 +9,18 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from nacre import models
+from nacre import activations, initializers, models
+from nacre.data import DATASETS
 from nacre.errors import DataError, NonFiniteLossError, UsageError
 from nacre.studio import application
-from nacre.studio.playground import data, sources
+from nacre.studio.playground import data, recipe, sources
 from nacre.studio.playground import player as player_module
 from nacre.studio.playground.player import Player, Players, Seen, news
 from nacre.studio.playground.recipe import (
@@ -34,7 +36,7 @@ from nacre.studio.playground.recipe import (
     to_link,
 )
 from nacre.studio.playground.script import script
-from nacre.studio.playground.session import SHOWN, Session
+from nacre.studio.playground.session import OPTIMIZERS, SHOWN, Session
 
 TABLE = "a,b,color,kind\n" + "".join(
     f"{k % 7},{k * k % 11 or ''},{'red' if k % 3 else 'blue'},{'uvw'[(k % 7 + k * k % 11) % 3]}\n" for k in range(90)
@@ -265,6 +267,17 @@ def test_what_cannot_be_had_is_said_kindly(monkeypatch, tmp_path):
 
 
 # ------------------------------------------------------------------ functions
+
+
+def test_what_a_recipe_may_say_is_what_there_is():
+    assert set(get_args(recipe.Source)) == {"function", "table", *sources.PLANE, *DATASETS}
+    assert set(get_args(recipe.OptimizerName)) == set(OPTIMIZERS)
+    inputs = list(get_args(recipe.Input))
+    assert sources.columns(np.ones((1, 2)), inputs).shape == (1, len(inputs))
+    for name in get_args(recipe.Activation):
+        activations.get(name)
+    for name in get_args(recipe.Initializer):
+        initializers.get(name)
 
 
 def test_a_function_must_be_finite_everywhere():

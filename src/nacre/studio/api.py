@@ -17,11 +17,6 @@ from nacre.errors import NacreError, UsageError
 
 T = TypeVar("T")
 
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a POST that says no more than its address."""
-
-
 _ENCODER = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
 
 
@@ -51,6 +46,10 @@ def tell(path: str, answer: Callable[..., Any], body: type[T]) -> Route:
         return json(await run_in_threadpool(answer, given, **request.path_params))
 
     return Route(path, answered, methods=["POST"], name=path)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a POST that says no more than its address."""
 
 
 def stream(path: str, events: Callable[..., AsyncIterator[Any]]) -> Route:
