@@ -46,39 +46,34 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
         return jobs.start(folder.name, "train", ["train", "digits", "--epochs", "15", "--json", "--out", str(folder)])
 
     def model(name: str) -> Any:
-        return studies.open(name).described()
+        with studies.open(name) as study:
+            return study.described()
 
     def row(name: str, row: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return study.sample(_number(row))
 
     def answer(asked: Asked, name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return units.answered(study, study.input_of(asked.row, asked.pixels))
 
     def step(name: str, row: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return phases.of(study, _number(row))
 
     def update(given: Update, name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             if given.row is not None:
                 return study.learn(given.row)
             study.begin_again()
             return {}
 
     def graph(name: str, what: str = "step") -> Figure:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return _drawn(study.model, what)
 
     def weights(name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return units.weights(study)
 
     return [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,10 @@ class Studies:
         ]
         return [{"name": name} for name, _ in sorted(found, key=lambda one: -one[1])]
 
-    def open(self, name: str) -> Study:
-        """The study of the run of that name. Raises `UsageError` if there is no such run, or it has no model."""
+    @contextmanager
+    def open(self, name: str) -> Iterator[Study]:
+        """The study of the run of that name, which nobody else uses meanwhile. Raises `UnknownName` if there is no such run,
+        `UsageError` if it has no model."""
         run = self.runs[name]
         if run.settings is None or not run.run.model.is_file():
             raise UsageError(
@@ -56,17 +60,19 @@ class Studies:
                 while len(self._open) > _KEPT:
                     self._open.popitem(last=False)
             self._open.move_to_end(key)
-            return self._open[key]
+            study = self._open[key]
+        with study.lock:
+            yield study
 
 
 class Study:
     """One model, with at most a thousand rows of its test part, or what there is instead.
 
-    ``steps`` counts what it has learned here since it came from its file. Hold ``lock`` while it is used.
+    ``steps`` counts what it has learned here since it came from its file.
     """
 
     def __init__(self, name: str, file: Path, settings: Settings) -> None:
-        self.name, self.file, self.settings, self.lock = name, file, settings, threading.RLock()
+        self.name, self.file, self.settings, self.lock = name, file, settings, threading.Lock()
         source = open_training(settings)
         self.part, rows = source.judge
         self.rows: Part = in_memory(rows).take(np.arange(min(len(rows), _ROWS)))
@@ -135,6 +141,10 @@ class Study:
             "optimizer": self.model.optimizer.name if self.model.optimizer is not None else None,
             "steps": self.steps,
         }
+
+    def classes_of(self, outputs: Array) -> list[str] | None:
+        """Names of outputs, if there is one for each class."""
+        return self.classes if self.classes is not None and len(self.classes) == len(outputs) else None
 
     def label(self, row: int) -> str:
         """What the row truly is."""

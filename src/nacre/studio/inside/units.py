@@ -26,7 +26,7 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     """What the network says of one row: outputs, votes of the units before the last layer, and all activations."""
     found = explain(study.model, x)
     outputs = found.outputs[0].reshape(-1)
-    names = study.classes if study.classes is not None and len(study.classes) == len(outputs) else None
+    names = study.classes_of(outputs)
     best = int(outputs.argmax()) if names else 0
     bars = [Bar(names[k] if names else f"output {k}", float(v)) for k, v in enumerate(outputs[:100].tolist())]
     layers = [
@@ -47,11 +47,8 @@ def _votes(study: Study, found: Any, output: int) -> list[Figure]:
     votes = found.votes()
     if votes is None or votes.votes.shape[1] <= output:
         return []
-    name = (
-        study.classes[output]
-        if study.classes is not None and votes.votes.shape[1] == len(study.classes)
-        else f"output {output}"
-    )
+    names = study.classes_of(votes.totals)
+    name = names[output] if names else f"output {output}"
     kernel = found.layer(votes.layer).weights["kernel"].value
     rows: list[Row] = [
         [f"unit {i}", float(votes.activations[i]), float(kernel[i, output]), float(votes.votes[i, output])]
