@@ -8,6 +8,7 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from nacre.errors import UsageError
+from nacre.models import Model
 from nacre.studio.api import Nothing, ask, tell
 from nacre.studio.figures import Drawing, Figure
 from nacre.studio.folders import Runs
@@ -95,7 +96,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _drawn(model: Any, what: str) -> Drawing:
+def _drawn(model: Model, what: str) -> Drawing:
     """The graph of one step, by layers or operations; or the plan of it, with the time of each kernel."""
     if what not in ("step", "operations", "predict", "plan"):
         raise UsageError(f"There is no graph {what[:40]!r}.", {"known": "step, operations, predict, plan"})

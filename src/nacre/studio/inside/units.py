@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nacre.errors import Limitation
 from nacre.explain import explain
+from nacre.explain.explanation import Explanation
 from nacre.insight import first_layer
 from nacre.layers import Dense
 from nacre.studio.figures import Bar, Bars, Figure, Heat, Pictures, Table, Text
@@ -43,7 +44,7 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     }
 
 
-def _votes(study: Study, found: Any, output: int) -> list[Figure]:
+def _votes(study: Study, found: Explanation, output: int) -> list[Figure]:
     votes = found.votes()
     if votes is None or votes.votes.shape[1] <= output:
         return []
