@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { latest } from "../../../src/nacre/studio/page/lib/latest.js";
 import { bytes, percent, short } from "../../../src/nacre/studio/page/lib/numbers.js";
 
 test("numbers are short, and say that they are missing", () => {
@@ -14,20 +13,4 @@ test("numbers are short, and say that they are missing", () => {
 
 test("bytes come out of base64 as they went in", () => {
   assert.deepEqual([...bytes(btoa("\x00\x7f\xff"))], [0, 127, 255]);
-});
-
-test("of many wishes, the first and the newest are fulfilled, one at a time", async () => {
-  /** @type {(() => void)[]} */
-  const done = [];
-  const begun = [];
-  const wish = latest((n) => (begun.push(n), new Promise((resolve) => done.push(resolve))));
-  [1, 2, 3, 4].forEach(wish);
-  assert.deepEqual(begun, [1]);
-  done[0]();
-  await new Promise(setImmediate);
-  assert.deepEqual(begun, [1, 4]);
-  done[1]();
-  await new Promise(setImmediate);
-  wish(5);
-  assert.deepEqual(begun, [1, 4, 5]);
 });
