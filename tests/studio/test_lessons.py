@@ -168,6 +168,13 @@ def test_the_python_of_a_lesson_runs(lesson: Lesson, capsys: pytest.CaptureFixtu
         assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize("name", ["tangent", "gradient-field"])
+def test_the_python_of_a_lesson_knows_what_may_be_typed(name: str, capsys: pytest.CaptureFixture[str]):
+    lesson = LESSONS[name]
+    exec(compile(lesson.python(lesson.values({"f": "sin(pi*x) + relu(x) / e"})), name, "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
 @ALL
 def test_the_words_of_a_lesson_are_whole_sentences(lesson: Lesson):
     for paragraph in lesson.paragraphs:

@@ -102,7 +102,8 @@ hundred times better.""",
         Slider("x", "x", 1.5, -3, 3, 0.01, play=True),
     ],
     tangent,
-    """import nacre
+    """from math import e, pi
+import nacre
 from nacre.ops import *
 
 f = lambda x: $f
@@ -177,7 +178,8 @@ ever, ever slower.""",
         Slider("y", "y", 0.9, -2, 2, 0.05),
     ],
     gradient_field,
-    """import nacre
+    """from math import e, pi
+import nacre
 from nacre.ops import *
 
 def f(v):
