@@ -13,11 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from starlette.testclient import TestClient
 
-from nacre.errors import UsageError
 from nacre.studio import application
 from nacre.studio.figures import Bars, Curves, Heat, Network, Pictures, Table, Text
 from nacre.studio.lessons import CHAPTERS, LESSONS
-from nacre.studio.lessons.formula import function
 from nacre.studio.lessons.landscape import landscape
 from nacre.studio.lessons.lesson import Button, Choice, Formula, Lesson, Number, Slider, Toggle
 
@@ -152,24 +150,7 @@ def test_what_is_not_there_is_said_with_what_is_near(client: TestClient):
     assert answer.json()["name"] == "tangent"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "__import__('os').system('true')", "x.__class__", "lambda: 1", "x if x else 1", "f'{x}'", "[x for x in (1,)]", "x; x",
-        "exp(x, x)",
-        "exp(x=1)", "exp(*x)", "x[0]", "x @ x", "x // 1", "x % 2", "not x", "x and x", "x < 1", "(x := 1)", "y", "True", "1j",
-        "'a' * 9",
-        "b''", "...", "1e400", "10**10 + 9999999999", "x" * 81, "(" * 40, "", "open(x)", "exp", "eval(x)", "~x", "x\nx",
-    ],
-)  # fmt: skip
-def test_a_formula_is_arithmetic_and_nothing_else(text: str):
-    with pytest.raises(UsageError):
-        function(text, "x")
-
-
-@pytest.mark.parametrize(
-    "text", ["9**9**9**9**9", "1/0", "log(-1) * x", "(-1)**0.5", "0**-1", "x / 0", "exp(exp(exp(x + 9)))", "3"]
-)
+@pytest.mark.parametrize("text", ["log(x - 9)", "(x - 9)**0.5", "x / 0", "exp(exp(exp(x + 9)))"])
 def test_a_formula_that_has_no_value_is_answered_all_the_same(client: TestClient, text: str):
     figures = asked(client, "tangent", f=text)
     assert figures[0]["text"].startswith("At x = 1.5")
@@ -185,6 +166,13 @@ def test_the_python_of_a_lesson_runs(lesson: Lesson, capsys: pytest.CaptureFixtu
         assert 3 <= len([row for row in code.splitlines() if row]) <= 11
         exec(compile(code, lesson.name, "exec"), {})
         assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("name", ["tangent", "gradient-field"])
+def test_the_python_of_a_lesson_knows_what_may_be_typed(name: str, capsys: pytest.CaptureFixture[str]):
+    lesson = LESSONS[name]
+    exec(compile(lesson.python(lesson.values({"f": "sin(pi*x) + relu(x) / e"})), name, "exec"), {})
+    assert capsys.readouterr().out.strip()
 
 
 @ALL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nacre.studio.app import PAGE
+from nacre.studio.figures import Figure
 
 HERE = Path(__file__).parent
 GUESTS = HERE / "node_modules"
@@ -57,6 +59,12 @@ def test_the_modules_pass_their_own_tests():
         absent("node", "Debian and Ubuntu: apt install nodejs")
     run = subprocess.run([str(node), "--test", HERE / "page"], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
+
+
+def test_the_page_draws_each_kind_of_figure():
+    text = (PAGE / "lib" / "figures" / "figure.js").read_text("utf-8")
+    drawn = re.findall(r"(\w+): \w+", text.partition("KINDS = {")[2].partition("}")[0])
+    assert sorted(drawn) == sorted(kind.__struct_config__.tag for kind in Figure.__subclasses__())
 
 
 def test_the_page_loads_nothing_from_elsewhere():

@@ -113,7 +113,7 @@ def test_a_function_is_typed(ground: Page, shot):
     field = ground.get_by_label("Function of x and y")
     field.fill("import os")
     field.press("Enter")
-    expect(ground.get_by_role("alert")).to_contain_text("is no function of x and y")
+    expect(ground.get_by_role("alert")).to_contain_text("is no formula of x and y")
     field.fill("sin(x) + y/2")
     field.press("Enter")
     expect(ground.get_by_text("test mean error")).to_be_visible()

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -72,7 +71,5 @@ def test_the_command_says_where_it_is_and_ends_by_ctrl_c(tmp_path):
             policy = answer.headers["content-security-policy"]
             assert b"importmap" in answer.read()
         assert "'unsafe" not in policy
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
-        assert time.monotonic() - began < 10

@@ -2,7 +2,7 @@
 
 from nacre.data.catalog import DATASETS, Catalogued, digits, mnist
 from nacre.data.dataset import Column, Dataset, not_finite, numeric
-from nacre.data.features import Features
+from nacre.data.features import Features, Target
 from nacre.data.images import Pictures
 from nacre.data.lazy import pieces_of
 from nacre.data.readers import read
@@ -24,6 +24,7 @@ __all__ = [
     "Shards",
     "Stream",
     "Table",
+    "Target",
     "digits",
     "is_stream",
     "looks_like_table",

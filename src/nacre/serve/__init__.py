@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from nacre.models import Model
 from nacre.serve.service import Service
-from nacre.web import Limits, run
+from nacre.web import run
 
 
 def serve(
@@ -18,7 +18,6 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
-    limits: Limits | None = None,
     started: Callable[[str], object] = print,
 ) -> None:
     """Serve models under their names until SIGINT or SIGTERM; the first is also at /predict. See `nacre.web.run`."""
@@ -31,9 +30,7 @@ def serve(
         service.stopping = True
 
     try:
-        run(
-            service, host, port, token=token, methods=service.methods, limits=limits, started=started, stopping=stopping
-        )
+        run(service, host, port, token=token, methods=service.methods, started=started, stopping=stopping)
     finally:
         service.stop()
         gc.unfreeze()

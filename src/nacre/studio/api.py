@@ -94,6 +94,10 @@ def tell(path: str, answer: Callable[..., Any], body: type[T]) -> Route:
     return Route(path, answered, methods=["POST"], name=path)
 
 
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a POST that says no more than its address."""
+
+
 def stream(path: str, events: Callable[..., AsyncIterator[Any]]) -> Route:
     """``GET path``: what ``events`` yields, one server-sent event each, until the page goes away or the studio closes."""
     computed = turns()
@@ -125,13 +129,21 @@ def refusals() -> Mapping[Any, Callable[[Request, Any], Awaitable[Response]]]:
     """What becomes of an error of nacre's: its message, and its hint by itself."""
 
     async def refused(_request: Request, error: NacreError) -> Response:
-        what, _, rest = str(error).partition("\n")
-        details = [line.strip() for line in rest.splitlines()]
-        hint = next((line[4:].strip() for line in details if line.startswith("try:")), "")
-        said = [line for line in details if not line.startswith("try:")]
-        return json({"error": " ".join([what, *said]), "hint": hint}, 400)
+        said, hint = in_words(error)
+        return json({"error": said, "hint": hint}, 400)
 
     return {NacreError: refused}
+
+
+def in_words(error: NacreError) -> tuple[str, str]:
+    """The message of an error in one line, and its hint.
+
+    >>> in_words(UsageError("There is no layer 7.", {"layers": 3}, hint="0 to 2"))
+    ('There is no layer 7. layers:  3', '0 to 2')
+    """
+    what, *details = map(str.strip, str(error).splitlines())
+    hints = [line.removeprefix("try:").strip() for line in details if line.startswith("try:")]
+    return " ".join([what, *(line for line in details if not line.startswith("try:"))]), " ".join(hints)
 
 
 def _plain(value: Any) -> Any:
@@ -140,4 +152,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-__all__ = ["ask", "json", "refusals", "stream", "tell", "turns"]
+__all__ = ["Nothing", "ask", "in_words", "json", "refusals", "stream", "tell", "turns"]

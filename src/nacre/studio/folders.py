@@ -79,7 +79,6 @@ class Followed:
         self.columns: dict[str, list[float]] = {}
         self.epochs = 0
         self._marks: tuple[Any, ...] = ()
-        self._read: dict[str, Any] = {}
         self._wrong: dict[str, str] = {}
         self._offset, self._lines, self._inode = 0, 0, -1
         self._paces: deque[tuple[float, int]] = deque()

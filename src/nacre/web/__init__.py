@@ -8,8 +8,8 @@ Raise `Refused` in an application to answer with an error in one line.
 """
 
 from nacre.web.application import Assets, Refused, answer, application
-from nacre.web.guard import JSON, Guard
+from nacre.web.guard import Guard
 from nacre.web.limits import Limits
 from nacre.web.server import run, running
 
-__all__ = ["JSON", "Assets", "Guard", "Limits", "Refused", "answer", "application", "run", "running"]
+__all__ = ["Assets", "Guard", "Limits", "Refused", "answer", "application", "run", "running"]

@@ -41,7 +41,7 @@ class Guard:
 
     A request must be for one of ``hosts`` with the ``port`` (else 421; if "*" is among them, also for any address in figures),
     from one of our own pages or from no page (else 403), by one of the ``methods`` that its path has (else 405), and what it sends
-    must be one of ``types`` (else 415). With a ``token``,
+    must be JSON (else 415). With a ``token``,
     requests that may change something, by their method, must show it (else 401), and with ``always`` all requests: as
     ``Authorization: Bearer``, as ``?token=``, which sets a cookie, or by that cookie. The cookie's name holds the port, for
     browsers send cookies to all ports of a host. Scripts run from files of the application alone, or if
@@ -55,13 +55,12 @@ class Guard:
         hosts: Collection[str] = LOOPBACK,
         token: str | None = None,
         always: bool = False,
-        types: Collection[str] = (JSON,),
         methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
         limits: Limits | None = None,
         scripts: Collection[str] = (),
     ) -> None:
         self.methods = methods
-        self.app, self.port, self.token, self.always, self.types = app, port, token, always, types
+        self.app, self.port, self.token, self.always = app, port, token, always
         self.limits = limits or Limits()
         self.numeric = "*" in hosts
         plain = [name.lower() for name in hosts]
@@ -159,8 +158,8 @@ class Guard:
         changing = scope["method"] not in _SAFE
         shown = self._check_token(scope["query_string"], authorization, cookies, changing)
         sent = kind.split(b";")[0].strip().lower().decode("latin-1")
-        if changing and sent not in self.types:
-            raise Refused(415, f"Content-Type must be {' or '.join(self.types)}, got {sent[:80]!r}.", _CLOSE)
+        if changing and sent != JSON:
+            raise Refused(415, f"Content-Type must be {JSON}, got {sent[:80]!r}.", _CLOSE)
         if length and int(length) > self.limits.body:
             raise self._too_large()
         return shown

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from nacre.errors import UsageError
-from nacre.web.guard import JSON, LOOPBACK, METHODS, Guard
+from nacre.web.guard import LOOPBACK, METHODS, Guard
 from nacre.web.limits import Limits
 from nacre.web.protocol import Protocol
 
@@ -33,7 +33,6 @@ def run(
     port: int | None = None,
     *,
     token: str | None = None,
-    types: Collection[str] = (JSON,),
     methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     scripts: Collection[str] = (),
@@ -44,14 +43,14 @@ def run(
 
     ``started`` is called with the address once clients may come, ``stopping`` when a signal has come. The first free port from
     8765 on is taken if none is named. With a ``token``, what may change something has to show it. If the host is no loopback
-    address, every request has to, and there is always one; the address then holds it. ``types`` are what bodies may be, and
+    address, every request has to, and there is always one; the address then holds it.
     ``methods`` tells which methods a path has.
 
     Raises `UsageError` for a host or a port that cannot be had, and for a token that does not fit into an address.
     """
     listening = _listen(host, port)
     try:
-        server, url = _server(app, host, listening, token, types, methods, limits or Limits(), stopping, scripts)
+        server, url = _server(app, host, listening, token, methods, limits or Limits(), stopping, scripts)
         server.opened = lambda: started(url)
         server.run([listening])
     finally:
@@ -63,7 +62,6 @@ def running(
     app: ASGIApp,
     *,
     token: str | None = None,
-    types: Collection[str] = (JSON,),
     methods: Callable[[str], Collection[str]] = lambda _path: METHODS,
     limits: Limits | None = None,
     scripts: Collection[str] = (),
@@ -71,7 +69,7 @@ def running(
 ) -> Iterator[str]:
     """As `run`, on a free port and in a thread: the address, without the token, for as long as the context lasts."""
     listening = _listen("127.0.0.1", 0)
-    server, url = _server(app, "127.0.0.1", listening, token, types, methods, limits or Limits(), stopping, scripts)
+    server, url = _server(app, "127.0.0.1", listening, token, methods, limits or Limits(), stopping, scripts)
     opened = threading.Event()
     server.opened = opened.set
     thread = threading.Thread(target=server.run, args=([listening],), name="nacre-web")
@@ -120,7 +118,6 @@ def _server(
     host: str,
     listening: socket.socket,
     token: str | None,
-    types: Collection[str],
     methods: Callable[[str], Collection[str]],
     limits: Limits,
     stopping: Callable[[], object],
@@ -134,7 +131,7 @@ def _server(
     if not local:
         token = token or secrets.token_urlsafe(24)
     names, shown = _names(host, address)
-    guard = Guard(app, port, names, token, not local, types, methods, limits, scripts)
+    guard = Guard(app, port, names, token, not local, methods, limits, scripts)
     config = uvicorn.Config(
         guard,
         http=cast(Any, partial(Protocol, limits, {})),

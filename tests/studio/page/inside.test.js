@@ -9,13 +9,18 @@ test("a drawing becomes the mean brightness of its fields", () => {
   assert.deepEqual(shades(rgba, 4, 2, 2, 4), [1, 1, 0, 0, 0, 0, 0, 0]);
 });
 
-test("of many wishes, the first and the newest are fulfilled", async () => {
-  const heard = [];
-  const wish = latest(async (n) => {
-    await Promise.resolve();
-    heard.push(n);
-  });
+test("of many wishes, the first and the newest are fulfilled, one at a time", async () => {
+  /** @type {(() => void)[]} */
+  const done = [];
+  const begun = [];
+  const wish = latest((n) => (begun.push(n), new Promise((resolve) => done.push(resolve))));
   [1, 2, 3, 4].forEach(wish);
-  await new Promise((done) => setTimeout(done, 5));
-  assert.deepEqual(heard, [1, 4]);
+  assert.deepEqual(begun, [1]);
+  done[0]();
+  await new Promise(setImmediate);
+  assert.deepEqual(begun, [1, 4]);
+  done[1]();
+  await new Promise(setImmediate);
+  wish(5);
+  assert.deepEqual(begun, [1, 4, 5]);
 });

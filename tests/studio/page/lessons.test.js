@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { latest } from "../../../src/nacre/studio/page/views/lessons/latest.js";
 import { changed, next, told, wide } from "../../../src/nacre/studio/page/views/lessons/values.js";
 
 const CONTROLS = [
@@ -31,38 +30,6 @@ test("a slider that plays takes about sixty steps, ends at its end, and stops th
   assert.ok(steps >= 50 && steps <= 76, String(steps));
   assert.equal(next({ ...epochs, high: 3 }, 2), 3);
   assert.equal(next({ ...epochs, low: -3, high: 3, step: 0.01 }, -3), -2.9);
-});
-
-test("of many questions only the first and the latest are asked, and only the latest answer is heard", async () => {
-  /** @type {((v: any) => void)[]} */
-  const answers = [];
-  const asked = [];
-  const heard = [];
-  const busy = [];
-  const line = latest((q) => (asked.push(q), new Promise((done) => answers.push(done))), (a) => heard.push(a), assert.fail, (b) => busy.push(b));
-  for (const q of [1, 2, 3, 4]) line.want(q);
-  assert.deepEqual(asked, [1]);
-  answers[0]("one");
-  await new Promise(setImmediate);
-  assert.deepEqual([asked, heard], [[1, 4], []]);
-  answers[1]("four");
-  await new Promise(setImmediate);
-  assert.deepEqual([heard, busy], [["four"], [true, false]]);
-});
-
-test("an error is told, and the next question is asked all the same", async () => {
-  const failed = [];
-  const heard = [];
-  const line = latest((q) => (q === "bad" ? Promise.reject(new Error("no")) : Promise.resolve(q)), (a) => heard.push(a), (e) => failed.push(e.message));
-  line.want("bad");
-  await new Promise(setImmediate);
-  line.want("good");
-  await new Promise(setImmediate);
-  assert.deepEqual([failed, heard], [["no"], ["good"]]);
-  line.stop();
-  line.want("late");
-  await new Promise(setImmediate);
-  assert.deepEqual(heard, ["good"]);
 });
 
 test("what is broad gets the whole width", () => {

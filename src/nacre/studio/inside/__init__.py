@@ -8,7 +8,8 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from nacre.errors import UsageError
-from nacre.studio.api import ask, tell
+from nacre.models import Model
+from nacre.studio.api import Nothing, ask, tell
 from nacre.studio.figures import Drawing, Figure
 from nacre.studio.folders import Runs
 from nacre.studio.inside import phases, units
@@ -32,10 +33,6 @@ class Update(msgspec.Struct, forbid_unknown_fields=True):
     row: int | None
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """A body without content."""
-
-
 def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     """Its addresses, below /api."""
     studies = Studies(runs)
@@ -56,39 +53,34 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
             raise
 
     def model(name: str) -> Any:
-        return studies.open(name).described()
+        with studies.open(name) as study:
+            return study.described()
 
     def row(name: str, row: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return study.sample(_number(row))
 
     def answer(asked: Asked, name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return units.answered(study, study.input_of(asked.row, asked.pixels))
 
     def step(name: str, row: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return phases.of(study, _number(row))
 
     def update(given: Update, name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             if given.row is not None:
                 return study.learn(given.row)
             study.begin_again()
             return {}
 
     def graph(name: str, what: str = "step") -> Figure:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return _drawn(study.model, what)
 
     def weights(name: str) -> Any:
-        study = studies.open(name)
-        with study.lock:
+        with studies.open(name) as study:
             return units.weights(study)
 
     return [
@@ -110,7 +102,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _drawn(model: Any, what: str) -> Drawing:
+def _drawn(model: Model, what: str) -> Drawing:
     """The graph of one step, by layers or operations; or the plan of it, with the time of each kernel."""
     if what not in ("step", "operations", "predict", "plan"):
         raise UsageError(f"There is no graph {what[:40]!r}.", {"known": "step, operations, predict, plan"})

@@ -68,7 +68,7 @@ def _loss(study: Study, step: Explanation, true: str) -> list[Figure]:
     assert step.losses is not None
     outputs, targets, loss = step.outputs[0].reshape(-1), step.targets[0].reshape(-1), float(step.losses[0])
     name = step.loss.name if step.loss is not None else "loss"
-    names = study.classes if study.classes is not None and len(study.classes) == len(outputs) else None
+    names = study.classes_of(outputs)
     rows: list[Row] = [
         [names[k] if names else f"output {k}", float(targets[k]), float(outputs[k]), float(outputs[k] - targets[k])]
         for k in range(min(len(outputs), 100))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.cli.features import class_names
+from nacre.cli.pixels import plainly, png
 from nacre.cli.settings import Settings
 from nacre.cli.sources import in_memory, open_training
 from nacre.cli.sources.source import Part, Source
 from nacre.errors import UsageError
 from nacre.insight.pictures import sees_pictures
 from nacre.models import Model, load_model
-from nacre.pages import png
 from nacre.studio.figures import Figure, Heat, Image, Table
 from nacre.studio.folders import Runs
 
@@ -42,8 +44,10 @@ class Studies:
         ]
         return [{"name": name} for name, _ in sorted(found, key=lambda one: -one[1])]
 
-    def open(self, name: str) -> Study:
-        """The study of the run of that name. Raises `UsageError` if there is no such run, or it has no model."""
+    @contextmanager
+    def open(self, name: str) -> Iterator[Study]:
+        """The study of the run of that name, which nobody else uses meanwhile. Raises `UnknownName` if there is no such run,
+        `UsageError` if it has no model."""
         run = self.runs[name]
         if run.settings is None or not run.run.model.is_file():
             raise UsageError(
@@ -56,17 +60,19 @@ class Studies:
                 while len(self._open) > _KEPT:
                     self._open.popitem(last=False)
             self._open.move_to_end(key)
-            return self._open[key]
+            study = self._open[key]
+        with study.lock:
+            yield study
 
 
 class Study:
     """One model, with at most a thousand rows of its test part, or what there is instead.
 
-    ``steps`` counts what it has learned here since it came from its file. Hold ``lock`` while it is used.
+    ``steps`` counts what it has learned here since it came from its file.
     """
 
     def __init__(self, name: str, file: Path, settings: Settings) -> None:
-        self.name, self.file, self.settings, self.lock = name, file, settings, threading.RLock()
+        self.name, self.file, self.settings, self.lock = name, file, settings, threading.Lock()
         source = open_training(settings)
         self.part, rows = source.judge
         self.rows: Part = in_memory(rows).take(np.arange(min(len(rows), _ROWS)))
@@ -136,6 +142,10 @@ class Study:
             "steps": self.steps,
         }
 
+    def classes_of(self, outputs: Array) -> list[str] | None:
+        """Names of outputs, if there is one for each class."""
+        return self.classes if self.classes is not None and len(self.classes) == len(outputs) else None
+
     def label(self, row: int) -> str:
         """What the row truly is."""
         true = np.asarray(self.at(row).y).reshape(-1)
@@ -155,12 +165,11 @@ class Study:
         values = np.concatenate([np.asarray(x[:1]).reshape(-1) for x in _arrays(part.x)])
         return Table(columns=["input", "value"], rows=[[f"x{i}", float(v)] for i, v in enumerate(values[:200])])
 
-    def picture(self, image: Array, label: str, high: float | None = None) -> Figure:
-        """A picture (height, width[, channels]) of shades from 0 to ``high``."""
-        top = self.high if high is None else high
+    def picture(self, image: Array, label: str) -> Figure:
+        """A picture (height, width[, channels]) of the data."""
         if image.ndim == 3 and image.shape[2] == 3:
-            return Image(src=png(np.clip(255 * image / max(top, 1e-12), 0, 255).round().astype(np.uint8)), label=label)
-        return Heat.of(image.reshape(image.shape[:2]), label, colors="shade", low=0.0, high=top)
+            return Image(src=png(plainly(image, 0.0, self.high)), label=label)
+        return Heat.of(image.reshape(image.shape[:2]), label, colors="shade", low=0.0, high=self.high)
 
     def _classes(self, source: Source) -> list[str] | None:
         judged = self.model.judged_outputs()

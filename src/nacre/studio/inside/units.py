@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nacre.errors import Limitation
 from nacre.explain import explain
+from nacre.explain.explanation import Explanation
 from nacre.insight import first_layer
 from nacre.layers import Dense
 from nacre.studio.figures import Bar, Bars, Figure, Heat, Pictures, Table, Text
@@ -26,7 +27,7 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     """What the network says of one row: outputs, votes of the units before the last layer, and all activations."""
     found = explain(study.model, x)
     outputs = found.outputs[0].reshape(-1)
-    names = study.classes if study.classes is not None and len(study.classes) == len(outputs) else None
+    names = study.classes_of(outputs)
     best = int(outputs.argmax()) if names else 0
     bars = [Bar(names[k] if names else f"output {k}", float(v)) for k, v in enumerate(outputs[:100].tolist())]
     layers = [
@@ -43,15 +44,12 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     }
 
 
-def _votes(study: Study, found: Any, output: int) -> list[Figure]:
+def _votes(study: Study, found: Explanation, output: int) -> list[Figure]:
     votes = found.votes()
     if votes is None or votes.votes.shape[1] <= output:
         return []
-    name = (
-        study.classes[output]
-        if study.classes is not None and votes.votes.shape[1] == len(study.classes)
-        else f"output {output}"
-    )
+    names = study.classes_of(votes.totals)
+    name = names[output] if names else f"output {output}"
     kernel = found.layer(votes.layer).weights["kernel"].value
     rows: list[Row] = [
         [f"unit {i}", float(votes.activations[i]), float(kernel[i, output]), float(votes.votes[i, output])]

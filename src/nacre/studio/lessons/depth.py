@@ -14,7 +14,7 @@ from nacre.labs import Result
 from nacre.layers import Dense, Flatten, Input
 from nacre.models import Sequential
 from nacre.optimizers import SGD, Adam
-from nacre.studio.figures import Axis, Curves, Figure, Heat, Line, Pictures, Table, Text
+from nacre.studio.figures import BLUE, GREEN, SKY, Axis, Curves, Figure, Heat, Line, Pictures, Table, Text
 from nacre.studio.lessons.lesson import Lesson, Slider, again, choice
 from nacre.studio.lessons.training import TURN, Training, digits, made, train
 
@@ -64,8 +64,8 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
             x=Axis("layer", layers),
             y=Axis("norm", log=True),
             lines=[
-                Line("norm", [n or None for n in norms], color="#1f6cb5"),
-                Line("layers", [n or None for n in norms], color="#1f6cb5", dots=True),
+                Line("norm", [n or None for n in norms], color=BLUE),
+                Line("layers", [n or None for n in norms], color=BLUE, dots=True),
             ],
             height=260,
         ),
@@ -74,8 +74,8 @@ def deep_network(activation: str, depth: int, scale: float, seed: int) -> list[F
             x=Axis("layer", layers),
             y=Axis("size", log=True),
             lines=[
-                Line("size", [n or None for n in outputs], color="#2e9e5b"),
-                Line("layers", [n or None for n in outputs], color="#2e9e5b", dots=True),
+                Line("size", [n or None for n in outputs], color=GREEN),
+                Line("layers", [n or None for n in outputs], color=GREEN, dots=True),
             ],
             height=260,
         ),
@@ -260,8 +260,8 @@ def shallow_and_deep(activation: str, parameters: int, epochs: int) -> list[Figu
             x=Axis("hidden layers", np.array(DEPTHS)),
             y=Axis("accuracy", range=(0, 1.02)),
             lines=[
-                Line("mean", means, color="#1f6cb5"),
-                *(Line(f"seed {n}", each, color="#56b4e9", dots=True) for n, each in enumerate(seeds.T)),
+                Line("mean", means, color=BLUE),
+                *(Line(f"seed {n}", each, color=SKY, dots=True) for n, each in enumerate(seeds.T)),
             ],
             height=280,
         ),

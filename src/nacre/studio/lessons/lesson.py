@@ -14,7 +14,7 @@ import numpy as np
 
 from nacre.errors import UsageError, did_you_mean
 from nacre.studio.figures import Code, Figure
-from nacre.studio.lessons.formula import MOST_LETTERS, function
+from nacre.studio.formulas import MOST, traced
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
@@ -97,11 +97,11 @@ class Formula(Control, frozen=True, omit_defaults=True, tag="text"):
     value: str
     variables: Sequence[str]
     examples: Sequence[str]
-    most: int = MOST_LETTERS
+    most: int = MOST
 
     def read(self, said: str) -> str:
         """The formula, which is one."""
-        function(said, self.variables)
+        traced(said, self.variables)
         return said.strip()
 
 

@@ -15,7 +15,7 @@ from nacre.initializers import RandomNormal
 from nacre.layers import Dense, Input
 from nacre.models import Sequential
 from nacre.optimizers import Adam
-from nacre.studio.figures import Axis, Bar, Bars, Curves, Figure, Heat, Line, Pictures, Table, Text
+from nacre.studio.figures import BLUE, ORANGE, Axis, Bar, Bars, Curves, Figure, Heat, Line, Pictures, Table, Text
 from nacre.studio.lessons.lesson import Lesson, Number, Slider, again, choice
 from nacre.studio.lessons.training import Training, made, train
 
@@ -106,11 +106,11 @@ print(f"{model.count_params():,}")""",
 
 # ------------------------------------------------------------------ what a linear model can do
 
-TARGETS: dict[str, Callable[[Array], Array]] = {
-    "x[:, 0] + x[:, 1]": lambda x: x[:, 0] + x[:, 1],
-    "x[:, 0] * x[:, 1]": lambda x: x[:, 0] * x[:, 1],
-    "abs(x[:, 0])": lambda x: np.abs(x[:, 0]),
-    "x[:, 0]**2 + x[:, 1]**2": lambda x: x[:, 0] ** 2 + x[:, 1] ** 2,
+_TARGETS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "x[:, 0] * x[:, 1]": ("the product x1 · x2", lambda x: x[:, 0] * x[:, 1]),
+    "x[:, 0] + x[:, 1]": ("the sum x1 + x2", lambda x: x[:, 0] + x[:, 1]),
+    "abs(x[:, 0])": ("the size |x1|", lambda x: np.abs(x[:, 0])),
+    "x[:, 0]**2 + x[:, 1]**2": ("a bowl, x1² + x2²", lambda x: x[:, 0] ** 2 + x[:, 1] ** 2),
 }
 _FITS, _SIDE = 60, 41  # epochs; places along a side of a picture
 
@@ -119,10 +119,10 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
     """What a linear model and one with relus make of a function of two numbers."""
     side = np.linspace(-1, 1, _SIDE)
     plane = np.stack(np.meshgrid(side, side[::-1]), -1).reshape(-1, 2).astype(np.float32)
-    right = TARGETS[target](plane)
+    right = _TARGETS[target][1](plane)
     pictures = [("the truth", right)]
     scores, lines = [], []
-    for name, hidden, color in (("linear", 0, "#e67e22"), (f"{units} relus", units, "#1f6cb5")):
+    for name, hidden, color in (("linear", 0, ORANGE), (f"{units} relus", units, BLUE)):
         training = _fitted(target, hidden)
         model = training.at(epoch)
         pictures.append((name, model.predict(plane, verbose=0)[:, 0]))
@@ -148,7 +148,7 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
             title="Loss by epoch",
             x=Axis("epoch", np.arange(_FITS + 1)),
             y=Axis("loss", log=True),
-            lines=[*lines, Line("here", where, color="#1f6cb5", dots=True)],
+            lines=[*lines, Line("here", where, color=BLUE, dots=True)],
         ),
     ]
 
@@ -156,12 +156,12 @@ def linear_models(target: str, units: int, epoch: int) -> list[Figure]:
 @lru_cache(maxsize=64)
 def _fitted(target: str, units: int) -> Training:
     x = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
-    return train(lambda: _regression(units), x, TARGETS[target](x), _FITS, batch_size=50)
+    return train(lambda: _regression(units), x, _TARGETS[target][1](x), _FITS, batch_size=50)
 
 
 def _held(target: str) -> tuple[Array, Array]:
     x = np.random.default_rng(1).uniform(-1, 1, (500, 2)).astype(np.float32)
-    return x, TARGETS[target](x)
+    return x, _TARGETS[target][1](x)
 
 
 def _regression(units: int) -> Sequential:
@@ -184,16 +184,7 @@ which one input says what the other is worth. A layer of relus in between can be
 Choose the product, and move the epoch: the linear model stays flat however long it trains, the other folds itself
 into a saddle. How few relus are enough?""",
     [
-        choice(
-            "target",
-            "What is to be learned",
-            {
-                "x[:, 0] * x[:, 1]": "the product x1 · x2",
-                "x[:, 0] + x[:, 1]": "the sum x1 + x2",
-                "abs(x[:, 0])": "the size |x1|",
-                "x[:, 0]**2 + x[:, 1]**2": "a bowl, x1² + x2²",
-            },
-        ),
+        choice("target", "What is to be learned", {python: label for python, (label, _) in _TARGETS.items()}),
         Slider("units", "Relus", 16, 1, 32, 1),
         Slider("epoch", "Epoch", 60, 0, _FITS, 1, play=True),
     ],
@@ -321,7 +312,7 @@ def non_linearity(activation: str, units: int, seed: int) -> list[Figure]:
             title="What the network gives",
             x=Axis("x", at),
             y=Axis("y"),
-            lines=[Line("network", y, color="#1f6cb5"), Line("collapsed", after, color="#e67e22", dashed=True)],
+            lines=[Line("network", y, color=BLUE), Line("collapsed", after, color=ORANGE, dashed=True)],
             height=280,
         ),
         Table(

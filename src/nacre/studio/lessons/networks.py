@@ -16,6 +16,9 @@ from nacre.layers import Dense, Flatten, Input
 from nacre.models import Sequential
 from nacre.optimizers import SGD, Adam
 from nacre.studio.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
     Axis,
     Bar,
     Bars,
@@ -43,12 +46,11 @@ HIDDEN = {name: name for name in ("sigmoid", "relu", "tanh")}
 # ------------------------------------------------------------------ R relus
 
 _BENT = 150  # epochs of the curve
-CURVES = {"np.sin(3 * x)": "sin(3x)", "np.abs(x)": "|x|", "np.sign(x)": "a step", "x**3": "x³"}
-_CURVES: dict[str, Callable[[Array], Array]] = {
-    "np.sin(3 * x)": lambda x: np.sin(3 * x),
-    "np.abs(x)": np.abs,
-    "np.sign(x)": np.sign,
-    "x**3": lambda x: x**3,
+_CURVES: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "np.sin(3 * x)": ("sin(3x)", lambda x: np.sin(3 * x)),
+    "np.abs(x)": ("|x|", np.abs),
+    "np.sign(x)": ("a step", np.sign),
+    "x**3": ("x³", lambda x: x**3),
 }
 
 
@@ -77,9 +79,9 @@ def relu_network(target: str, units: int, epoch: int, seed: int) -> list[Figure]
             x=Axis("x", at),
             y=Axis("y", range=(-2.2, 2.2)),
             lines=[
-                Line("truth", _CURVES[target](at), color="#7f7f7f", dashed=True),
-                Line("network", y, color="#1f6cb5"),
-                Line("kinks", dots, color="#e67e22", dots=True),
+                Line("truth", _CURVES[target][1](at), color=GREY, dashed=True),
+                Line("network", y, color=BLUE),
+                Line("kinks", dots, color=ORANGE, dots=True),
             ],
             height=280,
         ),
@@ -94,7 +96,7 @@ def relu_network(target: str, units: int, epoch: int, seed: int) -> list[Figure]
             title="Loss by epoch",
             x=Axis("epoch", np.arange(1, _BENT + 1)),
             y=Axis("loss", log=True),
-            lines=[Line("loss", losses, color="#1f6cb5")],
+            lines=[Line("loss", losses, color=BLUE)],
             height=180,
         ),
     ]
@@ -111,7 +113,7 @@ def _bent(target: str, units: int, seed: int) -> Training:
         model.compile(Adam(0.02), "mse")
         return model
 
-    return train(build, x, _CURVES[target](x[:, 0]), _BENT, seed)
+    return train(build, x, _CURVES[target][1](x[:, 0]), _BENT, seed)
 
 
 RELU_NETWORK = Lesson(
@@ -123,7 +125,7 @@ network adds them up, so it is a curve of straight pieces. R is a new knob, besi
 With one or two relus, the curve cannot do much. How many does the sine take, and how many more help? Press the
 button: other random weights, other kinks, and sometimes some relus are never on.""",
     [
-        choice("target", "What is to be learned", CURVES),
+        choice("target", "What is to be learned", {python: label for python, (label, _) in _CURVES.items()}),
         Slider("units", "R, the number of relus", 10, 1, 64, 1),
         Slider("epoch", "Epoch", 150, 0, _BENT, 1, play=True),
         again("Other weights at the start"),
@@ -192,7 +194,7 @@ def digit_network(activation: str, units: int, learning_rate: float, sample: int
             title="Accuracy by epoch, on the digits to train on",
             x=Axis("epoch", np.arange(1, len(training.weights))),
             y=Axis("accuracy", range=(0, 1.02)),
-            lines=[Line("accuracy", training.history.get("accuracy", []), color="#1f6cb5")],
+            lines=[Line("accuracy", training.history.get("accuracy", []), color=BLUE)],
             height=180,
         ),
     ]
@@ -298,8 +300,8 @@ def chain(depth: int, activation: str, weight: float, x: float, target: float, s
             x=Axis("layer", np.arange(1, depth + 1)),
             y=Axis("|dL/dw|", log=True),
             lines=[
-                Line("gradient", seen, color="#1f6cb5"),
-                Line("layers", seen, color="#1f6cb5", dots=True),
+                Line("gradient", seen, color=BLUE),
+                Line("layers", seen, color=BLUE, dots=True),
             ],
             height=180,
         ),

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 import nacre
 from nacre import activations, ops
-from nacre.studio.figures import Axis, Bar, Bars, Curves, Figure, Line, Table, Text
+from nacre.studio.figures import BLUE, GREEN, ORANGE, Axis, Bar, Bars, Curves, Figure, Line, Table, Text
 from nacre.studio.lessons.lesson import Lesson, Slider, choice
+from nacre.studio.lessons.slopes import gradients, values
 
 Array = npt.NDArray[Any]
 
@@ -25,15 +26,15 @@ def sigmoid_and_step(weight: float, bias: float, x: float) -> list[Figure]:
     at = np.linspace(-5, 5, 401)
     where = np.where(np.arange(401) == np.abs(at - x).argmin(), 1.0, np.nan)
     curves, slopes, here = [], [], {}
-    for name, color in (("sigmoid", "#1f6cb5"), ("step", "#e67e22")):
+    for name, color in (("sigmoid", BLUE), ("step", ORANGE)):
         unit = activations.get(name)
         f = lambda v, unit=unit: unit(weight * v + bias)  # noqa: E731
-        curves.append(Line(name, _value(f, at), color=color))
-        slopes.append(Line(f"of {name}", _slope(f, at), color=color))
-        here[name] = float(_value(f, np.array([x]))[0]), float(_slope(f, np.array([x]))[0])
+        curves.append(Line(name, values(f, at), color=color))
+        slopes.append(Line(f"of {name}", gradients(f, at)[0], color=color))
+        here[name] = float(values(f, np.array([x]))[0]), float(gradients(f, np.array([x]))[0][0])
     (y, slope), (up, flat) = here["sigmoid"], here["step"]
-    curves.append(Line("here", where * y, color="#1f6cb5", dots=True))
-    slopes.append(Line("here", where * slope, color="#1f6cb5", dots=True))
+    curves.append(Line("here", where * y, color=BLUE, dots=True))
+    slopes.append(Line("here", where * slope, color=BLUE, dots=True))
     largest = abs(weight) / 4
     return [
         Text(
@@ -76,9 +77,9 @@ def relu(activation: str, z: float) -> list[Figure]:
     at = np.linspace(-4, 4, 401)
     unit = activations.get(activation)
     where = np.where(np.arange(401) == np.abs(at - z).argmin(), 1.0, np.nan)
-    (y,), (slope,) = _value(unit, np.array([z])), _slope(unit, np.array([z]))
+    (y,), (slope,) = values(unit, np.array([z])), gradients(unit, np.array([z]))[0]
     tried = np.array([-2.0, -1e-6, 0.0, 1e-6, 2.0])
-    rows = np.stack([tried, _value(unit, tried), _slope(unit, tried)], 1)
+    rows = np.stack([tried, values(unit, tried), gradients(unit, tried)[0]], 1)
     chosen = (
         " At 0 it has none, any number from 0 to 1 would do; 0 is chosen." if activation == "relu" and z == 0 else ""
     )
@@ -89,8 +90,8 @@ def relu(activation: str, z: float) -> list[Figure]:
             x=Axis("z", at),
             y=Axis("output"),
             lines=[
-                Line(activation, _value(unit, at), color="#1f6cb5"),
-                Line("here", where * y, color="#e67e22", dots=True),
+                Line(activation, values(unit, at), color=BLUE),
+                Line("here", where * y, color=ORANGE, dots=True),
             ],
         ),
         Curves(
@@ -98,8 +99,8 @@ def relu(activation: str, z: float) -> list[Figure]:
             x=Axis("z", at),
             y=Axis("slope", range=(-0.3, 1.3)),
             lines=[
-                Line("derivative", _slope(unit, at), color="#2e9e5b"),
-                Line("here", where * slope, color="#e67e22", dots=True),
+                Line("derivative", gradients(unit, at)[0], color=GREEN),
+                Line("here", where * slope, color=ORANGE, dots=True),
             ],
         ),
         Table(title="Around 0", columns=["z", "output", "derivative"], rows=rows.tolist()),
@@ -164,7 +165,7 @@ def softmax(z1: float, z2: float, z3: float, temperature: float, truth: str) -> 
             y=Axis("probability", range=(-0.05, 1.05)),
             lines=[
                 *(Line(name, curves[:, k]) for k, name in enumerate(names)),
-                Line("here", here, color="#1f6cb5", dots=True),
+                Line("here", here, color=BLUE, dots=True),
             ],
         ),
     ]
@@ -198,13 +199,3 @@ print(ops.softmax(scores))
 loss, gradient = nacre.value_and_grad(lambda z: -ops.log_softmax(z)[$truth])(scores.numpy())
 print(loss, gradient)""",
 )
-
-
-def _value(f: Any, at: Array) -> Array:
-    found: Array = f(ops.constant(at, "float64")).numpy()
-    return found
-
-
-def _slope(f: Any, at: Array) -> Array:
-    found: Array = nacre.grad(lambda z: ops.sum(f(z)))(at)
-    return found

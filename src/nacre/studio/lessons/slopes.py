@@ -11,14 +11,29 @@ import numpy.typing as npt
 import nacre
 from nacre import ops
 from nacre.calculus import Minimum
-from nacre.studio.figures import Axis, Curves, Drawing, Figure, Heat, Line, Point, Table, Text
-from nacre.studio.lessons.formula import function
+from nacre.studio.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    Axis,
+    Curves,
+    Drawing,
+    Figure,
+    Heat,
+    Line,
+    Point,
+    Table,
+    Text,
+)
+from nacre.studio.formulas import traced
 from nacre.studio.lessons.landscape import landscape
 from nacre.studio.lessons.lesson import Formula, Lesson, Slider, choice
 
 Array = npt.NDArray[Any]
 
-RISES, FALLS, INK = "#2e9e5b", "#d9463b", "#7f7f7f"
 HILL = "x * exp(-(x**2 + y**2))"
 METHODS = choice("method", "How it moves", {"gd": "gradient descent", "momentum": "with momentum", "adam": "Adam"})
 
@@ -34,7 +49,7 @@ def tangent(f: str, x: float) -> list[Figure]:
     low, high = _bounds(curve)
     line = here + slope * (at - x)
     line = np.where((line >= low) & (line <= high), line, np.nan)
-    color = RISES if slope > 0 else FALLS if slope < 0 else INK
+    color = GREEN if slope > 0 else RED if slope < 0 else GREY
     where = np.where(np.arange(301) == np.abs(at - x).argmin(), 1.0, np.nan)
     rows = [
         [f"{d:g}", f"{_on(f, np.array([x + d]))[0][0] - here:.6g}", f"{slope * d:.6g}"] for d in (1.0, 0.1, 0.01, 0.001)
@@ -49,7 +64,7 @@ def tangent(f: str, x: float) -> list[Figure]:
             x=Axis("x", at),
             y=Axis("f", range=(low, high)),
             lines=[
-                Line("f", curve, color="#1f6cb5"),
+                Line("f", curve, color=BLUE),
                 Line("tangent", line, color=color),
                 Line("here", where * here, color=color, dots=True),
             ],
@@ -59,8 +74,8 @@ def tangent(f: str, x: float) -> list[Figure]:
             x=Axis("x", at),
             y=Axis("slope", range=_bounds(slopes)),
             lines=[
-                Line("rises", np.where(slopes > 0, slopes, np.nan), color=RISES),
-                Line("falls", np.where(slopes <= 0, slopes, np.nan), color=FALLS),
+                Line("rises", np.where(slopes > 0, slopes, np.nan), color=GREEN),
+                Line("falls", np.where(slopes <= 0, slopes, np.nan), color=RED),
                 Line("here", where * slope, color=color, dots=True),
             ],
         ),
@@ -87,7 +102,8 @@ hundred times better.""",
         Slider("x", "x", 1.5, -3, 3, 0.01, play=True),
     ],
     tangent,
-    """import nacre
+    """from math import e, pi
+import nacre
 from nacre.ops import *
 
 f = lambda x: $f
@@ -101,18 +117,18 @@ print("slope  ", float(nacre.grad(f)($x)))""",
 
 def gradient_field(f: str, x: float, y: float) -> list[Figure]:
     """A function of two variables from above with its gradients, a point, and the way down from it."""
-    formula = function(f, "xy")
+    formula = traced(f, "xy")
     side = np.linspace(-2, 2, 81)
-    values = _heights(formula, *np.meshgrid(side, side[::-1]))
+    heights = values(formula, *np.meshgrid(side, side[::-1]))
     places = np.stack(np.meshgrid(np.linspace(-1.8, 1.8, 13), np.linspace(-1.8, 1.8, 13)), -1).reshape(-1, 2)
-    arrows = _gradients(formula, places[:, 0], places[:, 1])
+    arrows = gradients(formula, places[:, 0], places[:, 1])
     longest = np.nanmax(np.where(np.isfinite(arrows), np.hypot(*arrows), 0), initial=1e-300)
     drawn = np.concatenate([places, 0.28 * arrows.T / longest], 1)
-    gx, gy = _gradients(formula, np.array([x]), np.array([y]))[:, 0]
-    here = _heights(formula, np.array([x]), np.array([y]))
+    gx, gy = gradients(formula, np.array([x]), np.array([y]))[:, 0]
+    here = values(formula, np.array([x]), np.array([y]))
     turns = np.linspace(0, 360, 73)
     directions = np.stack([np.cos(np.radians(turns)), np.sin(np.radians(turns))])
-    ahead = _heights(formula, x + 1e-5 * directions[0], y + 1e-5 * directions[1])
+    ahead = values(formula, x + 1e-5 * directions[0], y + 1e-5 * directions[1])
     steep = math.hypot(gx, gy)
     found = nacre.minimize(lambda v: formula(v[0], v[1]), [x, y], steps=500, tolerance=1e-5)
     toward = math.degrees(math.atan2(gy, gx)) % 360
@@ -123,7 +139,7 @@ def gradient_field(f: str, x: float, y: float) -> list[Figure]:
             strong=True,
         ),
         Heat.of(
-            np.nan_to_num(values, posinf=0, neginf=0),
+            np.nan_to_num(heights, posinf=0, neginf=0),
             "f from above, with an arrow along the gradient at each place",
             title="x to the right and y upward, from -2 to 2; blue is above 0, orange below. Arrows point uphill.",
             x=(-2, 2),
@@ -138,9 +154,9 @@ def gradient_field(f: str, x: float, y: float) -> list[Figure]:
             x=Axis("direction, in degrees from the x axis", turns),
             y=Axis("rise per step"),
             lines=[
-                Line("measured with a tiny step", (ahead - here) / 1e-5, color="#1f6cb5"),
+                Line("measured with a tiny step", (ahead - here) / 1e-5, color=BLUE),
                 Line(
-                    "along the gradient", np.where(np.abs(turns - toward) <= 2.5, steep, np.nan), color=RISES, dots=True
+                    "along the gradient", np.where(np.abs(turns - toward) <= 2.5, steep, np.nan), color=GREEN, dots=True
                 ),
             ],
         ),
@@ -162,7 +178,8 @@ ever, ever slower.""",
         Slider("y", "y", 0.9, -2, 2, 0.05),
     ],
     gradient_field,
-    """import nacre
+    """from math import e, pi
+import nacre
 from nacre.ops import *
 
 def f(v):
@@ -201,9 +218,9 @@ def ball(f: str, method: str, learning_rate: float, start: float, step: int) -> 
             x=Axis("x", at),
             y=Axis("height", range=(low, high)),
             lines=[
-                Line("valley", height, color=INK),
-                Line("before", trail, color="#56b4e9", dots=True),
-                Line("ball", here, color="#e67e22", dots=True),
+                Line("valley", height, color=GREY),
+                Line("before", trail, color=SKY, dots=True),
+                Line("ball", here, color=ORANGE, dots=True),
             ],
             height=280,
         ),
@@ -211,7 +228,7 @@ def ball(f: str, method: str, learning_rate: float, start: float, step: int) -> 
             title="Where the ball is, by step",
             x=Axis("step", np.arange(now + 1)),
             y=Axis("x"),
-            lines=[Line("x", path[: now + 1], color="#e67e22")],
+            lines=[Line("x", path[: now + 1], color=ORANGE)],
             height=280,
         ),
     ]
@@ -259,9 +276,9 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 
 def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, step: int) -> list[Figure]:
     """A descent from above, on bands of equal height."""
-    formula = function(f, "xy")
+    formula = traced(f, "xy")
     side = np.linspace(-3, 3, 201)
-    values = _heights(formula, *np.meshgrid(side, side[::-1]))
+    level = values(formula, *np.meshgrid(side, side[::-1]))
     found = _descent(f, "xy", [x, y], method, learning_rate)
     now = min(step, len(found.path) - 1)
     path = found.path[: now + 1]
@@ -274,7 +291,7 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
             strong=True,
         ),
         Heat.of(
-            _banded(values),
+            _banded(level),
             "Level sets of f, and the descent",
             title="x to the right and y upward, from -3 to 3. Along a line f is the same; darker is higher.",
             colors="shade",
@@ -287,7 +304,7 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
             size="min(100%, 460px)",
         ),
         Drawing(
-            svg=landscape(lambda a, b: _heights(formula, a, b), path),
+            svg=landscape(lambda a, b: values(formula, a, b), path),
             label="f as a landscape, and a ball that goes down",
             title="The same as a landscape: x runs to the right and to the front, y to the right and to the back",
         ),
@@ -295,7 +312,7 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
             title="f by step",
             x=Axis("step", np.arange(len(heights))),
             y=Axis("f"),
-            lines=[Line("f", heights, color="#1f6cb5")],
+            lines=[Line("f", heights, color=BLUE)],
             height=300,
         ),
     ]
@@ -347,24 +364,23 @@ print("after $step steps:", found.path[:$step + 1][-1])""",
 
 def _on(f: str, at: Array) -> tuple[Array, Array]:
     """The formula of x at all these places, and its derivative."""
-    formula = function(f, "x")
-    values = formula(ops.constant(at, "float64")).numpy()
-    return values, nacre.grad(lambda x: ops.sum(formula(x)))(at)
+    formula = traced(f, "x")
+    return values(formula, at), gradients(formula, at)[0]
 
 
-def _heights(formula: Any, x: Array, y: Array) -> Array:
-    """The formula of x and y at all these places."""
-    found: Array = formula(ops.constant(x, "float64"), ops.constant(y, "float64")).numpy()
+def values(f: Any, *at: Array) -> Array:
+    """What a function of `nacre.ops` gives at all these places."""
+    found: Array = f(*(ops.constant(one, "float64") for one in at)).numpy()
     return found
 
 
-def _gradients(formula: Any, x: Array, y: Array) -> Array:
-    """Its gradients (2, ...)."""
-    return np.stack(nacre.grad(lambda x, y: ops.sum(formula(x, y)), argnums=(0, 1))(x, y))
+def gradients(f: Any, *at: Array) -> Array:
+    """Its derivatives there by each of its variables, one after the other."""
+    return np.stack(nacre.grad(lambda *z: ops.sum(f(*z)), argnums=tuple(range(len(at))))(*at))
 
 
 def _descent(f: str, variables: str, start: list[float], method: str, learning_rate: float) -> Minimum:
-    formula = function(f, variables)
+    formula = traced(f, variables)
     return nacre.minimize(
         lambda v: formula(*(v[n] for n in range(len(start)))), start, method, learning_rate=learning_rate, steps=300
     )

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre import datasets
 from nacre.capacity import free_memory
+from nacre.data import DATASETS
 from nacre.data.features import Features, NumberFeature
 from nacre.data.tables import Table, Text
 from nacre.errors import DataError, UsageError, find
-from nacre.studio.playground import formulas
-from nacre.studio.playground.expression import parsed
+from nacre.studio.formulas import parsed
+from nacre.studio.playground import sources
 from nacre.studio.playground.recipe import Data, Settings
 
 Array = npt.NDArray[Any]
@@ -124,38 +124,38 @@ def load(data: Data, seed: int) -> Rows:
     """The rows that a recipe asks for. Raises `DataError` or `UsageError` for what cannot be had."""
     if data.source == "table":
         rows = _table(data, seed)
-    elif data.source in ("digits", "mnist"):
+    elif data.source in DATASETS:
         rows = _pictures(data, seed)
     else:
         _check_room(data.rows, 2)
         rows = _plane(data, seed)
     if len(rows.points) < 4:
         raise DataError(f"There are {len(rows.points)} rows with a target; at least 4 are needed.")
-    rows.training, rows.test = formulas.parts(len(rows.points), data.test, seed)
+    rows.training, rows.test = sources.parts(len(rows.points), data.test, seed)
     return rows
 
 
 def _plane(data: Data, seed: int) -> Rows:
     if data.source == "function":
         function = parsed(data.formula)
-        points = formulas.even(data.rows, seed)
+        points = sources.even(data.rows, seed)
         targets = function(points)
         numbers = not function.truth
     else:
-        points, targets = formulas.PLANE[data.source](data.rows, seed)
+        points, targets = sources.PLANE[data.source](data.rows, seed)
         numbers = data.source == "plane"
     axes = Axis("x", -_REACH, _REACH, (-_REACH, _REACH)), Axis("y", -_REACH, _REACH, (-_REACH, _REACH), 1)
     return Rows(points, targets, [] if numbers else ["0", "1"], ["x", "y"], axes, free=True)
 
 
 def _pictures(data: Data, seed: int) -> Rows:
-    dataset = datasets.digits if data.source == "digits" else datasets.mnist
+    dataset = DATASETS[data.source]
     if not dataset.at_hand():
         raise DataError(
             "MNIST is not on this computer yet.",
             hint='fetch it once (11 MB) in a terminal: python -c "import nacre; nacre.datasets.mnist.load_data()"',
         )
-    points, labels = formulas.pictures(dataset, data.rows, seed)
+    points, labels = sources.pictures(dataset, data.rows, seed)
     side = math.isqrt(points.shape[1])
     names = [str(k) for k in range(dataset.classes)]
     return Rows(points, labels, names, [f"pixel {k}" for k in range(points.shape[1])], None, side)
@@ -169,7 +169,7 @@ def _table(data: Data, seed: int) -> Rows:
             find("column of the table", data.target, table.columns)
             widths = [min(len(c.terms), _WIDEST) if isinstance(c, Text) else 2 for c in table.columns.values()]
             _check_room(min(data.rows, len(table)), sum(widths))
-            points, targets, features = formulas.from_table(path, data.target, data.rows, data.test, seed)
+            points, targets, features = sources.from_table(path, data.target, data.rows, data.test, seed)
         except (DataError, UsageError) as error:
             raise type(error)(str(error).replace(str(path), "the table")) from error
     if points.shape[1] > _WIDEST:
@@ -220,14 +220,14 @@ def written(text: str) -> Iterator[Path]:
 
 def problem(rows: Rows, settings: Settings, seed: int) -> Problem:
     """What a network sees of rows with these settings: their noise, and their inputs."""
-    points, targets = formulas.noisy(rows.points, rows.targets, settings.noise, seed)
+    points, targets = sources.noisy(rows.points, rows.targets, settings.noise, seed)
     y = targets.astype(np.int32 if rows.classes else np.float32)
     if rows.axes is None:
         return Problem(rows, points.astype(np.float32), y, points, tuple(rows.labels), None)
     cells = _cells(rows.axes)
     if rows.free:
         names = settings.inputs
-        x, grid = formulas.columns(points, list(names)), formulas.columns(cells, list(names))
+        x, grid = sources.columns(points, list(names)), sources.columns(cells, list(names))
         return Problem(rows, x, y, points, names, grid)
     grid = np.tile(rows.points.mean(0), (len(cells), 1))
     grid[:, [axis.column for axis in rows.axes]] = cells

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from nacre.errors import NacreError, UsageError
+from nacre.studio.api import in_words
 from nacre.studio.playground.recipe import Recipe
 from nacre.studio.playground.session import Session
 
@@ -145,7 +146,8 @@ class Player:
                 self.session.advance(steps)
                 self.playing = not replaying or self.session.ahead > 0
             except NacreError as error:
-                self.playing, self.trouble = False, _said(error)
+                said, hint = in_words(error)
+                self.playing, self.trouble = False, {"message": said, "hint": hint}
             taken = time.monotonic() - now
             self._pace = taken / steps if not self._pace else 0.7 * self._pace + 0.3 * taken / steps
             self.show()
@@ -222,12 +224,6 @@ def news(shot: Shot, seen: Seen) -> dict[str, Any]:
     found["curve"] = {"from": known, "points": points[known:]}
     seen.number, seen.version, seen.points = shot.number, shot.version, points
     return found
-
-
-def _said(error: NacreError) -> dict[str, str]:
-    what, _, rest = str(error).partition("\n")
-    hint = next((line.strip()[4:].strip() for line in rest.splitlines() if line.strip().startswith("try:")), "")
-    return {"message": what, "hint": hint}
 
 
 @dataclass(frozen=True)

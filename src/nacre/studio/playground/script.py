@@ -6,12 +6,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nacre.studio.playground import formulas, training
-from nacre.studio.playground.expression import parsed
+from nacre.data import DATASETS
+from nacre.studio.formulas import parsed
+from nacre.studio.playground import sources, training
 from nacre.studio.playground.recipe import Recipe, Settings
 from nacre.studio.playground.session import OPTIMIZERS, REBUILT, Session
-
-_DATASETS = ("digits", "mnist")
 
 
 def script(session: Session) -> str:
@@ -22,8 +21,8 @@ def script(session: Session) -> str:
     (True, True, False)
     """
     recipe = session.recipe()
-    functions: list[Callable[..., Any]] = [*_sources(recipe), formulas.parts, formulas.noisy]
-    functions += [formulas.columns] if session.rows.free else []
+    functions: list[Callable[..., Any]] = [*_sources(recipe), sources.parts, sources.noisy]
+    functions += [sources.columns] if session.rows.free else []
     functions += [training.network, training.train, training.moved]
     lines = list(_body(session, recipe))
     functions += [
@@ -40,7 +39,7 @@ def script(session: Session) -> str:
         "import nacre",
     ]
     if table:
-        head += ["from nacre.data import Features, Table", "from nacre.data.features import Target"]
+        head += ["from nacre.data import Features, Table, Target"]
     saying = '"""A network of nacre\'s playground. It prints how good it became, and writes it to model.safetensors."""'
     note = ["", "# The table of the playground lies beside this script, as table.csv."] if table else []
     return "\n".join(
@@ -63,10 +62,10 @@ def script(session: Session) -> str:
 
 def _sources(recipe: Recipe) -> list[Callable[..., Any]]:
     source = recipe.data.source
-    if source in formulas.PLANE:
-        return [formulas.PLANE[source]]
-    others: dict[str, Callable[..., Any]] = {"function": formulas.even, "table": formulas.from_table}
-    return [others.get(source, formulas.pictures)]
+    if source in sources.PLANE:
+        return [sources.PLANE[source]]
+    others: dict[str, Callable[..., Any]] = {"function": sources.even, "table": sources.from_table}
+    return [others.get(source, sources.pictures)]
 
 
 def _body(session: Session, recipe: Recipe) -> Iterator[str]:
@@ -80,7 +79,7 @@ def _body(session: Session, recipe: Recipe) -> Iterator[str]:
         yield f"targets = {_function(data.formula)}"
     elif data.source == "table":
         yield f"points, targets, features = from_table('table.csv', {data.target!r}, {data.rows}, {data.test!r}, seed)"
-    elif data.source in _DATASETS:
+    elif data.source in DATASETS:
         yield f"points, targets = pictures(nacre.datasets.{data.source}, {data.rows}, seed)"
     else:
         yield f"points, targets = {data.source}({data.rows}, seed)"

@@ -184,7 +184,7 @@ class Session:
             raise UsageError(f"There is no {one.weight} {list(one.place)} in the layer {one.layer!r}.")
         training.set_weight(self.model, one.layer, one.weight, one.place, one.value)
 
-    def _network(self, settings: Settings, seen: Problem) -> Any:
+    def _network(self, settings: Settings, seen: Problem) -> nacre.Model:
         """The network for these settings, with fresh weights. Raises `UsageError` for one that is too large, before it is made."""
         widths = [seen.x.shape[1], *(layer.units for layer in settings.hidden), self.rows.outputs[0]]
         make = partial(
@@ -219,11 +219,12 @@ class Session:
                     hint="fewer units or layers, or a smaller batch",
                 )
         with seeded((self._start.seed + self.step) % 2**32):
-            return make()
+            model: nacre.Model = make()
+            return model
 
     # -------------------------------------------------------------- what is seen
 
-    def _dense(self) -> list[Any]:
+    def _dense(self) -> list[nacre.layers.Dense]:
         return [layer for layer in self.model.layers if isinstance(layer, nacre.layers.Dense)]
 
     def _watch(self) -> None:
@@ -327,10 +328,11 @@ class Session:
         return found
 
 
-def optimizer(settings: Settings) -> Any:
+def optimizer(settings: Settings) -> nacre.optimizers.Optimizer:
     """The optimizer that the settings name."""
     kind, more = OPTIMIZERS[settings.optimizer]
-    return getattr(nacre.optimizers, kind)(settings.learning_rate, **more)
+    made: nacre.optimizers.Optimizer = getattr(nacre.optimizers, kind)(settings.learning_rate, **more)
+    return made
 
 
 def _light(change: Change) -> bool:

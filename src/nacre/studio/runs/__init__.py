@@ -10,10 +10,10 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute
 
-from nacre.studio.api import ask, stream, tell
+from nacre.studio.api import Nothing, ask, stream, tell
 from nacre.studio.folders import PAUSE, Runs, Summary
 from nacre.studio.jobs import Job, Jobs
-from nacre.studio.runs.curves import Compared, compared, detail
+from nacre.studio.runs.curves import compared, detail
 from nacre.studio.runs.looking import Looking
 
 
@@ -21,10 +21,6 @@ class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the doctor is asked for: to find what is wrong, or also to try the first fix in a fork."""
 
     kind: Literal["ask", "fix"]
-
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No more than the address says."""
 
 
 class News(msgspec.Struct, frozen=True):
@@ -59,9 +55,6 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
         fix = ["--fix"] if body.kind == "fix" else []
         return jobs.start(name, body.kind, ["doctor", "--json", *fix, "--", str(runs[name].place.resolve())])
 
-    def compare(names: str) -> Compared:
-        return compared(runs, names)
-
     def listed() -> dict[str, Any]:
         found = [run.summary for run in runs.all().values()]
         return {"root": str(runs.root), "runs": found, "jobs": jobs.all()}
@@ -69,7 +62,7 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     return [
         ask("/runs", listed),
         stream("/runs/news", news),
-        ask("/runs/compare/{names:path}", compare),
+        ask("/runs/compare/{names:path}", lambda names: compared(runs, names)),
         tell("/runs/jobs/{number}/cancel", lambda _body, number: jobs.cancel(number), Nothing),
         ask("/runs/of/{name}", lambda name: detail(runs[name])),
         ask("/runs/of/{name}/layers", lambda name: looking.layers(runs[name])),

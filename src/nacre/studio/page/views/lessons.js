@@ -3,9 +3,9 @@
 import { Trouble } from "../lib/controls.js";
 import { get } from "../lib/api.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { latest } from "../lib/latest.js";
 import { Figure } from "../lib/figures/figure.js";
 import { address, here, place } from "../lib/router.js";
-import { latest } from "./lessons/latest.js";
 import { Part } from "./lessons/controls.js";
 import { changed, told, wide } from "./lessons/values.js";
 
@@ -59,22 +59,18 @@ function Lesson({ name, chapters }) {
   const [busy, setBusy] = useState(false);
   const title = useRef(/** @type {HTMLElement | null} */ (null));
 
-  const line = useMemo(
+  const want = useMemo(
     () =>
-      latest(
-        (/** @type {string} */ query) => get(`lessons/${encodeURIComponent(name)}${query && `?${query}`}`),
-        (/** @type {Opened} */ answer) => {
-          setOpened(answer);
-          setTrouble(null);
-        },
-        setTrouble,
-        setBusy,
-      ),
+      latest((/** @type {string} */ query) => {
+        setBusy(true);
+        return get(`lessons/${encodeURIComponent(name)}${query && `?${query}`}`)
+          .then((answer) => (setOpened(answer), setTrouble(null)), setTrouble)
+          .finally(() => setBusy(false));
+      }),
     [name],
   );
-  useEffect(() => () => line.stop(), [line]);
   const query = here.value.query.toString();
-  useEffect(() => line.want(query), [query, line]);
+  useEffect(() => want(query), [query, want]);
   const all = chapters.flatMap((chapter) => chapter.lessons);
   const at = all.findIndex((one) => one.name === name);
   const known = all[at]?.title;

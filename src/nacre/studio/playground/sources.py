@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.data import Table
-from nacre.data.features import Features, Target
+from nacre.data import Features, Table, Target
 
 Array = npt.NDArray[Any]
 
@@ -102,5 +101,4 @@ def columns(points: Array, names: list[str]) -> Array:
     return np.stack([known[name] for name in names], 1).astype(np.float32)
 
 
-INPUTS = ("x", "y", "x^2", "y^2", "xy", "sin x", "sin y")
 PLANE = {one.__name__: one for one in (circles, xor, spiral, gaussians, plane)}
