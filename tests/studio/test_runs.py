@@ -464,7 +464,7 @@ def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page, 
     look.get_by_role("link", name="bad").click()
     look.get_by_role("button", name="Ask the doctor").click()
     expect(look.get_by_role("heading", name=re.compile("learning rate too large"))).to_be_visible()
-    look.get_by_role("button", name="Apply the fix in a fork").click()
+    look.get_by_role("button", name="Try the fix on a copy").click()
     expect(look.get_by_role("button", name="Cancel")).to_be_visible()
     look.reload()  # the job goes on
     expect(look.get_by_role("heading", name="The fix of “learning rate too large” helped")).to_be_visible(

@@ -1,6 +1,6 @@
 // @ts-check
 /** A book whose pages can be changed: the list of lessons, and one lesson with its controls and figures. */
-import { Trouble } from "../lib/controls.js";
+import { Press, Trouble } from "../lib/controls.js";
 import { get } from "../lib/api.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { Figure } from "../lib/figures/figure.js";
@@ -100,7 +100,7 @@ function Lesson({ name, chapters }) {
     <p class="way"><a href=${address(["lessons"])}>All lessons</a></p>
     <div class="head">
       <h1 ref=${title} tabindex="-1">${opened?.title ?? known ?? "Lesson"}</h1>
-      ${opened && html`<button class="quiet" disabled=${!query} onClick=${() => go({})}>As at first</button>`}
+      ${opened && html`<${Press} class="quiet" off=${!query} onClick=${() => go({})}>As at first<//>`}
     </div>
     ${opened && opened.text.map((one) => html`<p class="lead">${one}</p>`)}
     <${Trouble} error=${trouble} />

@@ -10,7 +10,7 @@ import { ago, best, epochs, filtered, sorted, sparkline } from "./words.js";
 /** @typedef {import("./store.js").Run} Run */
 
 /** @type {[string, string][]} */
-const COLUMNS = [["name", "Run"], ["state", "State"], ["data", "Data"], ["network", "Network"], ["best", "Best figure"], ["epochs", "Epochs"], ["loss", "Loss"], ["begun", "Begun"]];
+const COLUMNS = [["name", "Run"], ["state", "State"], ["data", "Data"], ["network", "Network"], ["best", "Best metric"], ["epochs", "Epochs"], ["loss", "Loss"], ["begun", "Begun"]];
 const order = signal({ by: "begun", down: true });
 const words = signal("");
 const state = signal("all");
@@ -26,7 +26,7 @@ function choose(name) {
 }
 
 /** @param {{run: Run}} props */
-export const State = ({ run }) => html`<span class=${`state ${run.state}`}>${run.state}</span>`;
+export const State = ({ run }) => html`<span class=${`state ${run.state}`}>${run.state === "over" ? "finished" : run.state}</span>`;
 
 /** @param {{run: Run}} props */
 function Spark({ run }) {
@@ -66,7 +66,7 @@ export function List() {
       <div class="row tools">
         <div class="control"><label for="runs-words">Filter</label>
           <input id="runs-words" type="text" value=${words.value} placeholder="name, data or network" onInput=${(/** @type {any} */ e) => (words.value = e.target.value)} /></div>
-        <${Select} label="State" value=${state.value} options=${["all", "training", "over", "interrupted"]} set=${(/** @type {string} */ v) => (state.value = v)} />
+        <${Select} label="State" value=${state.value} options=${["all", "training", { value: "over", label: "finished" }, "interrupted"]} set=${(/** @type {string} */ v) => (state.value = v)} />
         <${Select} label="Sort by" value=${by} options=${COLUMNS.map(([value, label]) => ({ value, label }))} set=${turn} />
         <span class="soft count">${shown.length} of ${all.size} runs</span>
         ${picked.length >= 2
