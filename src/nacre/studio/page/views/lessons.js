@@ -100,11 +100,12 @@ function Lesson({ name, chapters }) {
     <p class="way"><a href=${address(["lessons"])}>All lessons</a></p>
     <div class="head">
       <h1 ref=${title} tabindex="-1">${opened?.title ?? known ?? "Lesson"}</h1>
-      ${opened && html`<${Press} class="quiet" off=${!query} onClick=${() => go({})}>As at first<//>`}
+      ${opened && html`<${Press} class="quiet" off=${!query} onClick=${() => go({})}>Reset<//>`}
     </div>
     ${opened && opened.text.map((one) => html`<p class="lead">${one}</p>`)}
     <${Trouble} error=${trouble} />
     ${trouble && !opened && html`<p><a href=${address(["lessons", name])}>The lesson as it is at first</a></p>`}
+    ${!opened && !trouble && html`<p class="waiting" role="status">The engine computes the figures …</p>`}
     ${opened &&
     html`<section class="card moved" aria-label="Controls">
         ${opened.controls.map((control) => html`<${Part} key=${control.name} control=${control} value=${values[control.name]} busy=${busy} set=${(/** @type {any} */ v) => set(control.name, v)} />`)}

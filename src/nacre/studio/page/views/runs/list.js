@@ -1,7 +1,8 @@
 // @ts-check
 /** All runs, those that train now among them, to be sorted, filtered and compared. */
-import { html, signal } from "../../lib/html.js";
-import { Select } from "../../lib/controls.js";
+import { html, signal, useState } from "../../lib/html.js";
+import { post } from "../../lib/api.js";
+import { Press, Select, Trouble } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { address } from "../../lib/router.js";
 import { chosen, now, runs } from "./store.js";
@@ -51,7 +52,13 @@ function Row({ run }) {
 }
 
 function Empty() {
-  return html`<div class="card"><p>There are no runs here yet. This begins one; it appears by itself:</p><pre tabindex="0">nacre train digits</pre></div>`;
+  const [begun, setBegun] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const begin = () => (setBegun(true), setError(null), post("inside/train").catch((/** @type {any} */ e) => (setError(e), setBegun(false))));
+  return html`<div class="card"><p>There are no runs here yet.</p>
+    <p><${Press} class="main" off=${begun} onClick=${begin}>${begun ? "Training on handwritten digits…" : "Train one on handwritten digits"}<//></p>
+    <${Trouble} error=${error} />
+    <p class="soft">Those of the command line, such as this one, appear here by themselves:</p><pre tabindex="0">nacre train digits</pre></div>`;
 }
 
 export function List() {

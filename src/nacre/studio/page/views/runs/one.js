@@ -21,7 +21,7 @@ export function One({ name }) {
   if (!run) return html`${back}<h1>${name}</h1><${Trouble} error=${{ message: `There is no run called “${name}”.`, hint: "choose one of the list" }} />`;
   return html`${back}
     <div class="row level head"><h1>${name}</h1><${State} run=${run} />${run.state === "over" && html`<a class="button" href=${address(["inside", name])}>Look inside</a>`}</div>
-    <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
+    <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch.toLocaleString("en-US")}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
     ${run.state !== "over" && html`<p class="row level"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
     ${run.state === "interrupted" && html`<p>The last sign of life was ${ago(run.seen, now.value)}. To go on: <code>nacre resume ${detail?.folder ?? name}</code></p>`}
     ${run.trouble.map((text) => html`<p class="trouble">${text}</p>`)}
