@@ -557,7 +557,7 @@ def test_a_lesson_in_a_certain_state_can_be_shared(page: Page, studio: str):
     page.goto(f"{studio}#/lessons/nand?b=-3&w1=2&w2=2")
     expect(page.locator(".verdict")).to_contain_text("This is AND")
     expect(page.get_by_label("Weight of x1")).to_have_value("2")
-    page.get_by_role("button", name="As at first").click()
+    page.get_by_role("button", name="Reset").click()
     expect(page.locator(".verdict")).to_contain_text("This is NAND")
     assert page.evaluate("location.hash") == "#/lessons/nand"
     page.get_by_role("link", name="A multi-layer perceptron →").click()

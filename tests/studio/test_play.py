@@ -246,9 +246,14 @@ def test_a_table_becomes_scaled_numbers_and_a_column_for_each_term():
     rows = data.load(Data("table", table=TABLE, target="kind", axes=("b", "a")), 1)
     assert rows.classes == ["u", "v", "w"]
     assert [axis.label for axis in rows.axes] == ["b", "a"]
-    numbers = rows.points[:, : rows.labels.index("color: ?")]
+    assert len(rows.labels) == rows.points.shape[1]
+    first = rows.labels.index("color is rare or new")
+    numbers = rows.points[:, :first]
     assert abs(numbers[rows.training, 0].mean()) < 1e-5
-    assert (rows.points[:, rows.labels.index("color: ?") :].sum(1) == 1).all()
+    assert (rows.points[:, first:].sum(1) == 1).all()
+    cells = [line.split(",")[2] for line in TABLE.splitlines()[1:]]
+    for color in set(cells):  # each is in the column that bears its name
+        assert rows.points[:, rows.labels.index(f"color = {color}")].tolist() == [cell == color for cell in cells]
     low, high = rows.axes[1].ends
     assert low < 0 < 6 < high
 

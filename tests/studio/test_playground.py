@@ -189,3 +189,23 @@ def test_nothing_is_cut_off_on_a_narrow_page(ground: Page, shot):
     expect(ground.get_by_role("button", name="Play", exact=True)).to_be_visible()
     assert ground.evaluate("document.scrollingElement.scrollWidth") <= 390
     shot(ground, "playground-narrow")
+
+
+def test_an_error_is_said_where_it_moves_nothing_and_can_be_closed(ground: Page):
+    ground.get_by_role("button", name="Function").click()
+    field = ground.get_by_label("Function of x and y")
+    field.wait_for()
+    before = field.bounding_box()
+    field.fill("sin(x) + z")
+    field.press("Enter")
+    expect(ground.get_by_role("alert")).to_contain_text("'z' is not known here")
+    assert field.bounding_box() == before
+    ground.get_by_role("button", name="Close").click()
+    expect(ground.get_by_role("alert")).to_have_count(0)
+    expect(ground.locator("#main")).to_be_focused()
+
+
+def test_a_layer_that_is_removed_leaves_the_focus_in_the_network(ground: Page):
+    ground.get_by_role("button", name="Remove hidden layer 2").press("Enter")
+    expect(ground.get_by_role("button", name="Remove hidden layer 2")).to_have_count(0)
+    expect(ground.get_by_role("button", name="Add a layer")).to_be_focused()

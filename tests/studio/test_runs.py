@@ -493,6 +493,8 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
 
 def test_the_pictures_behind_a_cell_are_shown(look: Page, shot) -> None:
     look.get_by_role("link", name="good").click()
+    expect(look.locator("#main")).to_be_focused()  # and not the beginning of the window
+    expect(look).to_have_title(re.compile("^good .* Runs"))
     look.get_by_role("button", name="Show its mistakes").click()
     look.get_by_role("button", name=re.compile("true 3, predicted 3")).click()
     expect(look.get_by_role("img", name=re.compile("true 3, predicted 3"))).to_have_count(24)
@@ -507,7 +509,8 @@ def test_the_doctor_is_asked_its_fix_applied_and_both_runs_compared(look: Page, 
     look.get_by_role("link", name="bad").click()
     look.get_by_role("button", name="Ask the doctor").click()
     expect(look.get_by_role("heading", name=re.compile("learning rate too large"))).to_be_visible()
-    look.get_by_role("button", name="Apply the fix in a fork").click()
+    expect(look.get_by_role("button", name="Ask the doctor again")).to_be_focused()  # it waited, and kept the focus
+    look.get_by_role("button", name="Try the fix on a copy").click()
     expect(look.get_by_role("button", name="Cancel")).to_be_visible()
     look.reload()  # the job goes on
     expect(look.get_by_role("heading", name="The fix of “learning rate too large” helped")).to_be_visible(

@@ -34,6 +34,17 @@ def test_a_view_that_is_none_is_said(page: Page, studio: str):
     expect(page.get_by_role("alert")).to_contain_text("nothing")
 
 
+def test_where_there_are_no_runs_the_page_begins_one(page: Page, studio: str):
+    page.goto(f"{studio}#/runs")
+    page.get_by_role("button", name="Train one on handwritten digits").click()
+    expect(page.get_by_role("row").filter(has_text="digits")).to_contain_text("finished", timeout=60_000)
+
+
+def test_an_address_that_is_badly_written_breaks_nothing(page: Page, studio: str):
+    page.goto(f"{studio}#/runs/%zz")
+    expect(page.get_by_role("alert")).to_contain_text("There is no run called “%zz”.")
+
+
 def test_without_the_token_a_page_reads_and_changes_nothing(page: Page, studio: str):
     page.goto(studio.partition("?")[0])
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -159,7 +159,7 @@ class NumberFeature(Feature):
 
     def told(self) -> str:
         """Its range."""
-        return f"{self.least:g} to {self.most:g}{', log' if self.log else ''}{', with holes' if self.holes else ''}"
+        return f"{self.least:g} to {self.most:g}{', log' if self.log else ''}{', some missing' if self.holes else ''}"
 
 
 class DateFeature(Feature):
@@ -219,7 +219,7 @@ class DateFeature(Feature):
 
     def told(self) -> str:
         """First and last."""
-        return f"{self.first} to {self.last}{', with holes' if self.holes else ''}"
+        return f"{self.first} to {self.last}{', some missing' if self.holes else ''}"
 
 
 class CategoryFeature(Feature):
@@ -267,7 +267,7 @@ class CategoryFeature(Feature):
     def told(self) -> str:
         """Its first terms."""
         shown = ", ".join(self.terms[:4])
-        return f"{len(self.terms):,} terms: {shown}{', ...' if len(self.terms) > 4 else ''}"
+        return f"{len(self.terms):,} categories: {shown}{', ...' if len(self.terms) > 4 else ''}"
 
 
 FEATURES = names(NumberFeature, DateFeature, CategoryFeature)

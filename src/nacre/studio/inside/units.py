@@ -29,7 +29,11 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     outputs = found.outputs[0].reshape(-1)
     names = study.classes_of(outputs)
     best = int(outputs.argmax()) if names else 0
-    bars = [Bar(names[k] if names else f"output {k}", float(v)) for k, v in enumerate(outputs[:100].tolist())]
+    shares = names is not None and bool(outputs.min() >= 0) and abs(float(outputs.sum()) - 1) < 1e-3
+    bars = [
+        Bar(names[k] if names else f"output {k}", float(v), _percent(v) if shares else None)
+        for k, v in enumerate(outputs[:100].tolist())
+    ]
     layers = [
         strip(layer.output[0], f"activations of {layer.name}", f"{layer.name}, {layer.output[0].size} units")
         for layer in found.layers
@@ -42,6 +46,10 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
         "layers": layers,
         "input": study.picture(np.asarray(x[0], np.float64), "what the network sees") if study.pictured else None,
     }
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
 
 
 def _votes(study: Study, found: Explanation, output: int) -> list[Figure]:

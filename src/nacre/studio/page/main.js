@@ -38,11 +38,17 @@ class Guarded extends Component {
 }
 
 function Studio() {
-  const { view } = here.value;
+  const { view, rest } = here.value;
   const found = VIEWS.find(([name]) => name === view);
+  const about = rest[0] && (view === "runs" || view === "inside") ? `${rest[0]} – ` : "";
   useEffect(() => {
-    document.title = `${found ? found[1] : "?"} – nacre studio`;
-  }, [view]);
+    document.title = `${about}${found ? found[1] : "?"} – nacre studio`;
+  }, [view, about]);
+  // Where a page takes the place of one whose link was followed, the focus goes on from its beginning, and not from that of the window.
+  const shown = [view, ...rest].join("/");
+  useEffect(() => {
+    if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  }, [shown]);
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ e) => (e.preventDefault(), document.getElementById("main")?.focus())}>To the content</a>
     <header>

@@ -194,9 +194,9 @@ def _labels(features: Features) -> tuple[list[str], dict[str, tuple[NumberFeatur
         if one.width:
             if isinstance(one, NumberFeature):
                 numbers[one.name] = (one, len(labels))
-            labels += [one.name, *(f"{one.name} ({k})" for k in range(2, one.width + 1))]
+            labels += one.parts
     for one in features.categories:
-        labels += [f"{one.name}: ?", *(f"{one.name}: {term}" for term in one.terms)][: one.size]
+        labels += [one.term(number) for number in range(one.size)]
     return labels, numbers
 
 

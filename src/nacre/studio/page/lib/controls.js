@@ -62,6 +62,12 @@ export function Toggle({ label, value, set }) {
   </div>`;
 }
 
+/** A button that keeps the focus while it cannot be pressed, so that nobody who uses the keyboard is thrown back to the top.
+ * @param {{off: boolean, onClick: () => void, children?: any, class?: string}} props */
+export function Press({ off, onClick, children, ...rest }) {
+  return html`<button ...${rest} aria-disabled=${off ? "true" : undefined} onClick=${() => off || onClick()}>${children}</button>`;
+}
+
 /** What went wrong, said where it can be heard. @param {{error: any}} props */
 export function Trouble({ error }) {
   return error ? html`<p class="trouble" role="alert"><strong>${error.message}</strong> ${error.hint && html`<span>Try: ${error.hint}</span>`}</p>` : null;

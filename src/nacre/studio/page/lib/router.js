@@ -4,10 +4,19 @@ import { signal } from "@preact/signals";
 
 /** @typedef {{view: string, rest: string[], query: URLSearchParams}} Place */
 
+/** @param {string} part */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a % that begins nothing stands for itself
+  }
+}
+
 /** @param {string} hash @returns {Place} */
 export function place(hash) {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  const [view = "", ...rest] = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const [view = "", ...rest] = path.split("/").filter(Boolean).map(decoded);
   return { view: view || "playground", rest, query: new URLSearchParams(query) };
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** A book whose pages can be changed: the list of lessons, and one lesson with its controls and figures. */
-import { Trouble } from "../lib/controls.js";
+import { Press, Trouble } from "../lib/controls.js";
 import { get } from "../lib/api.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { latest } from "../lib/latest.js";
@@ -96,11 +96,12 @@ function Lesson({ name, chapters }) {
     <p class="way"><a href=${address(["lessons"])}>All lessons</a></p>
     <div class="head">
       <h1 ref=${title} tabindex="-1">${opened?.title ?? known ?? "Lesson"}</h1>
-      ${opened && html`<button class="quiet" disabled=${!query} onClick=${() => go({})}>As at first</button>`}
+      ${opened && html`<${Press} class="quiet" off=${!query} onClick=${() => go({})}>Reset<//>`}
     </div>
     ${opened && opened.text.map((one) => html`<p class="lead">${one}</p>`)}
     <${Trouble} error=${trouble} />
     ${trouble && !opened && html`<p><a href=${address(["lessons", name])}>The lesson as it is at first</a></p>`}
+    ${!opened && !trouble && html`<p class="waiting" role="status">The engine computes the figures …</p>`}
     ${opened &&
     html`<section class="card moved" aria-label="Controls">
         ${opened.controls.map((control) => html`<${Part} key=${control.name} control=${control} value=${values[control.name]} busy=${busy} set=${(/** @type {any} */ v) => set(control.name, v)} />`)}

@@ -18,7 +18,7 @@ export function Playground() {
   useEffect(() => leave, []);
   return html`<h1 class="pg-hidden">Playground</h1>
     ${shown.value ? html`<${Bar} share=${() => share(true)} />` : html`<p class="waiting">The engine starts …</p>`}
-    <${Trouble} error=${trouble.value} />
+    ${trouble.value && html`<div class="pg-trouble"><${Trouble} error=${trouble.value} /><button onClick=${() => ((trouble.value = null), document.getElementById("main")?.focus())}>Close</button></div>`}
     <div class=${over ? "pg over" : "pg"} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(true))} onDragLeave=${() => setOver(false)}
       onDrop=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setOver(false), take(e.dataTransfer?.files[0]))}>
       <${DataPanel} />

@@ -2,7 +2,7 @@
 /** Curves over a common axis, drawn by uPlot; new values move the lines without drawing anything else anew. */
 import uPlot from "uplot";
 import { html, useEffect, useRef } from "../html.js";
-import { classColor } from "../colors.js";
+import { lineColor } from "../colors.js";
 import { short } from "../numbers.js";
 import { theme } from "../theme.js";
 
@@ -19,7 +19,8 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
   const whole = x.values.every(Number.isInteger);
-  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), x.values.length < 2, theme.value]);
+  const night = theme.value === "dark";
+  const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), x.values.length < 2, night]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
   useEffect(() => {
@@ -27,6 +28,9 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
     if (!node) return;
     const ink = getComputedStyle(node).getPropertyValue("--ink-soft").trim() || "#666";
     const grid = { stroke: getComputedStyle(node).getPropertyValue("--line").trim() || "#ddd", width: 1 };
+    /** Under a curve stands what is pointed at, else the newest value of what counts steps or epochs.
+     * @param {uPlot} plotted @param {number | null} v @param {number} k @param {number | null} at */
+    const told = (plotted, v, k, at) => short(at === null && whole ? Array.from(plotted.data[k] ?? []).findLast((one) => one !== null) : v);
     const axis = { stroke: ink, grid, ticks: grid, font: "12px system-ui", labelFont: "12px system-ui", labelSize: 18 };
     const made = new uPlot(
       {
@@ -40,14 +44,14 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
           { ...axis, size: 60, ...(y.label ? { label: y.label } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : short(v))) },
         ],
         series: [
-          { label: x.label, value: (_, v) => short(v) },
+          { label: x.label, value: told },
           ...lines.map((line, k) => ({
             label: line.label,
-            stroke: line.color ?? classColor(k + 1),
+            stroke: lineColor(line.color, line.label, k + 1, night),
             width: 2,
             ...(line.dashed ? { dash: [6, 4] } : {}),
-            ...(line.dots ? { paths: () => null, points: { show: true, size: 10, fill: line.color ?? classColor(k + 1) } } : { points: { show: x.values.length < 2 } }),
-            value: (/** @type {uPlot} */ _, /** @type {number} */ v) => short(v),
+            ...(line.dots ? { paths: () => null, points: { show: true, size: 10, fill: lineColor(line.color, line.label, k + 1, night) } } : { points: { show: x.values.length < 2 } }),
+            value: told,
           })),
         ],
       },

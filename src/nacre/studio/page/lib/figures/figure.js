@@ -48,8 +48,8 @@ export function Drawing({ title, svg, label }) {
   </figure>`;
 }
 
-/** @param {{title?: string, src: string, label: string}} props */
-const Image = ({ title, src, label }) => html`<figure class="image">${title && html`<figcaption>${title}</figcaption>`}<img alt=${label} src=${src} /></figure>`;
+/** As large as it is, or as wide as `size` where that is given: pictures to learn from may be a few pixels. @param {{title?: string, src: string, label: string, size?: number}} props */
+const Image = ({ title, src, label, size }) => html`<figure class="image">${title && html`<figcaption>${title}</figcaption>`}<img alt=${label} src=${src} width=${size} /></figure>`;
 
 /** @param {{text: string, strong?: boolean}} props */
 const Words = ({ text, strong }) => html`<p class=${strong ? "verdict" : ""}>${text}</p>`;

@@ -17,6 +17,7 @@ export function Network({ title, layers, weights, height = 260 }) {
   const night = theme.value === "dark";
   const width = Math.max(320, layers.length * 150);
   const most = Math.max(...layers.map((l) => l.units.length));
+  const below = (/** @type {number} */ n) => (height - 30) / n > 2 * radius + 13;
   const radius = Math.max(5, Math.min(18, height / (2.6 * most)));
   /** @param {number} k @param {number} i @returns {[number, number]} */
   const at = (k, i) => {
@@ -50,7 +51,9 @@ export function Network({ title, layers, weights, height = 260 }) {
           const fill = u.value === undefined || u.value === null ? "var(--card)" : css(diverging(u.value / values, night));
           const text = u.label ?? (u.value === undefined || u.value === null ? "" : short(u.value));
           return html`<g><circle cx=${x} cy=${y} r=${radius} fill=${fill} stroke="var(--ink-soft)"><title>${u.note ?? `${l.name}, unit ${i}: ${short(u.value)}`}</title></circle>
-            ${radius >= 7 && html`<text x=${x} y=${y + radius + 11} text-anchor="middle" class="small">${text}</text>`}</g>`;
+            ${below(l.units.length) ? html`<text x=${x} y=${y + radius + 11} text-anchor="middle" class="small">${text}</text>`
+              : k === 0 ? html`<text x=${x - radius - 4} y=${y + 4} text-anchor="end" class="small">${text}</text>`
+              : k === layers.length - 1 && html`<text x=${x + radius + 4} y=${y + 4} class="small">${text}</text>`}</g>`;
         })}`)}
     </svg>
   </figure>`;

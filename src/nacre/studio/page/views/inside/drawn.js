@@ -23,7 +23,7 @@ export function Drawn({ model }) {
     get(`inside/models/${encodeURIComponent(model.name)}/graph?what=${what}`).then(setFigure, setError);
   }, [what]);
   return html`<div class="card">
-    <${Select} label="Graph of" value=${what} options=${GRAPHS} set=${setWhat} />
+    <div class="row"><${Select} label="Graph of" value=${what} options=${GRAPHS} set=${setWhat} /></div>
     <${Trouble} error=${error} />
     ${figure ? html`<${Figure} of=${figure} />` : !error && html`<p class="waiting" role="status">Drawing…</p>`}
   </div>`;

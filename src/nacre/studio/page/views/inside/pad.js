@@ -1,6 +1,7 @@
 // @ts-check
 /** A pad to draw on, with a pointer or with arrow keys and the space bar; it tells the shades of a picture of rows x columns. */
 import { html, useEffect, useRef, useState } from "../../lib/html.js";
+import { theme } from "../../lib/theme.js";
 import { shades } from "./shades.js";
 
 const SIZE = 280;
@@ -69,7 +70,7 @@ export function Pad({ rows, columns, drawn }) {
   };
   return html`<div class="pad">
     <div class="pad-ground">
-      <canvas ref=${canvas} width=${width} height=${height} tabindex="0" role="application" onKeyDown=${key}
+      <canvas ref=${canvas} width=${width} height=${height} class=${theme.value === "dark" ? "" : "paper"} tabindex="0" role="application" onKeyDown=${key}
         aria-label="Drawing pad: draw with the pointer; by keyboard, arrows move, the space bar dots, shift and arrows draw"
         onPointerDown=${down} onPointerMove=${move} onPointerUp=${() => (pen.current = null)} onPointerCancel=${() => (pen.current = null)}></canvas>
       ${cursor && html`<span class="pad-cursor" style=${{ left: `${(100 * cursor[0]) / width}%`, top: `${(100 * cursor[1]) / height}%` }}></span>`}

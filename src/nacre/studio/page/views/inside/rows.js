@@ -15,7 +15,7 @@ export function RowChooser({ model, row, set }) {
   const there = labels ? (model.classes ?? []).filter((c) => labels.includes(c)) : [];
   return html`<div class="row">
     <${NumberField} label=${`Row of the ${model.part} part, 0 to ${model.rows - 1}`} value=${row} min=${0} max=${model.rows - 1} step=${1} set=${set} />
-    <button onClick=${() => set((row + 1) % model.rows)}>Next</button>
-    ${there.length > 0 && html`<${Select} label="Next that is" value="" options=${[{ value: "", label: "any" }, ...there]} set=${(/** @type {string} */ v) => v && next(v)} />`}
+    <button onClick=${() => set((row + 1) % model.rows)}>Next row</button>
+    ${there.length > 0 && html`<${Select} label="Next of class" value="" options=${[{ value: "", label: "any" }, ...there]} set=${(/** @type {string} */ v) => v && next(v)} />`}
   </div>`;
 }

@@ -2,7 +2,7 @@
 /** One step of training as four buttons: forward, loss, backward, update. The fourth changes the weights (of a copy in memory). */
 import { html, useEffect, useState } from "../../lib/html.js";
 import { get, post } from "../../lib/api.js";
-import { Trouble } from "../../lib/controls.js";
+import { Press, Trouble } from "../../lib/controls.js";
 import { Figure } from "../../lib/figures/figure.js";
 import { RowChooser } from "./rows.js";
 
@@ -45,10 +45,10 @@ export function Step({ model }) {
     <${Trouble} error=${error} />
     <div class="card">
       <${RowChooser} model=${model} row=${row} set=${(/** @type {number} */ n) => (setPhase("forward"), setLosses(null), setRow(n))} />
-      <div class="row phases" role="group" aria-label="The four parts of a step">
-        ${PHASES.map((p, k) => html`<button class=${p === phase ? "main" : ""} aria-pressed=${p === phase} disabled=${!step || k > at + 1} onClick=${() => go(p)}>${k + 1}. ${p[0]?.toUpperCase()}${p.slice(1)}</button>`)}
-        <button onClick=${() => go("forward")} disabled=${phase !== "update"}>Next step</button>
-        <button class="quiet" onClick=${again} disabled=${!steps}>Begin again</button>
+      <div class="row level phases" role="group" aria-label="The four parts of a step">
+        ${PHASES.map((p, k) => html`<${Press} class=${p === phase ? "main" : ""} aria-pressed=${p === phase} off=${!step || k > at + 1} onClick=${() => go(p)}>${k + 1}. ${p[0]?.toUpperCase()}${p.slice(1)}<//>`)}
+        <${Press} onClick=${() => go("forward")} off=${phase !== "update"}>Next step<//>
+        <${Press} class="quiet" onClick=${again} off=${!steps}>Begin again<//>
         <span class="soft" aria-live="polite">${steps ? `${steps} ${steps === 1 ? "step" : "steps"} taken here` : "weights as in the file"}</span>
       </div>
       <p>${SAID[phase]}</p>

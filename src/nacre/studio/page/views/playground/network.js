@@ -2,7 +2,7 @@
 /** The network: units as small pictures of what they give, weights as lines, both drawn anew with each frame and nothing else. */
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { css, diverging } from "../../lib/colors.js";
-import { NumberInput } from "../../lib/controls.js";
+import { NumberInput, Press } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { theme } from "../../lib/theme.js";
 import { written } from "./data.js";
@@ -25,7 +25,7 @@ export function NetworkPanel() {
   const add = () => change({ hidden: [...set.hidden, { name: fresh(set.hidden), units: 4, activation: set.hidden.at(-1)?.activation ?? "tanh" }] });
   return html`<section class="card pg-network" aria-labelledby="pg-network">
     <div class="row pg-title"><h2 id="pg-network">Network</h2>
-      <button onClick=${add}>Add a layer</button></div>
+      <button id="pg-add" onClick=${add}>Add a layer</button></div>
     <${Graph} now=${now} hidden=${now.settings.hidden} />
     <${Looking} />
   </section>`;
@@ -42,7 +42,7 @@ function Graph({ now, hidden }) {
   const most = choices.value.shown;
   const inputs = now.side ? 1 : Math.min(most, now.inputs.length);
   const counts = [inputs, ...hidden.map((layer) => Math.min(most, layer.units)), Math.min(most, now.outputs)];
-  const plan = useMemo(() => layout(counts, room, !now.side, now.table ? 40 : 0), [counts.join(), room, now.side, now.table]);
+  const plan = useMemo(() => layout(counts, room, !now.side, now.table ? 80 : 0), [counts.join(), room, now.side, now.table]);
 
   useEffect(() => {
     const node = box.current;
@@ -111,7 +111,7 @@ function Graph({ now, hidden }) {
     <div class="pg-canvas" style=${{ width: `${plan.width}px`, height: `${plan.height}px` }} onPointerMove=${moved} onPointerLeave=${() => tip.current && (tip.current.hidden = true)} onClick=${clicked}>
       <svg width=${plan.width} height=${plan.height} aria-hidden="true"><g ref=${lines}>${plan.lines.map((line) => html`<path d=${path(line)} />`)}</g></svg>
       ${plan.columns.map((x, k) => html`<${Head} key=${k === 0 ? "in" : (hidden[k - 1]?.name ?? "out")} x=${x} name=${names[k]} layer=${k - 1} count=${k === 0 ? (now.side ? now.side ** 2 : now.inputs.length) : k > hidden.length ? now.outputs : undefined} />`)}
-      ${plan.units.map((column, k) => column.map((at, unit) => html`<${Unit} key=${`${k}:${unit}`} at=${at} size=${plan.size} layer=${k - 1} unit=${unit} name=${k === 0 ? source(now, 0, unit) : `${names[k]}, unit ${unit + 1}`} label=${k === 0 && !now.side ? written(now.inputs[unit] ?? "") : k > hidden.length && now.classes.length > 2 ? now.classes[unit] : ""} side=${now.side} />`))}
+      ${plan.units.map((column, k) => column.map((at, unit) => html`<${Unit} key=${`${k}:${unit}`} at=${at} size=${k === 0 && now.side ? 64 : plan.size} layer=${k - 1} unit=${unit} name=${k === 0 ? source(now, 0, unit) : `${names[k]}, unit ${unit + 1}`} label=${k === 0 && !now.side ? written(now.inputs[unit] ?? "") : k > hidden.length && now.classes.length > 2 ? now.classes[unit] : ""} side=${now.side} />`))}
       <div class="pg-tip" ref=${tip} hidden></div>
     </div>
   </div>`;
@@ -141,14 +141,14 @@ function Head({ x, name, layer, count }) {
   const set = settings.value;
   const style = { left: `${x - 60}px`, height: `${HEAD}px` };
   const mine = set?.hidden[layer];
-  if (count !== undefined || !set || !mine) return html`<div class="pg-head" style=${style}><strong>${name}</strong><small>${count === 1 ? "1 unit" : `${count?.toLocaleString("en-US")} units`}</small></div>`;
+  if (count !== undefined || !set || !mine) return html`<div class="pg-head" style=${style}><strong>${name}</strong><small>${count === 1 ? "1 unit" : `${count?.toLocaleString("en-US")} units`}</small>${count !== undefined && count > choices.value.shown && (layer >= 0 || !shown.value?.side) && html`<small>${choices.value.shown} shown</small>`}</div>`;
   /** @param {Partial<Layer>} patch */
   const put = (patch) => change({ hidden: set.hidden.map((one, k) => (k === layer ? { ...one, ...patch } : one)) });
-  const drop = () => change({ hidden: set.hidden.filter((_, k) => k !== layer) });
+  const drop = () => (document.getElementById("pg-add")?.focus({ preventScroll: true }), change({ hidden: set.hidden.filter((_, k) => k !== layer) }));
   const most = choices.value.shown;
   return html`<div class="pg-head" style=${style} onClick=${(/** @type {Event} */ e) => e.stopPropagation()}>
     <span><strong>Layer ${layer + 1}</strong><button class="quiet" aria-label=${`Remove ${name.toLowerCase()}`} title="Remove this layer" onClick=${drop}>×</button></span>
-    <span class="pg-units"><button aria-label=${`One unit less in ${name.toLowerCase()}`} disabled=${mine.units === 1} onClick=${() => put({ units: mine.units - 1 })}>−</button>
+    <span class="pg-units"><${Press} aria-label=${`One unit less in ${name?.toLowerCase()}`} off=${mine.units === 1} onClick=${() => put({ units: mine.units - 1 })}>−<//>
       <${NumberInput} label=${`Units of ${name.toLowerCase()}`} value=${mine.units} min=${1} step=${1} set=${(/** @type {number} */ units) => put({ units })} />
       <button aria-label=${`One unit more in ${name.toLowerCase()}`} onClick=${() => put({ units: mine.units + 1 })}>+</button></span>
     <select aria-label=${`Activation of ${name.toLowerCase()}`} value=${mine.activation} onChange=${(/** @type {any} */ e) => put({ activation: e.target.value })}>

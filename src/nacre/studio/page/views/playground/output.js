@@ -2,7 +2,7 @@
 /** What comes of it: the plane with its points, or pictures with what is said of them, and the losses so far. */
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib/html.js";
 import { Toggle } from "../../lib/controls.js";
-import { classColor, css, diverging } from "../../lib/colors.js";
+import { classColor, css, diverging, inkOn } from "../../lib/colors.js";
 import { Curves } from "../../lib/figures/curves.js";
 import { percent, short } from "../../lib/numbers.js";
 import { theme } from "../../lib/theme.js";
@@ -54,9 +54,9 @@ function Plane() {
         const color = now.classes.length ? classColor(value) : css(diverging(value / most, night));
         context.beginPath();
         context.arc((side * (x - across.low)) / (across.high - across.low), side * (1 - (y - up.low) / (up.high - up.low)), open ? 6 : 6.5, 0, 7);
-        context.lineWidth = open ? 3.5 : now.classes.length && !night ? 2 : 1.2;
+        context.lineWidth = open ? 3.5 : now.classes.length || night ? 2 : 1.2;
         context.fillStyle = open ? (night ? "#0008" : "#fff8") : color;
-        context.strokeStyle = open ? color : now.classes.length || night ? "#fff" : "#333";
+        context.strokeStyle = open ? color : night ? "#14171b" : now.classes.length ? "#fff" : "#333";
         context.fill();
         context.stroke();
       }
@@ -105,17 +105,18 @@ function Samples() {
         const [row, column] = [Math.floor(k / n), k % n];
         const count = frame.confusion?.[row]?.[column] ?? 0;
         cell.textContent = count ? String(count) : "";
-        cell.style.background = count ? css(diverging(((row === column ? 1 : -1) * (0.15 + 0.85 * count)) / most, night)) : "";
-        cell.style.color = count > 0.5 * most ? "#fff" : "";
+        const color = diverging(((row === column ? 1 : -1) * (0.15 + 0.85 * count)) / most, night);
+        cell.style.background = count ? css(color) : "";
+        cell.style.color = count ? inkOn(color) : "";
       });
     });
   }, [now, night]);
   if (!now?.samples) return null;
   return html`<div ref=${place}>
-    <h3>Rows of the test, and what is said of them</h3>
+    <h3>Test rows, and what the network says</h3>
     <div class="pg-samples">${now.samples.labels.map((label) => html`<figure class="heat"><canvas width="8" height="8" role="img" aria-label=${`a picture of the class ${label}`}></canvas><figcaption class="pg-said"></figcaption></figure>`)}</div>
-    <h3>What is taken for what</h3>
-    <table class="pg-confusion"><thead><tr><th scope="col"><span class="soft">is / said</span></th>${now.classes.map((c) => html`<th scope="col">${c}</th>`)}</tr></thead>
+    <h3>Confusion matrix</h3>
+    <table class="pg-confusion"><thead><tr><th scope="col"><span class="soft">true / said</span></th>${now.classes.map((c) => html`<th scope="col">${c}</th>`)}</tr></thead>
       <tbody>${now.classes.map((c) => html`<tr><th scope="row">${c}</th>${now.classes.map(() => html`<td></td>`)}</tr>`)}</tbody></table>
   </div>`;
 }
@@ -138,8 +139,8 @@ function Losses() {
     return () => (clearTimeout(timer), stop());
   }, []);
   const lines = [
-    { label: "training", values: curve.map((p) => p[1]), color: "#5b6b7b" },
-    { label: "test", values: curve.map((p) => p[2]), color: "#cc3f7c" },
+    { label: "training", values: curve.map((p) => p[1]) },
+    { label: "test", values: curve.map((p) => p[2]) },
   ];
   return html`<${Curves} title="Loss" x=${{ label: "step", values: curve.map((p) => p[0]) }} y=${{ log }} lines=${lines} height=${170} />
     <${Toggle} label="Loss on a logarithmic scale" value=${log} set=${setLog} />`;

@@ -49,7 +49,7 @@ export function classes(canvas, winner, sure, night) {
   const { context, image, words } = surface(canvas, Math.round(Math.sqrt(who.length)));
   const ground = night ? 36 : 250;
   for (let i = 0; i < who.length; i++) {
-    const hex = parseInt(classColor(who[i] ?? 0).slice(1), 16);
+    const hex = parseInt(classColor(who[i] ?? 0, night).slice(1), 16);
     const share = 0.15 + (0.75 * (how[i] ?? 0)) / 255;
     const [r, g, b] = [hex >> 16, (hex >> 8) & 255, hex & 255].map((c) => Math.round(ground + (c - ground) * share));
     words[i] = (255 << 24) | ((b ?? 0) << 16) | ((g ?? 0) << 8) | (r ?? 0);

@@ -17,7 +17,11 @@ export function Compare({ names }) {
   const [figure, setFigure] = useState("");
   const [log, setLog] = useState(false);
   const figures = found ? Object.keys(found.curves) : [];
-  const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "val_loss") ?? figures[0] ?? "");
+  /** How many of the runs wrote a figure down. @param {string} name */
+  const runsWith = (name) => found.curves[name].lines.filter((/** @type {any} */ line) => line.values.some((/** @type {number | null} */ v) => v !== null)).length;
+  const most = Math.max(0, ...figures.map(runsWith));
+  const common = figures.filter((name) => runsWith(name) === most);
+  const shown = figures.includes(figure) ? figure : (common.find((name) => name === "val_loss") ?? common[0] ?? "");
   return html`<p class="back"><a href=${address(["runs"])}>← All runs</a></p><h1>Compare</h1>
     <${Trouble} error=${error} />
     ${!found && !error && html`<p class="waiting">Reading the runs.</p>`}
@@ -25,7 +29,8 @@ export function Compare({ names }) {
     ${found && figures.length > 0 && html`
       <section class="card" aria-labelledby="overlay-title">
         <h2 id="overlay-title">Curves</h2>
-        <div class="row tools"><${Select} label="Figure" value=${shown} options=${figures} set=${setFigure} /><${Toggle} label="Log axis" value=${log} set=${setLog} /></div>
+        <div class="row tools"><${Select} label="Metric" value=${shown} options=${figures} set=${setFigure} /><${Toggle} label="Log axis" value=${log} set=${setLog} /></div>
+        ${runsWith(shown) < found.names.length && html`<p class="soft">${runsWith(shown)} of the ${found.names.length} runs wrote ${shown} down.</p>`}
         <${RunCurves} curves=${found.curves[shown]} log=${log} height=${320} />
         <${Every} every=${found.every} />
       </section>

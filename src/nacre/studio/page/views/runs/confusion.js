@@ -1,7 +1,7 @@
 // @ts-check
 /** Which classes are taken for which, and the rows behind each cell. */
 import { html, useState } from "../../lib/html.js";
-import { Trouble } from "../../lib/controls.js";
+import { Press, Trouble } from "../../lib/controls.js";
 import { percent } from "../../lib/numbers.js";
 import { useAnswer } from "./store.js";
 
@@ -15,7 +15,7 @@ export function Confusion({ name }) {
   const classes = found && found.classes.length > 0;
   return html`<section class="card" aria-labelledby="confusion-title">
     <div class="row between"><h2 id="confusion-title">Mistakes</h2>
-      <button disabled=${waiting} onClick=${() => set(count + 1)}>${found ? "Judge it again" : "Show its mistakes"}</button></div>
+      <${Press} off=${waiting} onClick=${() => set(count + 1)}>${found ? "Judge it again" : "Show its mistakes"}<//></div>
     ${!found && !waiting && html`<p class="soft">The confusion matrix, and the rows behind each of its cells, on rows that it was not trained on if there are some.</p>`}
     ${waiting && html`<p role="status">Reading the model and the data.</p>`}
     <${Trouble} error=${error} />
@@ -32,8 +32,8 @@ function Matrix({ found: { classes, shown, counts }, cell, choose }) {
   const on = Math.max(1, ...counts.map((/** @type {number[]} */ row, /** @type {number} */ i) => row[i] ?? 0));
   /** @param {number} i @param {number} j @param {number} n */
   const tint = (i, j, n) => ({ background: `color-mix(in srgb, var(${i === j ? "--above" : "--below"}) ${Math.round(12 + (48 * n) / (i === j ? on : off))}%, var(--card))` });
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table class="confusion">
-    <caption class="soft">Rows: the true class. Columns: the predicted one. Each number opens the rows behind it.</caption>
+  return html`<p class="soft" id="confusion-how">Rows: the true class. Columns: the predicted one. Each number opens the rows behind it.</p>
+    <div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table class="confusion" aria-describedby="confusion-how">
     <thead><tr><th scope="col"></th>${shown.map((/** @type {number} */ k) => html`<th scope="col">${classes[k]}</th>`)}</tr></thead>
     <tbody>${shown.map((/** @type {number} */ t, /** @type {number} */ i) => html`<tr><th scope="row">${classes[t]}</th>
       ${shown.map((/** @type {number} */ s, /** @type {number} */ j) => {
@@ -63,8 +63,8 @@ function Behind({ name, cell, classes, version }) {
           <thead><tr><th scope="col">true</th><th scope="col">predicted</th>${classes.length > 0 && html`<th scope="col">probability</th>`}${found.columns.map((/** @type {string} */ c) => html`<th scope="col">${c}</th>`)}</tr></thead>
           <tbody>${found.rows.map((/** @type {any} */ row) => html`<tr key=${row.row}><td>${row.truth}</td><td>${row.said}</td>${classes.length > 0 && html`<td class="number">${percent(row.of_said)}</td>`}${row.cells.map((/** @type {string} */ c) => html`<td>${c}</td>`)}</tr>`)}</tbody>
         </table></div>`}
-      ${found.count > found.page && html`<p class="row"><button disabled=${first === 0} onClick=${() => go(Math.max(0, first - found.page))}>Worse</button>
+      ${found.count > found.page && html`<p class="row"><${Press} off=${first === 0} onClick=${() => go(Math.max(0, first - found.page))}>Worse<//>
         <span class="soft">${first + 1} to ${Math.min(found.count, first + found.page)} of ${found.count.toLocaleString("en-US")}</span>
-        <button disabled=${first + found.page >= found.count} onClick=${() => go(first + found.page)}>Less bad</button></p>`}`}
+        <${Press} off=${first + found.page >= found.count} onClick=${() => go(first + found.page)}>Less bad<//></p>`}`}
   </div>`;
 }

@@ -2,7 +2,7 @@
 /** The doctor is asked about a run, and its fix tried in a fork: commands that go on when the page is left. */
 import { html, useEffect, useState } from "../../lib/html.js";
 import { post } from "../../lib/api.js";
-import { Trouble } from "../../lib/controls.js";
+import { Press, Trouble } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { address } from "../../lib/router.js";
 import { jobs, runs } from "./store.js";
@@ -22,7 +22,7 @@ export function Doctor({ name, over }) {
   const start = (kind) => (setError(null), post(`runs/of/${encodeURIComponent(name)}/jobs`, { kind }).then(merge, setError));
   return html`<section class="card" aria-labelledby="doctor-title">
     <div class="row between"><h2 id="doctor-title">Doctor</h2>
-      <button disabled=${Boolean(running)} onClick=${() => start("ask")}>${done ? "Ask the doctor again" : "Ask the doctor"}</button></div>
+      <${Press} off=${Boolean(running)} onClick=${() => start("ask")}>${done ? "Ask the doctor again" : "Ask the doctor"}<//></div>
     ${!done && !running && html`<p class="soft">Why does it not learn, or not better? Copies are trained for a short while; the run stays as it is.${over ? "" : " A training that goes on is slowed down."}</p>`}
     ${running && html`<${Running} job=${running} failed=${setError} />`}
     <${Trouble} error=${error} />
@@ -39,13 +39,13 @@ function merge(job) {
 
 /** @param {{job: Job, failed: (error: any) => void}} props */
 function Running({ job, failed }) {
-  const what = job.kind === "fix" ? "The fix is tried in a fork" : "The doctor examines the run";
+  const what = job.kind === "fix" ? "The fix is tried on a copy of the run (a fork)" : "The doctor examines the run";
   const [now, tick] = useState(Date.now() / 1000);
   useEffect(() => {
     const clock = setInterval(() => tick(Date.now() / 1000), 1000);
     return () => clearInterval(clock);
   }, []);
-  return html`<div class="row"><progress aria-label=${what}></progress>
+  return html`<div class="row level"><progress aria-label=${what}></progress>
       <span role="status">${what}.</span><span class="soft">${span(Math.max(0, now - job.begun))}</span>
       <button onClick=${() => post(`runs/jobs/${job.id}/cancel`).then(merge, failed)}>Cancel</button></div>
     ${job.progress.length > 0 && html`<pre tabindex="0">${job.progress.join("\n")}</pre>`}`;
@@ -60,7 +60,7 @@ function Findings({ answer, apply, busy }) {
     <p class="verdict">${alarms.length === 0 ? "Nothing is wrong that the doctor knows of." : `${alarms.length} finding${alarms.length === 1 ? "" : "s"}${alarms.length === 1 ? "." : ", the likeliest cause first."}`}</p>
     ${answer.note && html`<p class="soft">${answer.note}</p>`}
     <ol class="findings">${alarms.map((/** @type {any} */ f) => html`<li><${Finding} of=${f} />
-      ${f === first && html`<p><button class="main" disabled=${busy} onClick=${apply}>Apply the fix in a fork</button></p>`}</li>`)}</ol>
+      ${f === first && html`<p><${Press} class="main" off=${busy} onClick=${apply}>Try the fix on a copy<//></p>`}</li>`)}</ol>
     ${remarks.length > 0 && html`<details><summary>${remarks.length} remark${remarks.length === 1 ? "" : "s"}</summary><ul>${remarks.map((/** @type {any} */ f) => html`<li><${Finding} of=${f} /></li>`)}</ul></details>`}`;
 }
 

@@ -1,7 +1,8 @@
 // @ts-check
 /** All runs, those that train now among them, to be sorted, filtered and compared. */
-import { html, signal } from "../../lib/html.js";
-import { Select } from "../../lib/controls.js";
+import { html, signal, useState } from "../../lib/html.js";
+import { post } from "../../lib/api.js";
+import { Press, Select, Trouble } from "../../lib/controls.js";
 import { short } from "../../lib/numbers.js";
 import { address } from "../../lib/router.js";
 import { chosen, now, runs } from "./store.js";
@@ -10,7 +11,7 @@ import { ago, best, epochs, filtered, sorted, sparkline } from "./words.js";
 /** @typedef {import("./store.js").Run} Run */
 
 /** @type {[string, string][]} */
-const COLUMNS = [["name", "Run"], ["state", "State"], ["data", "Data"], ["network", "Network"], ["best", "Best figure"], ["epochs", "Epochs"], ["loss", "Loss"], ["begun", "Begun"]];
+const COLUMNS = [["name", "Run"], ["state", "State"], ["data", "Data"], ["network", "Network"], ["best", "Best metric"], ["epochs", "Epochs"], ["loss", "Loss"], ["begun", "Begun"]];
 const order = signal({ by: "begun", down: true });
 const words = signal("");
 const state = signal("all");
@@ -26,7 +27,7 @@ function choose(name) {
 }
 
 /** @param {{run: Run}} props */
-export const State = ({ run }) => html`<span class=${`state ${run.state}`}>${run.state}</span>`;
+export const State = ({ run }) => html`<span class=${`state ${run.state}`}>${run.state === "over" ? "finished" : run.state}</span>`;
 
 /** @param {{run: Run}} props */
 function Spark({ run }) {
@@ -51,7 +52,13 @@ function Row({ run }) {
 }
 
 function Empty() {
-  return html`<div class="card"><p>There are no runs here yet. This begins one; it appears by itself:</p><pre tabindex="0">nacre train digits</pre></div>`;
+  const [begun, setBegun] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const begin = () => (setBegun(true), setError(null), post("inside/train").catch((/** @type {any} */ e) => (setError(e), setBegun(false))));
+  return html`<div class="card"><p>There are no runs here yet.</p>
+    <p><${Press} class="main" off=${begun} onClick=${begin}>${begun ? "Training on handwritten digits…" : "Train one on handwritten digits"}<//></p>
+    <${Trouble} error=${error} />
+    <p class="soft">Those of the command line, such as this one, appear here by themselves:</p><pre tabindex="0">nacre train digits</pre></div>`;
 }
 
 export function List() {
@@ -66,7 +73,7 @@ export function List() {
       <div class="row tools">
         <div class="control"><label for="runs-words">Filter</label>
           <input id="runs-words" type="text" value=${words.value} placeholder="name, data or network" onInput=${(/** @type {any} */ e) => (words.value = e.target.value)} /></div>
-        <${Select} label="State" value=${state.value} options=${["all", "training", "over", "interrupted"]} set=${(/** @type {string} */ v) => (state.value = v)} />
+        <${Select} label="State" value=${state.value} options=${["all", "training", { value: "over", label: "finished" }, "interrupted"]} set=${(/** @type {string} */ v) => (state.value = v)} />
         <${Select} label="Sort by" value=${by} options=${COLUMNS.map(([value, label]) => ({ value, label }))} set=${turn} />
         <span class="soft count">${shown.length} of ${all.size} runs</span>
         ${picked.length >= 2

@@ -1,7 +1,7 @@
 // @ts-check
 /** One run: its curves while they grow, its settings, and what can be found out of it. */
 import { html, useState } from "../../lib/html.js";
-import { Toggle, Trouble } from "../../lib/controls.js";
+import { Press, Toggle, Trouble } from "../../lib/controls.js";
 import { Figure } from "../../lib/figures/figure.js";
 import { address } from "../../lib/router.js";
 import { Confusion } from "./confusion.js";
@@ -20,9 +20,9 @@ export function One({ name }) {
   if (!runs.value) return html`${back}<h1>${name}</h1><p class="waiting">Reading the folder of the runs.</p>`;
   if (!run) return html`${back}<h1>${name}</h1><${Trouble} error=${{ message: `There is no run called “${name}”.`, hint: "choose one of the list" }} />`;
   return html`${back}
-    <div class="row head"><h1>${name}</h1><${State} run=${run} /></div>
-    <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
-    ${run.state !== "over" && html`<p class="row"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
+    <div class="row level head"><h1>${name}</h1><${State} run=${run} />${run.state === "over" && html`<a class="button" href=${address(["inside", name])}>Look inside</a>`}</div>
+    <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch.toLocaleString("en-US")}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
+    ${run.state !== "over" && html`<p class="row level"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
     ${run.state === "interrupted" && html`<p>The last sign of life was ${ago(run.seen, now.value)}. To go on: <code>nacre resume ${detail?.folder ?? name}</code></p>`}
     ${run.trouble.map((text) => html`<p class="trouble">${text}</p>`)}
     <${Trouble} error=${error} />
@@ -44,7 +44,7 @@ function Layers({ name, written }) {
   const [count, set] = useState(0);
   const { value: figures, error, waiting } = useAnswer(count ? `runs/of/${encodeURIComponent(name)}/layers` : null, count);
   return html`<section class="card" aria-labelledby="layers-title">
-    <div class="row between"><h2 id="layers-title">Layers</h2><button disabled=${waiting} onClick=${() => set(count + 1)}>${figures ? "Look again" : "Look at the layers"}</button></div>
+    <div class="row between"><h2 id="layers-title">Layers</h2><${Press} off=${waiting} onClick=${() => set(count + 1)}>${figures ? "Look again" : "Look at the layers"}<//></div>
     ${written.length > 0 && html`<div class="columns">${written.map((one) => html`<${Figure} key=${one.title} of=${one} />`)}</div>`}
     ${!written.length && !figures && html`<p class="soft">With <code>nacre train --layers</code>, a run writes down what its layers do while it trains.</p>`}
     ${!figures && !waiting && html`<p class="soft">Gradient flow, activations and updates of each layer, computed from the model on 256 rows.</p>`}

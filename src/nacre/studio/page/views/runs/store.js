@@ -32,7 +32,7 @@ export function heard(news) {
   for (const run of news.runs) {
     const old = before?.get(run.name);
     if (before && !old) told.push(`New run: ${run.name}.`);
-    else if (old && old.state !== run.state) told.push(`${run.name} is ${run.state}.`);
+    else if (old && old.state !== run.state) told.push(`${run.name} is ${run.state === "over" ? "finished" : run.state}.`);
     after.set(run.name, run);
   }
   batch(() => {
