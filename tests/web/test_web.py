@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -182,8 +182,8 @@ def test_the_token_in_the_address_becomes_a_cookie_that_no_script_and_no_other_p
 def _through(guard, **given):
     async def asked():
         host = given.pop("host")
-        transport = httpx.ASGITransport(guard)
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        transport = httpx2.ASGITransport(guard)
+        async with httpx2.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.get("/", **given)
 
     return asyncio.run(asked()).status_code
