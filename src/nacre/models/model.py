@@ -1110,6 +1110,16 @@ class Model(Weighted, Configured):
 
         self._turns().use(write)
 
+    def export(self, filepath: str | Path, format: str | None = None) -> Any:
+        """Write the model for other programs, in the format that the suffix of the file names, or ``format``: see
+        `nacre.exchange.FORMATS`. The file is there whole or not at all, and is run beside the model, where something that runs it
+        is installed; the `nacre.exchange.written.Written` says how far their outputs differ.
+
+        Raises `UsageError` for an unknown suffix, `UnknownName` for an unknown format, and `Limitation` for a model that the
+        format has no words for.
+        """
+        return room("exchange").export(self, filepath, format)
+
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state if the model is compiled, to ONE file, whole or not at all.
 

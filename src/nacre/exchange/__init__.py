@@ -1,0 +1,45 @@
+"""Models in other people's files. A format is a file in this room with a function ``write``, and a line in `FORMATS`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nacre.errors import UsageError, did_you_mean, find
+from nacre.upstairs import room
+
+if TYPE_CHECKING:
+    from nacre.exchange.written import Written
+    from nacre.models import Model
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: the suffix by which it is known, and what it is."""
+
+    suffix: str
+    what: str
+
+
+FORMATS: dict[str, Format] = {}
+
+
+def export(model: Model, filepath: str | Path, format: str | None = None) -> Written:
+    """See `nacre.Model.export`."""
+    path = Path(filepath)
+    if format is None:
+        format = next((name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()), None)
+    if format is None:
+        suffixes = [known.suffix for known in FORMATS.values()]
+        raise UsageError(
+            f"Cannot write {path}: nothing is known of files that end in {path.suffix!r}.",
+            {"known": ", ".join(suffixes)},
+            did_you_mean(path.suffix, suffixes),
+        )
+    find("format", format, FORMATS)
+    written: Written = room(f"exchange.{format}").write(model, path)
+    return written
+
+
+__all__ = ["FORMATS", "Format", "export"]

@@ -1,0 +1,35 @@
+"""What is known of a file that was written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file, what it holds, and how it was checked.
+
+    ``difference`` is the largest between its outputs and the model's, over ``rows`` rows that were made up; None if the file was not
+    run. ``notes`` are sentences for who uses the file: what it takes, what it leaves out.
+    """
+
+    path: Path
+    format: str
+    nbytes: int
+    rows: int = 0
+    difference: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self) | {"path": str(self.path), "notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        checked = (
+            []
+            if self.difference is None
+            else [f"Outputs differ by {self.difference:.2g} at most over {self.rows:,} rows."]
+        )
+        return "\n".join([f"{self.path}, {self.nbytes:,} bytes, for {self.format}.", *checked, *self.notes])
