@@ -11,8 +11,8 @@ from typing import Any
 class Written:
     """A file, what it holds, and how it was checked.
 
-    ``difference`` is the largest between its outputs and the model's, over ``rows`` rows that were made up; None if the file was not
-    run. ``notes`` are sentences for who uses the file: what it takes, what it leaves out.
+    ``difference`` is the largest between its outputs and the model's, over ``rows`` rows that were made up; None if the file
+    was not run. ``notes`` are sentences for who uses the file: what it takes, what it leaves out.
     """
 
     path: Path
