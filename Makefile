@@ -52,7 +52,7 @@ KNOWN := $(shell cat $(V)/.files 2>/dev/null)
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find cpp -type f)
 
 $(V)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "nacre needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "nacre needs Python 3.10 or newer: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(V) || { rm -rf $(V); echo "Python has no venv: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
 	@touch $@

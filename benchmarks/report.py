@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from rich.table import Table
@@ -53,7 +53,7 @@ class Report:
         """What goes into the JSON."""
         return {
             "format": FORMAT,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "finished": finished,
             "quick": self.quick,
             "machine": machine.description(),

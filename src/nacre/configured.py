@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from nacre.errors import UsageError, find
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _OWN: ContextVar[Mapping[str, Any]] = ContextVar("own", default={})  # noqa: B039 - a mapping that nobody changes
 

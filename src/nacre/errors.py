@@ -20,6 +20,7 @@ A message has three parts: what was being done to what, what was found against w
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -108,6 +109,25 @@ def guest(module: str, what: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UsageError(f"{what} needs {module.partition('.')[0]}.", hint=f"pip install nacre[{extra}]") from error
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Say more about an error on its way up, for whoever prints it.
+
+    >>> try:
+    ...     try:
+    ...         int("x")
+    ...     except ValueError as error:
+    ...         add_note(error, "in item 7")
+    ...         raise
+    ... except ValueError as error:
+    ...     print("in item 7" in (str(error), *getattr(error, "__notes__", [])))
+    True
+    """
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
+    else:  # Python 3.10 knows no notes: the text itself has to say it
+        error.args = ("\n".join([str(error), note]),)
 
 
 def find(kind: str, name: str, table: Mapping[str, T]) -> T:

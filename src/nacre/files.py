@@ -6,9 +6,26 @@ import contextlib
 import os
 import platform
 import re
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from nacre.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What is in a TOML file. Raises `UsageError` if it is none, and `OSError` where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
 
 
 def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:

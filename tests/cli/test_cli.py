@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from nacre.cli.shell import Shell
 from nacre.cli.sources import count_classes, open_data, scale_of
 from nacre.data import Dataset
 from nacre.errors import DataError
+from nacre.files import read_toml
 
 
 @pytest.fixture(autouse=True)
@@ -236,7 +236,7 @@ def test_runs_are_numbered_and_none_is_overwritten(blobs: str) -> None:
 
 def test_the_command_in_run_toml_gives_the_same_bits(blobs: str) -> None:
     assert invoke("train", blobs, "--dropout", "0.2", "--epochs", "3", "--out", "first", "-q").exit_code == 0
-    command = shlex.split(tomllib.loads(Path("first/run.toml").read_text())["command"])
+    command = shlex.split(read_toml(Path("first/run.toml"))["command"])
     assert invoke(*command[1:], "--out", "second", "-q").exit_code == 0
     for name in ("model.safetensors", "history.jsonl"):
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()

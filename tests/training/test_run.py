@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 import nacre
 from nacre.callbacks import Callback
 from nacre.errors import UsageError
-from nacre.files import write_whole
+from nacre.files import read_toml, write_whole
 from nacre.training import History
 from nacre.training.run import Following, Run
 
@@ -63,12 +62,12 @@ def test_a_folder_that_holds_something_and_a_file_are_refused(tmp_path: Path, na
 def test_settings_are_read_back_as_they_were(tmp_path: Path) -> None:
     settings = {
         "command": 'nacre train "a b"',
-        "begun": datetime(2026, 1, 2, tzinfo=UTC),
+        "begun": datetime(2026, 1, 2, tzinfo=timezone.utc),
         "options": {"hidden": [128, 64], "learning_rate": 0.1, "seed": 2**32 - 1, "none": []},
     }
     run = Run.create(tmp_path / "run")
     run.note(settings)
-    assert tomllib.loads((run.folder / "run.toml").read_text(encoding="utf-8")) == settings
+    assert read_toml(run.folder / "run.toml") == settings
 
 
 def test_history_is_one_json_line_per_epoch(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import secrets
 import shlex
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
 from nacre.errors import UsageError
 from nacre.explain import Explanation, explain
+from nacre.files import read_toml
 from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
 from nacre.plain import plain
@@ -232,10 +232,7 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
 
 def noted_in(config: Path) -> dict[str, Any]:
     """What is in a run.toml that repeats a run."""
-    try:
-        noted = tomllib.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{config} cannot be read: {error}.") from error
+    noted = read_toml(config)
     check_repeatable(noted)
     return noted
 
@@ -247,7 +244,7 @@ def begin(settings: Settings, out: Path | None, kind: str = "train", root: Path 
         {
             "command": settings.command,
             "nacre": __version__,
-            "begun": datetime.now(UTC).replace(microsecond=0),
+            "begun": datetime.now(timezone.utc).replace(microsecond=0),
             "data": str(Path(settings.data).resolve()) if settings.data not in DATASETS else settings.data,
             "options": settings.options,
             **more,

@@ -11,7 +11,7 @@ import numpy as np
 
 from nacre.data.shards import Pieces, readers
 from nacre.data.stream import is_stream, paired, stacked
-from nacre.errors import DataError, UsageError
+from nacre.errors import DataError, UsageError, add_note
 
 _READ = 1 << 24  # bytes, about, that are read at once
 _PLACES = 32  # at which rows are looked at to tell data from other data
@@ -136,7 +136,7 @@ class ItemPieces:
         try:
             return self._dataset[number]
         except Exception as error:
-            error.add_note(f"in item {number:,} of {self.name}")
+            add_note(error, f"in item {number:,} of {self.name}")
             raise
 
     def told(self, piece: int) -> str:

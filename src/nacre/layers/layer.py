@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from nacre.ir import Input, Memory, TensorType, Turns, Value, order
 from nacre.layers.symbol import Symbol
 from nacre.ops import next_seed
 from nacre.passes import replay
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = npt.NDArray[Any]
 TABLE: dict[str, type[Layer]] = {}  # all layers of nacre, by name; filled where they are listed

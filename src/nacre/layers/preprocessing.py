@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from nacre.errors import DataError, ShapeError, UsageError
 from nacre.ir import Input, TensorType, Value
 from nacre.layers.layer import Array, Layer, Parameter, Record, Shape, axes_of, number, numbers, refuse, spread, whole
 from nacre.layers.symbol import Symbol
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _BLOCK = 1 << 22  # elements looked at in one go
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from nacre.configured import natural, resolve, serialize
 from nacre.errors import UsageError
@@ -13,6 +13,9 @@ from nacre.layers.layer import TABLE, Record, Shape, numbered
 from nacre.layers.symbol import leading_to
 from nacre.models.model import Model
 from nacre.models.part import shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _MOST_STEPS = (
     20_000  # that a file may ask for: a part that is called twice, in one that is called twice, ..., is soon too much

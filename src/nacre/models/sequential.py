@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from nacre.configured import resolve, serialize
 from nacre.errors import NacreError, ShapeError, UsageError
@@ -12,6 +12,9 @@ from nacre.layers import InputLayer, Layer, Symbol
 from nacre.layers.layer import TABLE, Record, Shape, shape_text
 from nacre.models.model import Model
 from nacre.models.part import Part, shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Sequential(Model):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from nacre import ops
 from nacre.ir import Value
 from nacre.optimizers.arguments import amount, share
 from nacre.optimizers.optimizer import Common, Optimizer, Rates, Slots
 from nacre.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Adamax(Optimizer):

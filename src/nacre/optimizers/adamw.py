@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from nacre.errors import UsageError
 from nacre.optimizers.adam import Adam
 from nacre.optimizers.optimizer import Rest
 from nacre.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class AdamW(Adam):

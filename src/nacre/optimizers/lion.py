@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from nacre import ops
 from nacre.errors import UsageError
@@ -11,6 +11,9 @@ from nacre.ir import Value
 from nacre.optimizers.arguments import share
 from nacre.optimizers.optimizer import Common, Optimizer, Slots
 from nacre.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Lion(Optimizer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from nacre.ir import Value
 from nacre.optimizers.arguments import amount, share
 from nacre.optimizers.optimizer import Common, Optimizer, Rates, Slots
 from nacre.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # 1 - 0.96^t / 2, multiplied up: by t = 1000 the factors are 1.
 _FACTORS = np.cumprod(1 - 0.5 * 0.96 ** np.arange(1.0, 1001.0))

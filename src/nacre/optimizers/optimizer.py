@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from nacre.errors import Limitation, UsageError, did_you_mean
 from nacre.ir import Input, Value
 from nacre.optimizers.arguments import amount, bound, count, share
 from nacre.optimizers.schedules import TABLE, LearningRateSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Rates = npt.NDArray[np.float64]
 Slots = Mapping[str, Value]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import ModelFileError, NacreError, UsageError
+from nacre.errors import ModelFileError, NacreError, UsageError, add_note
 from nacre.training.position import Logs, Position, Tally
 
 
@@ -189,7 +189,7 @@ class Callbacks:
             yield
         except BaseException as error:
             for problem in self._finished():  # what came first is what is told
-                error.add_note(f"besides: {problem}")
+                add_note(error, f"besides: {problem}")
             raise
         for problem in self._finished():
             raise problem

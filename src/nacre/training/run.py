@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +17,7 @@ from typing import Any
 import tomli_w
 
 from nacre.errors import UsageError
-from nacre.files import write_whole
+from nacre.files import read_toml, write_whole
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
 from nacre.training.position import Logs
@@ -155,11 +154,7 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """What `note` wrote down. Raises `UsageError` if that is no TOML any more."""
-        path = self.folder / SETTINGS
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UsageError(f"{path} cannot be read: {error}.") from error
+        return read_toml(self.folder / SETTINGS)
 
     def record(self, history: History) -> None:
         """Write down how it went, one line per epoch."""
