@@ -186,7 +186,7 @@ def _read_header(file: BinaryIO, size: int) -> dict[str, Any]:
 
 def _check_depth(header: bytes) -> None:
     """Refuse deep nesting before a recursive parser meets it."""
-    outside = re.sub(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', b"", header, flags=re.DOTALL)
+    outside = re.sub(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', b"", header, flags=re.DOTALL)
     brackets = np.frombuffer(outside, np.uint8)
     steps = np.isin(brackets, [ord("["), ord("{")]).astype(np.int8) - np.isin(brackets, [ord("]"), ord("}")])
     if steps.cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
