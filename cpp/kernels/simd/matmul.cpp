@@ -483,14 +483,11 @@ NACRE_INLINE void pair_columns(const float* rows, int64_t panel, int64_t count, 
         store(to + i * kPanel + c / 2, _mm512_maskz_mov_epi16(lanes, (__m512i)_mm512_cvtne2ps_pbh(second, first)));
       }
 #else
-      I inside = {}, neighbor = {};
-      for (int l = 0; l < kLanes; ++l) {
-        inside[l] = p + c + l < stop ? -1 : 0;
-        neighbor[l] = l ^ 1;
-      }
+      I inside = {};
+      for (int l = 0; l < kLanes; ++l) inside[l] = p + c + l < stop ? -1 : 0;
       for (int64_t i = 0; i < count; ++i) {
         const F x = choose(inside, to_bfloat16(load<F>(from + i * kPanel + c)), all(0.0f));
-        store(to + i * kPanel + c, __builtin_shuffle(x, neighbor));
+        store(to + i * kPanel + c, shuffle<[](int l) { return l ^ 1; }>(x, x));
       }
 #endif
     }
@@ -625,12 +622,8 @@ constexpr int kDotRows = kLanes == 16 ? 4 : kLanes == 8 ? 3 : 1, kDotUnits = kLa
 // Two vectors with groups of 2 * Half sums become one with the sums of their halves, in groups of Half.
 template <int Half>
 NACRE_INLINE F join(F a, F b) {
-  I low = {}, high = {};
-  for (int l = 0; l < kLanes; ++l) {
-    low[l] = l / Half * 2 * Half + l % Half;
-    high[l] = low[l] + Half;
-  }
-  return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+  return shuffle<[](int l) { return l / Half * 2 * Half + l % Half; }>(a, b) +
+         shuffle<[](int l) { return l / Half * 2 * Half + l % Half + Half; }>(a, b);
 }
 
 // The sums of up to kLanes elements, each of a vector of sums.

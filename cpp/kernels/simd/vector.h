@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -199,15 +200,22 @@ NACRE_INLINE F floor(F x) {
   return choose(abs(x) < 8388608.0f, signed_down, x);
 }
 
+// The lanes of two vectors, the second one's after the first one's, that `of` names for each lane.
+template <auto of, int... l>
+NACRE_INLINE F shuffle(F a, F b, std::integer_sequence<int, l...>) {
+  return __builtin_shufflevector(a, b, of(l)...);
+}
+
+template <auto of>
+NACRE_INLINE F shuffle(F a, F b) {
+  return shuffle<of>(a, b, std::make_integer_sequence<int, kLanes>());
+}
+
 // Lanes of a vector and of the one `Step` further change places where they lie on the wrong side of the diagonal.
 template <int Step>
 NACRE_INLINE void exchange(F& a, F& b) {
-  I first = {}, second = {};
-  for (int l = 0; l < kLanes; ++l) {
-    first[l] = l & Step ? kLanes + l - Step : l;
-    second[l] = l & Step ? kLanes + l : l + Step;
-  }
-  const F x = __builtin_shuffle(a, b, first), y = __builtin_shuffle(a, b, second);
+  const F x = shuffle<[](int l) { return l & Step ? kLanes + l - Step : l; }>(a, b);
+  const F y = shuffle<[](int l) { return l & Step ? kLanes + l : l + Step; }>(a, b);
   a = x;
   b = y;
 }

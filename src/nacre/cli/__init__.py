@@ -3,6 +3,7 @@
 import click
 
 from nacre import __version__
+from nacre.cli.about import about
 from nacre.cli.at import at
 from nacre.cli.budget import budget
 from nacre.cli.collapse import collapse
@@ -57,6 +58,7 @@ COMMANDS: tuple[click.Command, ...] = (
     plan,
     lab,
     studio,
+    about,
     completion,
 )
 

@@ -3,6 +3,6 @@
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
 from nacre.training.inside import Call, Inside
-from nacre.training.trainer import BACKENDS, Trainer, side_by_side
+from nacre.training.trainer import BACKENDS, Trainer, engine, side_by_side
 
-__all__ = ["BACKENDS", "Call", "Callback", "History", "Inside", "Trainer", "side_by_side"]
+__all__ = ["BACKENDS", "Call", "Callback", "History", "Inside", "Trainer", "engine", "side_by_side"]

@@ -441,6 +441,15 @@ class Trainer:
         return np.random.Generator(np.random.Philox(counter=counter, key=key)).permutation(count)
 
 
+def engine() -> dict[str, Any]:
+    """What the native engine found of this machine: the instructions that it uses, and how many threads.
+
+    >>> sorted(engine())
+    ['instructions', 'threads']
+    """
+    return {"instructions": native.default_isa(), "threads": native.default_threads()}
+
+
 def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]:
     """What each task gives. As many run at once as there are threads, and what they train, they train on one.
 
