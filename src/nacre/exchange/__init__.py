@@ -22,7 +22,9 @@ class Format:
     what: str
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "onnx": Format(".onnx", "ONNX, which most programs that run networks read"),
+}
 
 
 def export(model: Model, filepath: str | Path, format: str | None = None) -> Written:
