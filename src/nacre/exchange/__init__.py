@@ -28,7 +28,15 @@ FORMATS: dict[str, Format] = {
 
 
 def export(model: Model, filepath: str | Path, format: str | None = None) -> Written:
-    """See `nacre.Model.export`."""
+    """See `nacre.Model.export`.
+
+    >>> from nacre.models import Sequential
+    >>> export(Sequential(), "model.onxn")
+    Traceback (most recent call last):
+    nacre.errors.UsageError: Cannot write model.onxn: nothing is known of files that end in '.onxn'.
+      known:  .onnx
+      try:    did you mean '.onnx'?
+    """
     path = Path(filepath)
     if format is None:
         format = next((name for name, known in FORMATS.items() if known.suffix == path.suffix.lower()), None)
@@ -40,6 +48,8 @@ def export(model: Model, filepath: str | Path, format: str | None = None) -> Wri
             did_you_mean(path.suffix, suffixes),
         )
     find("format", format, FORMATS)
+    if not path.parent.is_dir():
+        raise UsageError(f"Cannot write {path}: there is no folder {path.parent}.")
     written: Written = room(f"exchange.{format}").write(model, path)
     return written
 

@@ -21,7 +21,7 @@ from nacre.errors import Limitation, ModelFileError, UsageError, guest
 from nacre.exchange.onnx_nodes import Writer
 from nacre.exchange.written import Written
 from nacre.files import write_whole
-from nacre.ir import Graph, Value
+from nacre.ir import Graph, Input, Value
 from nacre.models import Model
 from nacre.training.program import RowType, RowTypes, prediction_program
 
@@ -52,11 +52,11 @@ def write(model: Model, path: Path) -> Written:
         runtime = guest("onnxruntime", "Checking an ONNX file", "onnx")
     except UsageError:
         write_whole(path, [content])
-        unchecked = "The file was not run: onnxruntime is not installed."
+        unchecked = "It was not run: onnxruntime is not installed."
         return Written(path, "onnx", len(content), notes=(*notes, unchecked))
     rows = [_made_up(column, limits) for column, limits in zip(columns, _limits(graphs[0], len(columns)), strict=True)]
     far = _FAR_ROUNDED if _is_rounded(graphs[0]) else _FAR
-    difference = _compare(model, rows, run(runtime, content, rows), far)
+    difference = _compare(model, rows, _outputs(runtime, content, rows), far)
     write_whole(path, [content])
     return Written(path, "onnx", len(content), _ROWS, difference, tuple(notes))
 
@@ -78,8 +78,8 @@ def _columns(model: Model) -> list[RowType]:
     found = []
     for column, dtype, given in zip(columns, told, _data(graph, len(columns)), strict=True):
         readers = [node for node in graph.nodes if any(o is given for o in node.operands)]
-        whole = readers and not dtype and {node.type.dtype for node in readers if _name(node) == "cast"} == {"int32"}
-        found.append(RowType(column.shape, "int32") if whole and all(_name(n) == "cast" for n in readers) else column)
+        whole = readers and not dtype and all(_name(node) == "cast" and node.dtype == "int32" for node in readers)
+        found.append(RowType(column.shape, "int32") if whole else column)
     return found
 
 
@@ -88,7 +88,7 @@ def _traced(model: Model, columns: Sequence[RowType], counts: Sequence[int]) -> 
     return [program.graphs[count] for count in counts]
 
 
-def _data(graph: Graph, count: int) -> list[Value]:
+def _data(graph: Graph, count: int) -> list[Input]:
     return [graph.input(column.name) for column in RowTypes((RowType((), "float32"),) * count).columns(1)[0]]
 
 
@@ -127,10 +127,7 @@ def _file(onnx: Any, model: Model, graphs: Sequence[Graph], notes: Sequence[str]
     ]
     ends = zip(outputs, graphs[0].outputs.values(), strict=True)
     sides = [
-        [
-            helper.make_tensor_value_info(name, _DTYPES[value.dtype], ["batch", *value.shape[1:]])
-            for name, value in side
-        ]
+        [helper.make_tensor_value_info(name, _DTYPES[value.dtype], ["batch", *value.shape[1:]]) for name, value in side]
         for side in ([(names[c.name], c) for c in columns], ends)
     ]
     weights_first = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
@@ -147,7 +144,7 @@ def _file(onnx: Any, model: Model, graphs: Sequence[Graph], notes: Sequence[str]
 
 
 # The numbers that stand for dtypes in onnx.TensorProto.
-_DTYPES = {"float32": 1, "uint8": 2, "int32": 6, "bool": 9, "float64": 11, "uint32": 12}
+_DTYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11, "uint32": 12}
 
 
 def _attribute(given: Any) -> Any:
@@ -193,31 +190,32 @@ def _features_told(model: Model) -> list[str]:
     if isinstance(model.features, Features):
         parts = [part for one in model.features.features for part in one.parts]
         begins = np.cumsum([0, *(one.size for one in model.features.categories)]).tolist()
-        terms = [f"{one.name} from {begin}" for one, begin in zip(model.features.categories, begins, strict=False)]
-        told = [f'"{name}" {_few(some)}' for name, some in (("numbers", parts), ("categories", terms)) if some]
+        terms = [f"{one.name} from {begin} on" for one, begin in zip(model.features.categories, begins, strict=False)]
+        inputs = (("numbers", "float32", parts), ("categories", "int32", terms))
+        told = [f"{name}, {dtype} (rows, {len(some)}): {_few(some)}" for name, dtype, some in inputs if some]
         return [
-            f"The file takes what nacre makes of a table, and not the table: {', '.join(told)}.",
-            "How each column is encoded is in the metadata of the file, as JSON under features.",
+            "It takes what nacre makes of a table; how that is made is in its metadata, under features.",
+            *told,
         ]
     if isinstance(model.features, Pictures):
         height, width, channels = model.features.shape
-        return [f"The file takes pictures as bytes, {height} x {width} x {channels}, from 0 to 255."]
+        return [f"It takes pictures as bytes from 0 to 255, (rows, {height}, {width}, {channels})."]
     return []
 
 
 def _few(names: Sequence[str]) -> str:
-    return f"({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+    return ", ".join([*names[:8], *(["..."] if len(names) > 8 else [])])
 
 
 def _precision_told(graph: Graph) -> list[str]:
-    rounded = "The model rounds what it multiplies to bfloat16; the file computes in float32, and so a little otherwise."
+    rounded = "It computes in float32, and the model rounds what it multiplies to bfloat16."
     return [rounded] if _is_rounded(graph) else []
 
 
 # ------------------------------------------------------------------ the check
 
 
-def run(runtime: Any, content: bytes, inputs: Sequence[Array]) -> list[Array]:
+def _outputs(runtime: Any, content: bytes, inputs: Sequence[Array]) -> list[Array]:
     """The outputs of a file for some rows: onnxruntime's, on the processor; the first row by itself, then the others."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -246,8 +244,9 @@ def _limits(graph: Graph, count: int) -> list[list[int]]:
             elif _name(node) == "take" and read[1]:
                 limits.add(node.operands[0].shape[0])
             elif any(read) and (_name(node) == "equal" or (_name(node) in ("less", "less_equal") and read[0])):
-                limits.update(_above(o) for o, one in zip(node.operands, read, strict=True) if not one)
-        found.append(sorted(limits - {0}))
+                above = [_above(o) for o, one in zip(node.operands, read, strict=True) if not one]
+                limits.update(limit - (_name(node) == "less") for limit in above)
+        found.append(sorted(limit for limit in limits if limit > 0))
     return found
 
 
@@ -266,7 +265,7 @@ def _made_up(column: RowType, limits: Sequence[int]) -> Array:
     if column.dtype.startswith("float"):
         return random.standard_normal(shape).astype(column.dtype)
     most = random.choice(limits, _ROWS) if limits else {"bool": 2, "uint8": 256}.get(column.dtype, 100)
-    numbers = np.floor(random.random(shape) * np.reshape(most, [-1] + [1] * len(column.shape)))
+    numbers: Array = np.floor(random.random(shape) * np.reshape(most, [-1] + [1] * len(column.shape)))
     return numbers.astype(column.dtype)
 
 
@@ -292,4 +291,4 @@ def _compare(model: Model, rows: Sequence[Array], found: Sequence[Array], far: f
     return largest
 
 
-__all__ = ["run", "write"]
+__all__ = ["write"]

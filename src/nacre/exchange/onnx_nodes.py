@@ -274,20 +274,25 @@ def _elementwise(operator: str) -> Rule:
     return lambda w, value: w(operator, *w.together(value))
 
 
-def _whole_as(operator: str, dtype: str) -> Rule:
-    """The same; whole numbers of which runtimes have no such operator go through a wider type and back."""
-
-    def rule(w: Writer, value: Value) -> str:
-        given, made = value.operands[-1].dtype, value.dtype
-        if given not in _WIDENED:
-            return w(operator, *w.together(value))
-        y = w(operator, *(w.cast(name, dtype) for name in w.together(value)))
-        return y if made == "bool" else w.cast(y, made)
-
-    return rule
+# Types for which onnxruntime has no such operator, and those that it is computed in then.
+_WIDER = {"bool": "int32", "uint8": "int32", "uint32": "int64"}
+_NARROWER = {"float64": "float32"}
+_INSTEAD = {
+    "ArgMax": _WIDER, "Atanh": _NARROWER, "Erf": _NARROWER, "Neg": _WIDER, "ReduceMax": _WIDER, "ReduceMin": _WIDER,
+    "ReduceSum": _WIDER, "Relu": _WIDER,
+}  # fmt: skip
 
 
-_WIDENED = ("bool", "uint8", "uint32")
+def _within(w: Writer, operator: str, x: str, dtype: str, *more: str, **attributes: Any) -> str:
+    """An operator of one value, the result in the type of that."""
+    instead = _INSTEAD[operator].get(dtype)
+    if instead is None:
+        return w(operator, x, *more, **attributes)
+    return w.cast(w(operator, w.cast(x, instead), *more, **attributes), dtype)
+
+
+def _unary(operator: str) -> Rule:
+    return lambda w, value: _within(w, operator, w.of(value.operands[0]), value.dtype)
 
 
 def _same(w: Writer, value: Value) -> str:
@@ -305,7 +310,7 @@ def _log1p(w: Writer, value: Value) -> str:
     # log(1 + x) = 2 atanh(x / (2 + x)) loses no digits near 0; elsewhere the logarithm loses none.
     (x,) = w.together(value)
     one, two = w.constant(1, value.dtype), w.constant(2, value.dtype)
-    near = w("Mul", two, w("Atanh", w("Div", x, w("Add", x, two))))
+    near = w("Mul", two, _within(w, "Atanh", w("Div", x, w("Add", x, two)), value.dtype))
     small = w("Less", w("Abs", x), w.constant(0.5, value.dtype))
     return w("Where", small, near, w("Log", w("Add", x, one)))
 
@@ -449,12 +454,22 @@ def _reduce(w: Writer, value: Value, keepdims: int = 0) -> str:
     if not axes:
         return x
     if _name(value) == "reduce_sum":
-        return w("ReduceSum", x, w.constant(axes, np.int64), keepdims=keepdims)
-    return w(_REDUCTIONS[_name(value)], x, axes=axes, keepdims=keepdims)
+        return _within(w, "ReduceSum", x, value.dtype, w.constant(axes, np.int64), keepdims=keepdims)
+    return _within(w, _REDUCTIONS[_name(value)], x, value.dtype, axes=axes, keepdims=keepdims)
 
 
 def _argmax(w: Writer, value: Value) -> str:
-    return w.cast(w("ArgMax", w.of(value.operands[0]), axis=value.attrs["axis"], keepdims=0), "int32")
+    x = value.operands[0]
+    wide = _INSTEAD["ArgMax"].get(x.dtype)
+    numbers = w.of(x) if wide is None else w.cast(w.of(x), wide)
+    return w.cast(w("ArgMax", numbers, axis=value.attrs["axis"], keepdims=0), "int32")
+
+
+def _select(w: Writer, value: Value) -> str:
+    condition, a, b = w.together(value)
+    if value.dtype != "bool":
+        return w("Where", condition, a, b)
+    return w("Or", w("And", condition, a), w("And", w("Not", condition), b))
 
 
 OPERATORS: dict[str, Rule | Limitation] = {
@@ -468,7 +483,7 @@ OPERATORS: dict[str, Rule | Limitation] = {
     "cos": _elementwise("Cos"),
     "divide": _divide,
     "equal": _elementwise("Equal"),
-    "erf": _elementwise("Erf"),
+    "erf": _unary("Erf"),
     "exp": _elementwise("Exp"),
     "expm1": _expm1,
     "floor": _elementwise("Floor"),
@@ -485,7 +500,7 @@ OPERATORS: dict[str, Rule | Limitation] = {
     "maximum": _elementwise("Max"),
     "minimum": _elementwise("Min"),
     "multiply": _elementwise("Mul"),
-    "neg": _elementwise("Neg"),
+    "neg": _unary("Neg"),
     "not_equal": _not_equal,
     "pad": _pad,
     "power": _elementwise("Pow"),
@@ -496,13 +511,13 @@ OPERATORS: dict[str, Rule | Limitation] = {
     "reduce_max": _reduce,
     "reduce_min": _reduce,
     "reduce_sum": _reduce,
-    "relu": _elementwise("Relu"),
+    "relu": _unary("Relu"),
     "reshape": _reshape,
     "scatter_add": Limitation(
         "ONNX adds into a table in no order that is told, and what predicts does not.",
         hint="ops.one_hot and ops.matmul count as well",
     ),
-    "select": _elementwise("Where"),
+    "select": _select,
     "sigmoid": _elementwise("Sigmoid"),
     "sign": _elementwise("Sign"),
     "sin": _elementwise("Sin"),
