@@ -121,6 +121,17 @@ def test_a_choice_between_truth_values_is_one():
     meant(TABLE["select"], sample, [TensorType((3, 4), "bool")] * 3)
 
 
+@pytest.mark.parametrize(("name", "function"), [("expm1", np.expm1), ("log1p", np.log1p)])
+def test_no_digits_are_lost_near_zero(name, function):
+    x = Input("x", TensorType((7,), "float32"))
+    graph = Graph([x], {"y": TABLE[name](x)})
+    writer = Writer((graph, graph), (1, 2), {"x": "x"}, ["y"])
+    writer.write()
+    numbers = np.float32([1e-9, -1e-7, 1e-4, -0.3, 0.6, 3, 80])
+    (found,) = session(proto(writer, graph)).run(None, {"x": numbers})
+    assert np.allclose(found, function(numbers.astype(np.float64)), rtol=3e-6, atol=0)
+
+
 # ------------------------------------------------------------------ models
 
 
@@ -148,6 +159,10 @@ def agrees(model, rng, whole=4, far=1e-5):
         size = np.max(np.abs(ours), where=np.isfinite(ours), initial=0)
         assert np.allclose(ours, theirs, rtol=far, atol=far * size, equal_nan=True)
     return run
+
+
+def operators():
+    return [node.op_type for node in onnx.load("model.onnx").graph.node]
 
 
 @pytest.fixture(autouse=True)
@@ -210,10 +225,12 @@ def test_a_file_takes_any_number_of_rows(count, rng):
             (x.shape[0], 8),
         ),
         lambda x: nacre.ops.broadcast_to(x[:, :1], x.shape) @ nacre.ops.ones((6, 2)),
+        lambda x: nacre.ops.broadcast_to(x[:, :1], x.shape) + nacre.ops.broadcast_to(x[:, 1:2], x.shape),
+        lambda x: nacre.ops.exp(nacre.ops.broadcast_to(x[:, None, :1], (x.shape[0], 2, 3))),
         lambda x: nacre.ops.broadcast_to(nacre.ops.constant([[1.0, 2.0]]), (x.shape[0], 2)),
         lambda x: x[:, ::-2],
     ],
-    ids=["constants beside rows", "twice the rows", "repeated along an axis", "the same for all rows", "backward"],
+    ids=["constants", "twice the rows", "repeated", "both repeated", "one repeated", "the same for all", "backward"],
 )
 def test_what_is_as_long_as_the_rows_is_so_for_any_number_of_them(function, rng):
     x = nacre.Input((6,))
@@ -274,8 +291,14 @@ def test_numbers_that_name_no_row_of_a_table_give_nan_as_here(rng):
 def test_dense_layers_and_softmax_are_single_operators(rng):
     model = nacre.Sequential([nacre.Input((4,)), layers.Dense(5, "relu"), layers.Dense(3, "softmax")])
     agrees(model, rng)
-    operators = [node.op_type for node in onnx.load("model.onnx").graph.node]
-    assert operators == ["Gemm", "Relu", "Gemm", "Softmax"]
+    assert operators() == ["Gemm", "Relu", "Gemm", "Softmax"]
+
+
+def test_a_product_that_is_read_twice_is_made_once(rng):
+    x, dense = nacre.Input((4,)), layers.Dense(5, use_bias=False)
+    y = dense(x)
+    agrees(nacre.Model(x, layers.Add()([y * 2, y + np.float32([1, 2, 3, 4, 5])])), rng)
+    assert operators().count("MatMul") + operators().count("Gemm") == 1
 
 
 def test_a_square_softmax_over_the_other_axis_is_not_mistaken(rng):
@@ -286,7 +309,7 @@ def test_a_square_softmax_over_the_other_axis_is_not_mistaken(rng):
 
     x = nacre.Input((3, 3))
     agrees(nacre.Model(x, layers.Lambda(turned)(x)), rng)
-    assert "Softmax" not in [node.op_type for node in onnx.load("model.onnx").graph.node]
+    assert "Softmax" not in operators()
 
 
 def test_a_model_in_bfloat16_is_written_in_float32_and_says_so(rng):
