@@ -13,7 +13,10 @@ from nacre.exchange import FORMATS
 from nacre.exchange import export as exported
 
 
-@click.command()
+_LISTED = "\n".join(f"  {name:<6}  {known.what}" for name, known in FORMATS.items())
+
+
+@click.command(epilog=f"\b\nFormats:\n{_LISTED}")
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @MODEL
 @click.option(

@@ -31,10 +31,10 @@ def export(model: Model, filepath: str | Path, format: str | None = None) -> Wri
     """See `nacre.Model.export`.
 
     >>> from nacre.models import Sequential
-    >>> export(Sequential(), "model.onxn")
+    >>> export(Sequential(), "model.onxn")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     nacre.errors.UsageError: Cannot write model.onxn: nothing is known of files that end in '.onxn'.
-      known:  .onnx
+      known:  ...
       try:    did you mean '.onnx'?
     """
     path = Path(filepath)
