@@ -454,6 +454,7 @@ def test_what_is_too_large_is_refused_before_anything_is_made():
         lambda x: x - nacre.ops.mean(x, axis=0, keepdims=True),
         lambda x: x * nacre.ops.cast(nacre.ops.arange(x.shape[0]), "float32")[:, None],
         lambda x: nacre.ops.concatenate([x, nacre.ops.ones((1, 3))], axis=0)[1:],
+        lambda x: x - nacre.ops.exp(x) if x.shape[0] % 4 == 1 else nacre.ops.exp(x) - x,
         lambda x: nacre.ops.concatenate([x[1:], x[: x.shape[0] - 1], x[:1]], axis=0)[: x.shape[0]],
     ],
 )

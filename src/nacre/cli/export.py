@@ -12,7 +12,6 @@ from nacre.errors import UsageError
 from nacre.exchange import FORMATS
 from nacre.exchange import export as exported
 
-
 _LISTED = "\n".join(f"  {name:<6}  {known.what}" for name, known in FORMATS.items())
 
 

@@ -65,7 +65,7 @@ class Writer:
         self._readers = Counter(id(o) for node in self.graph.nodes for o in node.operands)
         self._readers.update(id(v) for v in self.graph.outputs.values())
         first, second = graphs
-        if [_name(v) for v in first.nodes] != [_name(v) for v in second.nodes]:
+        if _wiring(first) != _wiring(second):
             _refuse_rows("other operations for another number of rows")
         pairs = [*zip(first.inputs, second.inputs, strict=True), *zip(first.nodes, second.nodes, strict=True)]
         self.sizes: dict[int, Sizes] = {id(a): self._sizes(a, b) for a, b in pairs}
@@ -90,7 +90,7 @@ class Writer:
                     _refuse_rows(f"{key} {attribute!r} of {_name(value)} for {self.counts[0]:,} rows")
             rule = OPERATORS[_name(value)]
             if isinstance(rule, Limitation):
-                raise rule
+                raise Limitation(*rule.args)  # the one in the table keeps no traceback
             self.names[id(value)] = rule(self, value)
         self._end()
 
@@ -250,6 +250,12 @@ class Writer:
 
 def _name(value: Value) -> str:
     return "" if value.operation is None else value.operation.name
+
+
+def _wiring(graph: Graph) -> list[tuple[str, list[int]]]:
+    """The operations of a graph, and which values each one reads."""
+    places = {id(value): place for place, value in enumerate((*graph.inputs, *graph.nodes))}
+    return [(_name(node), [places[id(o)] for o in node.operands]) for node in graph.nodes]
 
 
 def _shown(sizes: Sizes) -> str:
