@@ -14,6 +14,7 @@ from nacre.cli.demo import demo
 from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
+from nacre.cli.export import export
 from nacre.cli.features import features
 from nacre.cli.fork import fork
 from nacre.cli.gradcheck import gradcheck
@@ -45,6 +46,7 @@ COMMANDS: tuple[click.Command, ...] = (
     evaluate,
     predict,
     serve,
+    export,
     explain,
     compare,
     plot,

@@ -1118,10 +1118,17 @@ class Model(Weighted, Configured):
         `nacre.exchange.FORMATS`. The file is there whole or not at all, and is run beside the model, where something that runs it
         is installed; the `nacre.exchange.written.Written` says how far their outputs differ.
 
-        Raises `UsageError` for an unknown suffix, `UnknownName` for an unknown format, and `Limitation` for a model that the
-        format has no words for.
+        Raises `UsageError` for an unknown suffix, and where a library that the format needs is not installed, `UnknownName` for an
+        unknown format, and `Limitation` for a model that the format has no words for.
+
+        >>> import tempfile, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = model.export(f"{folder}/model.onnx")
+        >>> written.format, written.rows, written.difference < 1e-5
+        ('onnx', 1000, True)
         """
-        return room("exchange").export(self, filepath, format)
+        return self._turns().use(lambda: room("exchange").export(self, filepath, format))
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state if the model is compiled, to ONE file, whole or not at all.
