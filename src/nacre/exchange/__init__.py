@@ -22,7 +22,10 @@ class Format:
     what: str
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "c": Format(".c", "one file of C99, for programs and small devices"),
+    "html": Format(".html", "one page that predicts without a network"),
+}
 
 
 def export(model: Model, filepath: str | Path, format: str | None = None) -> Written:
