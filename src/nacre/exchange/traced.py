@@ -103,7 +103,9 @@ def predicted(model: Model, inputs: Sequence[Array]) -> list[Array]:
     return [np.asarray(y) for y in each]
 
 
-def largest_difference(found: Sequence[Array], expected: Sequence[Array], format: str) -> float:
+def largest_difference(
+    found: Sequence[Array], expected: Sequence[Array], format: str, tolerance: float = _TOLERANCE
+) -> float:
     """The largest between outputs that a file gave and those of the model; where both are NaN, or infinite alike, there is none.
     Raises `Limitation` if the file computes something else."""
     largest = 0.0
@@ -112,7 +114,7 @@ def largest_difference(found: Sequence[Array], expected: Sequence[Array], format
         apart = np.abs(np.subtract(a, b, dtype=np.float64, where=~same, out=np.zeros(b.shape)))
         size = float(np.abs(b[np.isfinite(b)]).max(initial=1.0))
         worst = float(apart.max(initial=0.0))
-        if not worst <= _TOLERANCE * size:
+        if not worst <= tolerance * size:
             raise Limitation(
                 f"The outputs in {format} are not those of the model: nothing was written.",
                 {"largest difference": f"{worst:.3g}", "largest output": f"{size:.3g}"},

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from nacre import activations
 from nacre.data import Features, Pictures
+from nacre.data.features import CategoryFeature, DateFeature, Feature, NumberFeature
 from nacre.layers import Rescaling
 from nacre.models.model import Model
 
+_LISTED = 60  # terms in a list to choose from; more are to be typed
 _SIDES = (4, 64)  # pixels, fewest and most, of what can be drawn by hand
 _SQUARES = (64, 784)  # numbers in a row that are the shades of small pictures
 
@@ -50,6 +52,37 @@ def _answer(model: Model, number: int) -> Answer:
     return Answer(model.output_names[number], name, classes)
 
 
+@dataclass(frozen=True)
+class Field:
+    """An entry for a column of a table: "number", "choice" of ``terms``, "date", or "text", with the ``value`` that it begins with,
+    and what was ``told`` of the column in training."""
+
+    name: str
+    told: str
+    kind: str
+    value: str
+    terms: Sequence[str] = ()
+
+
+def field_of(feature: Feature) -> Field:
+    """The entry for a feature.
+
+    >>> from nacre.data.features import CategoryFeature
+    >>> field_of(CategoryFeature("city", ["Oslo", "Lima"]))
+    Field(name='city', told='2 categories: Oslo, Lima', kind='choice', value='Oslo', terms=['Oslo', 'Lima'])
+    """
+    name, told = feature.name, feature.told()
+    if isinstance(feature, NumberFeature):
+        middle = math.expm1(feature.mean) if feature.log else feature.mean
+        return Field(name, told, "number", f"{min(max(middle, feature.least), feature.most):.4g}")
+    if isinstance(feature, CategoryFeature):
+        kind = "choice" if len(feature.terms) <= _LISTED else "text"
+        return Field(name, told, kind, feature.terms[0] if feature.terms else "", feature.terms)
+    if isinstance(feature, DateFeature) and feature.form in ("", "ISO8601"):
+        return Field(name, told, "date", feature.last)
+    return Field(name, told, "text", "")
+
+
 def drawn(shape: Sequence[int]) -> tuple[int, int] | None:
     """Height and width of the picture in shades of grey that a row of this shape may be, None if it is not drawn by hand.
 
@@ -70,4 +103,4 @@ def full_ink(model: Model) -> float:
     return 1 / first.scale if plain and first.scale else 1.0
 
 
-__all__ = ["Answer", "answers", "classes_of", "drawn", "full_ink"]
+__all__ = ["Answer", "Field", "answers", "classes_of", "drawn", "field_of", "full_ink"]
