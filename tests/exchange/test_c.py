@@ -205,6 +205,19 @@ def test_names_of_others_end_no_comment_and_no_string(tmp_path, rng):
     assert np.abs(_said(_built(path), rows) - model.predict(rows)).max() < 1e-6
 
 
+def test_weights_that_are_no_ordinary_numbers_are_kept_to_the_bit(tmp_path):
+    weights = np.array([[np.inf, -np.inf, 1e-45, -0.0, 3e38, -1.1754942e-38]], np.float32)
+    model = nacre.Sequential([nacre.Input((1,)), Dense(6, use_bias=False)])
+    model.set_weights([weights])
+    c.write(model, tmp_path / "net.c")
+    rows = np.array([[1.0]], np.float32)
+    assert _same_bits(_said(_built(tmp_path / "net.c", *STRICT), rows), model.predict(rows)).all()
+
+
+def test_export_knows_a_c_file_by_its_suffix(tmp_path):
+    assert nacre.Sequential([nacre.Input((3,)), Dense(2)]).export(tmp_path / "net.c").format == "c"
+
+
 def test_the_same_model_gives_the_same_file(tmp_path, rng):
     model = _settled(nacre.Sequential([nacre.Input((5,)), Dense(4, "relu"), Dense(3, "softmax")]), rng)
     texts = []

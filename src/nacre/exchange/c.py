@@ -141,8 +141,17 @@ def _number(number: Any, dtype: str) -> str:
 
 
 def _table(name: str, array: Array, dtype: str) -> str:
-    """A constant array."""
-    numbers = [_number(n, dtype) for n in array.ravel().tolist()] or ["0"]
+    """A constant array.
+
+    >>> print(_table("w", np.float32([0.1, -2]), "float32"), end="")
+    static const float w[2] = {
+      0x1.99999ap-4f, -0x1.000000p+1f};
+    """
+    plain = dtype == "float32" and bool(np.isfinite(array).all())
+    # Of the 13 digits of a float64, those of a float32 are the first 6: this is for many numbers, and they are to be made fast.
+    numbers = [
+        f"{n.hex().replace('0000000p', 'p')}f" if plain else _number(n, dtype) for n in array.ravel().tolist()
+    ] or ["0"]
     lines = [", ".join(numbers[at : at + 8]) for at in range(0, len(numbers), 8)]
     return f"static const {_TYPES[dtype]} {name}[{len(numbers)}] = {{\n  " + ",\n  ".join(lines) + "};\n"
 

@@ -144,10 +144,10 @@ function shades(ink, width, height, { rows, columns, box, mass }) {
       for (let n = 0; n < fine * fine; n++) {
         const x = Math.floor(x0 + (c + ((n % fine) + 0.5) / fine - columns / 2) * across);
         const y = Math.floor(y0 + (r + (Math.floor(n / fine) + 0.5) / fine - rows / 2) * down);
-        if (x >= 0 && x < width && y >= 0 && y < height) found[r * columns + c] += ink[y * width + x] / (fine * fine);
+        if (x >= 0 && x < width && y >= 0 && y < height) found[r * columns + c] += ink[y * width + x];
       }
     }
-  return found;
+  return found.map((ink) => ink / (fine * fine));
 }
 
 function drawn() {
@@ -166,7 +166,7 @@ function drawn() {
 /** The picture that was chosen, cut, padded or stretched, as bytes. */
 function chosen() {
   const { rows, columns, colors } = page.picture;
-  const { data } = seen.getContext("2d").getImageData(0, 0, columns, rows);
+  const { data } = seen.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, columns, rows);
   return Array.from({ length: rows * columns }, (_, n) => {
     const [r, g, b] = data.subarray(4 * n, 4 * n + 3);
     return colors === 3 ? [r, g, b] : [Math.round(0.299 * r + 0.587 * g + 0.114 * b)];
@@ -178,7 +178,7 @@ async function take(file) {
   try {
     const image = await createImageBitmap(file);
     const { rows, columns, fit } = page.picture;
-    const pen = seen.getContext("2d");
+    const pen = seen.getContext("2d", { willReadFrequently: true });
     const ratio = (fit === "pad" ? Math.min : Math.max)(columns / image.width, rows / image.height);
     const [width, height] = fit === "stretch" ? [columns, rows] : [image.width * ratio, image.height * ratio];
     pen.fillStyle = fit === "pad" ? "#000" : "#fff";
