@@ -341,6 +341,17 @@ def test_weights_of_very_different_sizes_are_not_shortened(opened, tmp_path):
     assert model.predict(np.array([[1.0, 2.0]]))[0, 0] == pytest.approx(0.1983, abs=1e-3)
 
 
+def test_a_model_with_parts_that_no_model_file_could_hold_is_a_page_all_the_same(opened, tmp_path):
+    model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Lambda(lambda x: x * x), Dense(1, use_bias=False)])
+    model.set_weights([np.array([[1.0], [0.5]])])
+    weights = model.get_weights()[0].copy()
+    assert html.write(model, tmp_path / "own.html").difference < 1e-3
+    assert (model.get_weights()[0] == weights).all()
+    page = opened(tmp_path / "own.html")
+    page.get_by_label(re.compile("input")).fill("2, 4")
+    expect(page.locator(".said")).to_have_text(re.compile(r"^(12|11\.9999)"))
+
+
 def test_the_same_model_gives_the_same_page_and_a_random_one_none(digits, tmp_path):
     pages = []
     for _ in range(2):

@@ -8,7 +8,6 @@ changes outputs less, since the weights of a layer are of one size.
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ import nacre
 from nacre.data import Features, Pictures
 from nacre.data.features import CategoryFeature, DateFeature, Feature, NumberFeature
 from nacre.errors import Limitation
-from nacre.exchange.traced import ROWS, Traced, largest_difference, made_up, predicted, size_of, traced
+from nacre.exchange.traced import ROWS, Traced, largest_difference, made_up, predicted, predicted_with, size_of, traced
 from nacre.exchange.written import Written
 from nacre.files import write_whole
 from nacre.ir import Graph, Value
@@ -51,7 +50,8 @@ def write(model: Model, path: Path) -> Written:
     one = traced(model, "HTML")
     rows = made_up(model, one)
     expected = predicted(model, rows)
-    short = predicted(_shortened(model, one), rows)
+    kept = {name: _short(w)[0] * _short(w)[1] if w.ndim >= 2 else w for name, w in one.weights.items()}
+    short = predicted_with(kept, model, rows)
     difference = largest_difference(short, expected, "HTML", tolerance=math.inf)
     is_short = difference <= _ENOUGH * max(1.0, *(float(np.abs(y).max(initial=0)) for y in expected))
     said = f"in 16 bits: outputs differ by {difference:.2g} at most, over {ROWS:,} rows that were made up"
@@ -64,15 +64,6 @@ def write(model: Model, path: Path) -> Written:
     text = _page(path.stem, one, content, notes, is_short)
     write_whole(path, [text])
     return Written(path, "html", len(text), ROWS if is_short else 0, difference if is_short else None, tuple(notes))
-
-
-def _shortened(model: Model, one: Traced) -> Model:
-    """The same model with the weights that the page has in 16 bits."""
-    other = copy.deepcopy(model)
-    names = {id(w): name for name, w in other.named.items()}
-    kept = {name: _short(w)[0] * _short(w)[1] if w.ndim >= 2 else w for name, w in one.weights.items()}
-    other.set_weights([kept[names[id(w)]] for w in other.weights])
-    return other
 
 
 # ------------------------------------------------------------------ the graph as data
@@ -176,9 +167,13 @@ def _content(model: Model, one: Traced) -> dict[str, Any]:
         return content
     digits = len(told) == 1 and len(told[0]["classes"] or ()) == 10
     box, mass = _DIGITS.get(picture, (0, False)) if digits else (0, False)
-    stored = isinstance(features, Pictures)
+    whole = isinstance(features, Pictures) or not next(iter(one.inputs.values())).type.is_float
+    ink = full_ink(model)
     sides = {"rows": picture[0], "columns": picture[1], "box": box, "mass": mass}
-    return content | {"kind": "pad", "picture": sides | {"most": _INK if stored else full_ink(model), "whole": stored}}
+    return content | {
+        "kind": "pad",
+        "picture": sides | {"most": _INK if whole and ink == 1 else ink, "whole": whole},
+    }
 
 
 def _field(feature: Feature) -> dict[str, Any]:

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nacre.backends.base import State
+from nacre.data import Dataset
 from nacre.errors import Limitation
 from nacre.ir import Graph, Input, Value
 from nacre.models import Model
 from nacre.models.forms import full_ink
+from nacre.training import Trainer
+from nacre.training.callbacks import Callbacks
 from nacre.training.program import RowType, RowTypes, prediction_program
 
 Array = npt.NDArray[Any]
@@ -103,6 +107,16 @@ def predicted(model: Model, inputs: Sequence[Array]) -> list[Array]:
     return [np.asarray(y) for y in each]
 
 
+def predicted_with(weights: Mapping[str, Array], model: Model, inputs: Sequence[Array]) -> list[Array]:
+    """What the model would say with these weights, by their names, instead of its own."""
+    state = State()
+    state.add({name: w.type for name, w in model.named.items()})
+    for name, array in weights.items():
+        state[name].write(array)
+    data = Dataset(inputs[0] if len(inputs) == 1 else dict(zip(model.input_names, inputs, strict=True)))
+    return Trainer(model, state, "native", None, 0).predict(data, len(data), Callbacks([], model))
+
+
 def largest_difference(
     found: Sequence[Array], expected: Sequence[Array], format: str, tolerance: float = _TOLERANCE
 ) -> float:
@@ -129,4 +143,4 @@ def size_of(shape: Sequence[int]) -> int:
     return math.prod(shape[1:])
 
 
-__all__ = ["ROWS", "Traced", "largest_difference", "made_up", "predicted", "size_of", "traced"]
+__all__ = ["ROWS", "Traced", "largest_difference", "made_up", "predicted", "predicted_with", "size_of", "traced"]
