@@ -24,6 +24,8 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", "ONNX, which most programs that run networks read"),
+    "c": Format(".c", "one file of C99, for programs and small devices"),
+    "html": Format(".html", "one page that predicts without a network"),
 }
 
 
