@@ -125,10 +125,14 @@ def test_what_runs_with_a_reduction_is_not_sought_among_all_layers(monkeypatch):
 
 def test_a_program_over_rows_may_be_a_long_one():
     program = rows.Program((4, 8))
-    two = [program.read(rows.PLAIN_MATRIX, 0, buffer) for buffer in (1, 2)]
+
+    def longer(x):
+        return program.step(rows.MATRIX, rows.ON_MATRICES, 0, [x])
+
+    one, other = (program.read(rows.PLAIN_MATRIX, 0, buffer) for buffer in (1, 2))
     for _ in range(1000):
-        two = [program.step(rows.MATRIX, rows.ON_MATRICES, 0, [x]) for x in two]
-    args = program.args([(x, rows.PLAIN_MATRIX, "float32") for x in two])
+        one, other = longer(one), longer(other)
+    args = program.args([(x, rows.PLAIN_MATRIX, "float32") for x in (one, longer(longer(other)))])
     assert args is not None
     assert args[5] == 3  # registers of matrices: both, and the one that is being made
 
