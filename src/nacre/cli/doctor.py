@@ -115,7 +115,7 @@ def _of_run(what: str, options: dict[str, Any], fix: bool, out: Path | None, qui
         return document, text
     if not _curable(diagnosis):
         return document, f"{text}\n\nThere is nothing to fix."
-    fork = fork_of(diagnosis, run, settings, source, sampled=bool(note))
+    fork = fork_of(diagnosis, run, settings, source, bool(note), quiet)
     proof = try_fix(diagnosis, fork)
     kept = keep(fork, proof, out, Path(what).parent)
     document["fixed"] = proof.document() | fork.noted(proof)

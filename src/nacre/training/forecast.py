@@ -61,8 +61,8 @@ def forecast(network: Network, goal: Goal | None, data: RowTypes, rows: int) -> 
 def measured_seconds(
     network: Network, goal: Goal | None, data: RowTypes, rows: int, batches: int, run: int, seconds: float
 ) -> float | None:
-    """How long a batch takes if nothing else goes on; None if the loss is not finite. It is run for ``seconds``, ``run`` batches at a
-    time, and at least three times.
+    """How long a batch takes if nothing else goes on; None if the loss is not finite. It is run for ``seconds``, ``run`` batches at
+    a time, and at least three times.
 
     The rows are those of so many ``batches`` of random numbers, each run over others, so that they do not lie in a cache. The
     weights are its own, all zero: those of the network stay as they are."""
