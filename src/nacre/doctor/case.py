@@ -28,9 +28,9 @@ class Case:
     """A compiled model, the rows it is trained on and judged by, and the arguments of `fit`.
 
     Inputs, targets and weights of the rows go by the names of the model's inputs and outputs; there are no weights if all rows
-    count alike. ``given`` tells whether the user has validation rows; where there are none, some of the rows to train on are held out,
-    and ``split`` tells that they were split off at the end of the rows. ``note`` says which rows these are, where they need not be
-    all. ``stop`` makes the callbacks of the training, and ``watched`` tells whether it looks at the rows it is judged by at all.
+    count alike. ``given`` tells whether the user has validation rows; where there are none, some of the rows to train on are held
+    out, and ``split`` tells that they were split off at the end of the rows. ``note`` says which rows these are, where they need
+    not be all. ``stop`` makes the callbacks of the training, and ``watched`` tells whether it looks at the rows it is judged by.
     """
 
     model: Model

@@ -173,17 +173,15 @@ class Facts:
     @cached_property
     def start(self) -> Inside:
         """What goes on inside for one batch, with the weights as they are; all rows count alike."""
-        return self.case.model.inside(single(self._begun.x), single(self._begun.y), training=True)
+        part = self.case.take(np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT])
+        return self.case.model.inside(single(part.x), single(part.y), training=True)
 
-    @cached_property
+    @property
     def first_loss(self) -> float:
-        """The loss of that batch, with the weights of its rows."""
-        weighted = self._begun.weights if len(self.case.y) == 1 else {}
-        return float((self.start.losses * np.float64(next(iter(weighted.values()), 1.0))).mean())
-
-    @cached_property
-    def _begun(self) -> Case:
-        return self.case.take(np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT])
+        """The loss of that batch, on the scale of the training: as if losses and weights of rows had nothing to do with each other,
+        which before the training they have not."""
+        scale = self.case.row_weights.mean() if len(self.case.y) == 1 else 1.0
+        return float(self.start.losses.mean() * scale)
 
     @cached_property
     def links(self) -> list[Link]:
