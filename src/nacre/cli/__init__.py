@@ -3,6 +3,7 @@
 import click
 
 from nacre import __version__
+from nacre.cli import early
 from nacre.cli.about import about
 from nacre.cli.at import at
 from nacre.cli.budget import budget
@@ -83,5 +84,6 @@ def main() -> None:
 
 for _command in COMMANDS:
     main.add_command(_command)
+early.loaded()
 
 __all__ = ["COMMANDS", "main"]

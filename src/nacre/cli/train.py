@@ -61,6 +61,7 @@ _OPTIONS: list[tuple[str, Any, str]] = [
     ("column", str, "What a column of a table is, NAME=KIND: number, category, boolean, date or drop."),
     ("model", str, "mlp:128,64 for hidden layers so wide, mlp:none, or a function in a file: model.py:build."),
     ("activation", str, "Activation of the hidden layers."),
+    ("kernel_initializer", str, "How the weights of the hidden layers begin: he_normal, say, which suits relu."),
     ("optimizer", str, "sgd, adam, or any other by its name."),
     ("epochs", click.IntRange(1), "Passes over the data."),
     ("batch_size", click.IntRange(1), "Rows per step."),
@@ -283,7 +284,7 @@ def _fit(
 ) -> tuple[int, float]:
     """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
     noted = run.settings()
-    moment = moment_before(run, source)
+    moment = moment_before(run, source, quiet)
     callbacks: list[Any] = [checkpoints, *stopping(settings, source), Following(run)]
     if moment is not None:  # where there are checkpoints, they are further on
         callbacks.insert(0, GoFrom(moment))
