@@ -12,11 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from nacre import losses, optimizers
@@ -56,13 +55,17 @@ def keep(estimator: Any, settings: Mapping[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
-class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of its types
+class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of its types
     """A network of dense layers. Classifier and regressor say what targets are, and what outputs mean."""
 
     # -------------------------------------------------------------- what a subclass says
 
     def _targets(self, y: Array, first: bool, incremental: bool) -> Array:
-        """What the network is compared with, (n,) class numbers or (n, outputs)."""
+        """What the network is trained towards, (n,) class numbers or (n, outputs), when it is clear what classes there are."""
+        raise NotImplementedError
+
+    def _encoded(self, y: Array) -> Array:
+        """The same for any y."""
         raise NotImplementedError
 
     def _ends(self) -> tuple[str, losses.Loss, float]:
@@ -109,7 +112,7 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
     def _outputs(self, X: Any) -> Array:
         """What the network gives, float32 (n, outputs), for checked rows; sparse ones piece by piece."""
         outputs: Array
-        if issparse(X):
+        if _is_sparse(X):
             rows = max(1, _PIECE // (4 * X.shape[1]))
             pieces = [X[begin : begin + rows].toarray() for begin in range(0, X.shape[0], rows)]
             return np.concatenate([self._outputs(piece) for piece in pieces])
@@ -132,15 +135,18 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
         kind = type(self).__name__
         for name, (number, low, included, high) in _NUMBERS.items():
             value = getattr(self, name)
-            fits = isinstance(value, number) and not isinstance(value, bool | np.bool_)
+            fits = not isinstance(value, bool) and isinstance(value, number)
             if not fits or not low <= value < high or (value == low and not included):
-                sort, end = "whole number" if number is Integral else "number", "" if high == math.inf else f" below {high}"
+                sort, end = (
+                    "whole number" if number is Integral else "number",
+                    "" if high == math.inf else f" below {high}",
+                )
                 start = f"from {low} on" if included else f"above {low}"
                 raise UsageError(f"{name} of {kind} is a {sort} {start}{end and ' and' + end}, got {value!r}.")
         for name in ("n_iter_no_change", "batch_size"):
             value = getattr(self, name)
             other = {"n_iter_no_change": math.inf, "batch_size": "auto"}[name]
-            if value != other and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
+            if value != other and (isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1):
                 raise UsageError(f"{name} of {kind} is a whole number from 1 on or {other!r}, got {value!r}.")
         find("learning_rate", self.learning_rate, _RATES)
         if self.solver == "lbfgs" and (self.batch_norm or any(self._each("dropout")) or self.callbacks):
@@ -153,9 +159,10 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
         """The units of the hidden layers."""
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if np.iterable(sizes) else [sizes]
-        if not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
+        if not all(not isinstance(n, bool) and isinstance(n, Integral) and int(n) > 0 for n in sizes):
             raise UsageError(
-                f"hidden_layer_sizes are whole numbers > 0, got {self.hidden_layer_sizes!r}.", hint="for example (100, 50)"
+                f"hidden_layer_sizes are whole numbers > 0, got {self.hidden_layer_sizes!r}.",
+                hint="for example (100, 50)",
             )
         return [int(n) for n in sizes]
 
@@ -203,16 +210,17 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.out_activation_ = self._ends()[0]
         self.loss_curve_: list[float] = []
-        self.best_loss_ = None if self.early_stopping else math.inf
-        self.validation_scores_: list[float] = []
-        self.best_validation_score_ = -math.inf
+        self.best_loss_: float | None = None
+        self.validation_scores_: list[float] | None = None
+        self.best_validation_score_: float | None = None
         sizes = [features, *self._hidden(), self.n_outputs_]
         self.n_layers_ = len(sizes)
         drawn = []
         for (ins, units), word in zip(pairwise(sizes), [*self._each("activation"), self.activation], strict=True):
-            bound = math.sqrt((2 if word == "logistic" else 6) / (ins + units))
+            bound = math.sqrt((2 if word in ("logistic", "sigmoid") else 6) / (ins + units))
             drawn.append([state.uniform(-bound, bound, shape) for shape in ((ins, units), units)])
-        with seeded(int(state.randint(2**31 - 1))):
+        # Of a copy: rows for validation are drawn next, and are to be those of scikit-learn's own.
+        with seeded(int(copy.deepcopy(state).randint(2**31 - 1))):
             self.model_ = self._network(features, self.out_activation_)
         for layer, weights in zip(self._dense(), drawn, strict=True):
             layer.set_weights(weights)
@@ -249,15 +257,15 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
                 {"found": [layer.units for layer in self._dense()], "expected": [*self._hidden(), self.n_outputs_]},
                 "warm_start=False, or sklearn.base.clone",
             )
+        weight = self._weighted(y, weight, incremental)
         validation = None
         if X_val is not None:
             X_val, y_val = self._checked(X_val, y_val, reset=False)
-            validation = X_val, y_val, None
+            validation = X_val, y_val, self._weighted(y_val, None, incremental)
         elif self.early_stopping and self.solver != "lbfgs":
             kept, held = self._split(target, state)
             validation = X[held], y[held], None if weight is None else weight[held]
             X, y, target, weight = X[kept], y[kept], target[kept], None if weight is None else weight[kept]
-        weight = self._weighted(y, weight, incremental)
         if not incremental or first:
             _, loss, factor = self._ends()
             self.model_.compile(self._optimizer(), loss, loss_weights=[factor], backend=self.backend)
@@ -270,9 +278,17 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
         """Rows, float32 (n, features), and targets."""
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32, order="C", reset=reset, **self._y_numeric
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=np.float32,
+            order="C",
+            reset=reset,
+            **self._y_numeric,
         )
-        if issparse(X):
+        if _is_sparse(X):
             if (size := 4 * X.shape[0] * X.shape[1]) > _DENSE:
                 raise DataError(
                     f"The sparse X would take {size / 2**30:.1f} GiB as an array to train on, and {_DENSE >> 30} is the most.",
@@ -280,7 +296,7 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
                     "partial_fit with some of the rows at a time, or fewer features, as by sklearn.decomposition.TruncatedSVD",
                 )
             X = X.toarray()
-        return X, y.toarray() if issparse(y) else y
+        return X, y.toarray() if _is_sparse(y) else y
 
     def _split(self, target: Array, state: np.random.RandomState) -> tuple[Array, Array]:
         """Numbers of rows to train on, and of rows for validation, those that scikit-learn's own would take."""
@@ -337,7 +353,7 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
             stopping.best = self.model_.get_weights()
         judged = None
         if callbacks and validation is not None:
-            judged = validation[0], self._targets(validation[1], first=False, incremental=True)
+            judged = validation[0], self._encoded(validation[1])
         try:
             self.model_.fit(
                 X,
@@ -361,6 +377,11 @@ class MLP(BaseEstimator):  # type: ignore[misc] - scikit-learn says nothing of i
                 )
         if stopping.best is not None:
             self.model_.set_weights(stopping.best)
+
+
+def _is_sparse(rows: Any) -> bool:
+    """Whether checked rows are a matrix of SciPy."""
+    return hasattr(rows, "toarray")
 
 
 def _activation(word: Any) -> Any:

@@ -22,7 +22,7 @@ from nacre.sklearn.base import MLP, keep
 Array = npt.NDArray[Any]
 
 
-class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc] - scikit-learn says nothing of its types
+class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn says nothing of its types
     """scikit-learn's ``MLPClassifier``, trained by nacre: the same arguments, attributes and rules, and some more.
 
     The arguments mean what they mean there. ``activation`` may also be any activation of nacre, or a list with one for each hidden
@@ -85,7 +85,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc] - scikit-learn 
         tags.classifier_tags.multi_label = True
         return tags
 
-    @available_if(lambda self: self.solver != "lbfgs")
+    @available_if(lambda self: self.solver != "lbfgs")  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """One epoch over these rows; the optimizer goes on from where it was. The first call needs all ``classes``."""
         if not hasattr(self, "classes_"):
@@ -119,14 +119,14 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc] - scikit-learn 
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         if first and not incremental:
             self._learn_classes(y)
-        else:
-            found = unique_labels(y)
-            if not np.isin(found, self.classes_).all() or (self.warm_start and len(found) < len(self.classes_)):
-                raise DataError(
-                    "y does not have the classes of the training before.",
-                    {"found": found, "expected": self.classes_},
-                    "warm_start needs all of them, and partial_fit no other ones",
-                )
+        elif self.warm_start and len(unique_labels(y)) < len(self.classes_):
+            found = {"found": unique_labels(y), "expected": self.classes_}
+            raise DataError("warm_start needs the same classes in y as in the training before.", found)
+        return self._encoded(y)
+
+    def _encoded(self, y: Array) -> Array:
+        if not np.isin(found := unique_labels(y), self.classes_).all():
+            raise DataError("y has classes that the classifier has not.", {"found": found, "expected": self.classes_})
         if self._binarizer.y_type_ == "multiclass":
             self.n_outputs_ = len(self.classes_)
             numbers: Array = np.searchsorted(self.classes_, y).astype(np.int32)
@@ -149,7 +149,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc] - scikit-learn 
             return weight
         if incremental and self.class_weight == "balanced":
             raise UsageError(
-                "class_weight='balanced' needs all rows, and partial_fit has some.", hint="a dictionary of weights, or fit"
+                "class_weight='balanced' needs all rows, and partial_fit has some.",
+                hint="a dictionary of weights, or fit",
             )
         of_classes: Array = compute_sample_weight(self.class_weight, y)
         return of_classes if weight is None else weight * of_classes

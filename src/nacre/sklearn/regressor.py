@@ -19,7 +19,7 @@ from nacre.sklearn.base import MLP, keep
 Array = npt.NDArray[Any]
 
 
-class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc] - scikit-learn says nothing of its types
+class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]  # scikit-learn says nothing of its types
     """scikit-learn's ``MLPRegressor``, trained by nacre: the same arguments, attributes and rules, and some more.
 
     The arguments mean what they mean there. ``activation`` may also be any activation of nacre, or a list with one for each hidden
@@ -77,20 +77,23 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc] - scikit-learn sa
     ) -> None:
         keep(self, locals())
 
-    @available_if(lambda self: self.solver != "lbfgs")
+    @available_if(lambda self: self.solver != "lbfgs")  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """One epoch over these rows; the optimizer goes on from where it was."""
         return self._fit(X, y, sample_weight, None, None, incremental=True)
 
     def _targets(self, y: Array, first: bool, incremental: bool) -> Array:  # noqa: ARG002 - a classifier asks
-        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        if isinstance(self.loss, str) and self.loss == "poisson" and (y < 0).any():
-            raise DataError("The loss 'poisson' is for counts, and y has numbers below 0.", hint="loss='squared_error'")
-        target = y.reshape(len(y), -1).astype(np.float32)
+        target = self._encoded(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
         self.n_outputs_ = target.shape[1]
         return target
 
+    def _encoded(self, y: Array) -> Array:
+        if isinstance(self.loss, str) and self.loss == "poisson" and (y < 0).any():
+            raise DataError("The loss 'poisson' is for counts, and y has numbers below 0.", hint="loss='squared_error'")
+        return y.reshape(len(y), -1).astype(np.float32)
+
     def _ends(self) -> tuple[str, losses.Loss, float]:
+        loss: losses.Loss
         if self.loss == "squared_error":
             end, loss, factor = "identity", losses.HalfSquaredError(reduction="mean_with_sample_weight"), 1.0
         elif self.loss == "poisson":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -34,10 +35,9 @@ class Stopping(Callback):
         mlp.loss_curve_.append(mlp.loss_)
         if mlp.verbose:
             print(f"Iteration {mlp.n_iter_}, loss = {mlp.loss_:.8f}")
-        better = self._score() if mlp.early_stopping else self._loss()
+        scored = self.validation is not None and self._score()
+        better = scored if mlp.early_stopping else self._loss()
         mlp._no_improvement_count = 0 if better else mlp._no_improvement_count + 1
-        if not mlp.early_stopping and self.validation is not None:
-            self._scored()
         if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
             self.model.optimizer.learning_rate = mlp.learning_rate_init / (mlp.t_ + 1) ** mlp.power_t
         if mlp._no_improvement_count > mlp.n_iter_no_change:
@@ -46,27 +46,23 @@ class Stopping(Callback):
     def _loss(self) -> bool:
         """Whether the loss is lower than the lowest by ``tol``."""
         mlp = self.estimator
-        better = mlp.loss_ <= mlp.best_loss_ - mlp.tol
-        mlp.best_loss_ = min(mlp.loss_, mlp.best_loss_)
-        return bool(better)
+        lowest = math.inf if mlp.best_loss_ is None else mlp.best_loss_
+        mlp.best_loss_ = min(mlp.loss_, lowest)
+        return bool(mlp.loss_ <= lowest - mlp.tol)
 
     def _score(self) -> bool:
-        """Whether the score is higher than the highest by ``tol``; the weights of the highest are kept."""
-        mlp, best = self.estimator, self.estimator.best_validation_score_
-        score = self._scored()
-        if score > best:
-            self.best = self.model.get_weights()
-        return bool(score >= best + mlp.tol)
-
-    def _scored(self) -> float:
+        """Whether the score is higher than the highest by ``tol``; the weights of the highest are kept, if it decides."""
         mlp = self.estimator
         assert self.validation is not None
         score = float(mlp._score(*self.validation))
-        mlp.validation_scores_.append(score)
-        mlp.best_validation_score_ = max(score, mlp.best_validation_score_)
+        highest = -math.inf if mlp.best_validation_score_ is None else mlp.best_validation_score_
+        mlp.validation_scores_ = [*(mlp.validation_scores_ or []), score]
+        mlp.best_validation_score_ = max(score, highest)
         if mlp.verbose:
             print(f"Validation score: {score:.6f}")
-        return score
+        if score > highest and mlp.early_stopping:
+            self.best = self.model.get_weights()
+        return bool(score >= highest + mlp.tol)
 
     def _end(self) -> None:
         """End it, or go on at a lower rate."""

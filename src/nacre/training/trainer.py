@@ -306,9 +306,7 @@ class Trainer:
         assert self.goal is not None
         return loss_function(self.network, self.goal, data)
 
-    def fit_lbfgs(
-        self, data: Dataset, steps: int, tolerance: float, evaluations: int | None, history: History
-    ) -> None:
+    def fit_lbfgs(self, data: Dataset, steps: int, tolerance: float, evaluations: int | None, history: History) -> None:
         """Train on all of the data at once."""
         weights = {name: w for name, w in self.network.named.items() if w.trainable}
         if not weights:
