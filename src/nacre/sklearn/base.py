@@ -30,6 +30,7 @@ Array = npt.NDArray[Any]
 
 _DENSE = 4 << 30  # bytes that sparse rows may take to train on
 _PIECE = 64 << 20  # bytes of sparse rows that are predicted at a time
+_MOMENTUM = 0.9  # of the running mean and variance of batches: small data makes few steps
 _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}  # where nacre has another name
 _RATES = dict.fromkeys(["constant", "invscaling", "adaptive"])
 # Settings that are numbers: of which kind, from where on, whether that is included, and up to where.
@@ -196,10 +197,13 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         settings = zip(self._hidden(), self._each("activation"), self._each("dropout"), strict=True)
         for number, (units, word, dropout) in enumerate(settings, 1):
             activation = _activation(word)
-            name, apart = f"hidden{number}", bool(self.batch_norm)
-            layers.append(Dense(units, None if apart else activation, kernel_regularizer=L2(0.0), name=name))
-            if apart:
-                layers += [BatchNormalization(name=f"{name}_norm"), Activation(activation, name=f"{name}_activation")]
+            name = f"hidden{number}"
+            if self.batch_norm:
+                layers.append(Dense(units, kernel_regularizer=L2(0.0), name=name))
+                layers.append(BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm"))
+                layers.append(Activation(activation, name=f"{name}_activation"))
+            else:
+                layers.append(Dense(units, activation, kernel_regularizer=L2(0.0), name=name))
             if dropout:
                 layers.append(Dropout(float(dropout), name=f"{name}_dropout"))
         layers.append(Dense(self.n_outputs_, _activation(end), kernel_regularizer=L2(0.0), name="output"))
