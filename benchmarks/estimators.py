@@ -14,7 +14,7 @@ from sklearn import neural_network
 from sklearn.datasets import load_diabetes, load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, scale
 
 import nacre.sklearn
 
@@ -25,7 +25,11 @@ def tasks() -> dict[str, tuple[str, Any, dict[str, Any]]]:
     """Class, data and settings by name."""
     made = make_classification(20_000, 100, n_informative=30, n_classes=5, random_state=0)
     return {
-        "diabetes, 442 x 10": ("MLPRegressor", load_diabetes(return_X_y=True), {"hidden_layer_sizes": (50,)}),
+        "diabetes, 442 x 10": (
+            "MLPRegressor",
+            [scale(part) for part in load_diabetes(return_X_y=True)],
+            {"hidden_layer_sizes": (50,)},
+        ),
         "digits, 1797 x 64": ("MLPClassifier", load_digits(return_X_y=True), {}),
         "made, 20000 x 100": ("MLPClassifier", made, {"hidden_layer_sizes": (256, 128)}),
     }

@@ -35,14 +35,14 @@ CASES = [
     (MLPClassifier((5,), "tanh", learning_rate_init=0.05), {}),
     (MLPClassifier((5,), solver="lbfgs", max_iter=50), {}),
     (MLPClassifier(solver="sgd", max_iter=50), {}),
-    (MLPClassifier(early_stopping=True, max_iter=50), SPLIT | OF_CLASSES),
-    (MLPClassifier(dropout=0.2, max_iter=50), CHANCE),
+    (MLPClassifier(early_stopping=True, max_iter=30), SPLIT | OF_CLASSES),
+    (MLPClassifier(dropout=0.2, max_iter=30), CHANCE),
     (MLPRegressor(), {}),
     (MLPRegressor(hidden_layer_sizes=(5,), activation="tanh", learning_rate_init=0.05), {}),
     (MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=50), {}),
     (MLPRegressor(solver="sgd", max_iter=50), {}),
-    (MLPRegressor(early_stopping=True, max_iter=50), SPLIT | OF_NUMBERS),
-    (MLPRegressor(dropout=0.2, max_iter=50), CHANCE),
+    (MLPRegressor(early_stopping=True, max_iter=30), SPLIT | OF_NUMBERS),
+    (MLPRegressor(dropout=0.2, max_iter=30), CHANCE),
 ]
 
 

@@ -128,6 +128,16 @@ def test_parts_of_other_sizes_are_penalized_by_their_own_number_of_rows():
         np.testing.assert_allclose(regressor.coefs_[0], expected, rtol=1e-5)
 
 
+def test_what_lbfgs_began_another_solver_can_take_further():
+    with pytest.warns(ConvergenceWarning):
+        classifier = MLPClassifier(**{**QUICK, "max_iter": 5}, solver="lbfgs").fit(X, Y)
+    before = classifier.loss_
+    classifier.set_params(solver="adam").partial_fit(X, Y).partial_fit(X, Y)
+    assert classifier.model_.optimizer.name == "adam"
+    assert classifier.model_.optimizer.iterations == 2
+    assert classifier.loss_curve_[-2] == pytest.approx(before, rel=1e-5)  # where the first epoch began
+
+
 def test_a_warm_start_goes_on_from_the_weights_there_are():
     classifier = MLPClassifier(**{**QUICK, "max_iter": 10}, warm_start=True)
     with pytest.warns(ConvergenceWarning, match="max_iter=10 epochs"):
@@ -184,7 +194,7 @@ def test_ctrl_c_ends_the_training_and_leaves_an_estimator():
         if epoch == 4:
             raise KeyboardInterrupt
 
-    classifier = MLPClassifier(**QUICK, callbacks=[LambdaCallback(on_epoch_end=interrupt)])
+    classifier = MLPClassifier(**QUICK, callbacks=LambdaCallback(on_epoch_end=interrupt))
     with pytest.warns(UserWarning, match="interrupted"):
         classifier.fit(X, Y)
     assert len(classifier.loss_curve_) == 4
@@ -316,6 +326,8 @@ def test_data_that_does_not_fit_is_refused():
         MLPRegressor(early_stopping=True).fit(LINE[:9], LINE[:9, 0])
     with pytest.raises(ValueError, match="Negative"):
         MLPRegressor().fit(LINE, LINE[:, 0], sample_weight=-np.ones(80))
+    with pytest.raises(UsageError, match="does not look at X_val"):
+        MLPRegressor(solver="lbfgs").fit(LINE, LINE[:, 0], X_val=LINE, y_val=LINE[:, 0])
     with pytest.raises(NonFiniteLossError, match="learning rate"):
         MLPRegressor(solver="sgd", learning_rate_init=1e10).fit(LINE, LINE[:, 0])
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")

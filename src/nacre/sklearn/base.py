@@ -25,6 +25,7 @@ from nacre.models import Model, Sequential
 from nacre.ops import seeded
 from nacre.regularizers import L2
 from nacre.sklearn.stopping import Stopping
+from nacre.training import Callback
 
 Array = npt.NDArray[Any]
 
@@ -106,7 +107,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
 
         ``sample_weight`` (n,) multiplies the loss of each row. ``X_val`` and ``y_val`` are scored after each epoch; with
         ``early_stopping`` they decide, in place of a part of the rows. Ctrl-C ends the training with a warning. Raises `UsageError`
-        for settings that make no sense, ValueError for data that does, and `NonFiniteLossError` if training diverges.
+        for settings and ValueError for data that make no sense, and `NonFiniteLossError` if training diverges.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, incremental=False)
 
@@ -138,12 +139,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
             value = getattr(self, name)
             fits = not isinstance(value, bool) and isinstance(value, number)
             if not fits or not low <= value < high or (value == low and not included):
-                sort, end = (
-                    "whole number" if number is Integral else "number",
-                    "" if high == math.inf else f" below {high}",
-                )
+                sort = "whole number" if number is Integral else "number"
                 start = f"from {low} on" if included else f"above {low}"
-                raise UsageError(f"{name} of {kind} is a {sort} {start}{end and ' and' + end}, got {value!r}.")
+                end = "" if high == math.inf else f" and below {high}"
+                raise UsageError(f"{name} of {kind} is a {sort} {start}{end}, got {value!r}.")
         for name in ("n_iter_no_change", "batch_size"):
             value = getattr(self, name)
             other = {"n_iter_no_change": math.inf, "batch_size": "auto"}[name]
@@ -236,7 +235,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         """Let the squares of the kernels count by alpha / 2 for so many rows of a batch."""
         l2 = float(self.alpha) / 2 / rows
         regularizers = [layer.kernel_regularizer for layer in self._dense()]
-        if incremental and l2 != regularizers[0].l2:
+        if incremental and self.model_.optimizer.iterations and l2 != regularizers[0].l2:
             self.model_ = copy.deepcopy(self.model_)  # programs that were made have the other one in them
             regularizers = [layer.kernel_regularizer for layer in self._dense()]
         for regularizer in regularizers:
@@ -248,6 +247,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         self._check_settings()
         if incremental and self.early_stopping:
             raise UsageError("partial_fit does not support early_stopping=True.", hint="early_stopping=False, or fit")
+        if X_val is not None and self.solver == "lbfgs":
+            raise UsageError("The solver 'lbfgs' does not look at X_val.", hint="solver='adam', or score it afterwards")
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
         weight = None if weight is None else _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -270,7 +271,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
             kept, held = self._split(target, state)
             validation = X[held], y[held], None if weight is None else weight[held]
             X, y, target, weight = X[kept], y[kept], target[kept], None if weight is None else weight[kept]
-        if not incremental or first:
+        if first or not incremental or not self.model_.optimizer.iterations:
             _, loss, factor = self._ends()
             self.model_.compile(self._optimizer(), loss, loss_weights=[factor], backend=self.backend)
         if self.solver == "lbfgs":
@@ -352,7 +353,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
             X, target, weight, total = _condensed(X, target, weight)
             size = len(X)
         self._penalize(total, incremental)
-        stopping, callbacks = Stopping(self, rows, validation), list(self.callbacks or [])
+        stopping = Stopping(self, rows, validation)
+        callbacks = [self.callbacks] if isinstance(self.callbacks, Callback) else list(self.callbacks or [])
         if self.early_stopping:
             stopping.best = self.model_.get_weights()
         judged = None
