@@ -320,6 +320,8 @@ def test_data_that_does_not_fit_is_refused():
         classifier.partial_fit(X, Y, classes=[0, 1])
     with pytest.raises(UsageError, match="early_stopping"):
         classifier.set_params(early_stopping=True).partial_fit(X, Y)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        MLPClassifier().fit(X, X[:, 0])
     with pytest.raises(DataError, match="below 0"):
         MLPRegressor("poisson").fit(LINE, LINE[:, 0])
     with pytest.raises(UsageError, match="too small"):

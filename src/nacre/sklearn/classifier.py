@@ -13,7 +13,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from nacre import losses
 from nacre.errors import DataError, UsageError
@@ -116,6 +116,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn
         self.classes_ = self._binarizer.classes_
 
     def _targets(self, y: Array, first: bool, incremental: bool) -> Array:
+        check_classification_targets(y)
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         if first and not incremental:
             self._learn_classes(y)
