@@ -877,12 +877,22 @@ class Model(Weighted, Configured):
         """Loss and metrics of one batch, as `evaluate` gives them."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
-    def fit_lbfgs(self, x: Any, y: Any, steps: int = 100, tolerance: float = 1e-5) -> History:
+    def fit_lbfgs(
+        self,
+        x: Any,
+        y: Any,
+        steps: int = 100,
+        tolerance: float = 1e-5,
+        sample_weight: Any = None,
+        evaluations: int | None = None,
+    ) -> History:
         """Train by L-BFGS on all of x (n, ...) and y at once, for small problems; see `nacre.minimize`.
 
         Takes at most ``steps`` steps, each of which may need the loss and its gradient several times, and ends sooner when the norm
-        of the gradient is at most ``tolerance``, or when float32 resolves no lower loss. Dropout is off, and the optimizer given to
-        `compile` has no part. The `History` holds "loss" and "gradient_norm" after each number of steps, from 0 on.
+        of the gradient is at most ``tolerance``, when float32 resolves no lower loss, or after the step in which the loss has been
+        computed ``evaluations`` times. ``sample_weight`` (n,) multiplies the loss of each row. Dropout is off, and the optimizer
+        given to `compile` has no part. The `History` holds "loss", "gradient_norm" and "evaluations" after each number of steps,
+        from 0 on.
         Raises `UsageError` if a weight has a constraint.
 
         >>> import numpy as np, nacre
@@ -896,9 +906,10 @@ class Model(Weighted, Configured):
         _positive("steps", steps)
         if not isinstance(tolerance, int | float) or not tolerance >= 0:
             raise UsageError(f"tolerance is a number from 0 on, got {tolerance!r}.")
-        data = self._dataset(x, y)
+        most = None if evaluations is None else _positive("evaluations", evaluations)
+        data = self._dataset(x, y, sample_weight)
         history = self.history = History()
-        self._training(data).fit_lbfgs(data, steps, tolerance, history)
+        self._training(data).fit_lbfgs(data, steps, tolerance, most, history)
         return history
 
     # -------------------------------------------------------------- gradients
