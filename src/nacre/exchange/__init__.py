@@ -22,7 +22,9 @@ class Format:
     what: str
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "keras": Format(".keras", "Keras 3"),
+}
 
 
 def export(model: Model, filepath: str | Path, format: str | None = None) -> Written:
