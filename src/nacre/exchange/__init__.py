@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nacre.errors import UsageError, did_you_mean, find
+from nacre.exchange.torch import from_torch, state_dict
 from nacre.upstairs import room
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "keras": Format(".keras", "Keras 3"),
+    "torch": Format(".pt", "PyTorch"),
 }
 
 
@@ -44,4 +46,4 @@ def export(model: Model, filepath: str | Path, format: str | None = None) -> Wri
     return written
 
 
-__all__ = ["FORMATS", "Format", "export"]
+__all__ = ["FORMATS", "Format", "export", "from_torch", "state_dict"]

@@ -67,8 +67,7 @@ def read(path: str | Path, compile: bool = True) -> Model:
             if any(name.startswith(_WHOLE) for name in content.arrays)
             else _by_places(model, content, content.architecture)
         )
-        if extra := sorted(set(content.arrays) - {name for name, _ in found.values()} - _counts(content)):
-            raise ModelFileError(f"{path} holds {extra[0]!r}, for which the model has no place.")
+        _check_all_taken(content, found)
         for weight, (_, array) in found.items():
             model.named[weight].assign(array)
         settings = keras_words.training(content.training) if compile else None
@@ -87,8 +86,7 @@ def weights(model: Model, path: str | Path) -> dict[str, Array]:
         else:
             whole = any(name.startswith(_WHOLE) for name in content.arrays)
             found = _by_layer_names(model, content, _WHOLE if whole else "")
-        if extra := sorted(set(content.arrays) - {name for name, _ in found.values()} - _counts(content)):
-            raise ModelFileError(f"{path} holds {extra[0]!r}, for which the model has no place.")
+        _check_all_taken(content, found)
         return {weight: array.astype(model.named[weight].dtype) for weight, (_, array) in found.items()}
 
 
@@ -122,7 +120,9 @@ def _refusal(path: str | Path, error: Exception) -> ModelFileError:
 def _content(path: str | Path) -> _Content:
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {path}")
-    if zipfile.is_zipfile(path):
+    with open(path, "rb") as file:
+        archived = file.read(2) == b"PK"
+    if archived:
         members = _members(path)
         inner = members[_WEIGHTS]
         arrays, texts = hdf5.contents(io.BytesIO(inner), len(inner))
@@ -257,14 +257,11 @@ def _take(found: Found, name: str, shape: tuple[int, ...], content: _Content, pl
     found[name] = (there[0], array)
 
 
-def _counts(content: _Content) -> set[str]:
-    """Paths of numbers that are no weights: how many rows a normalization has seen, and states of generators."""
-    return {
-        name
-        for name, array in content.arrays.items()
-        if (array.shape == () and name.removesuffix(":0").endswith(("/count", "/vars/2")))
-        or "/seed_generator" in name
-    }
+def _check_all_taken(content: _Content, found: Found) -> None:
+    """Whole numbers are no weights: how many rows a normalization has seen, and states of generators."""
+    floats = {name for name, array in content.arrays.items() if array.dtype.kind == "f"}
+    if extra := sorted(floats - {place for place, _ in found.values()}):
+        raise ModelFileError(f"The file holds {extra[0]!r}, for which the model has no place.")
 
 
 # ------------------------------------------------------------------ writing
@@ -286,7 +283,8 @@ def write(model: Model, path: Path) -> Written:
             said["compile_config"] = keras_words.settings(model)
         except Limitation as error:
             notes = [f"The file is of a model that is not compiled. {str(error).splitlines()[0]}"]
-    arrays, groups = {}, {"vars": model.name}
+    arrays: dict[str, Array] = {}
+    groups = {"vars": model.name}
     for layer, place in _places(model, None):
         groups[f"{place}/vars"] = layer.name
         arrays |= {f"{place}/vars/{n}": weight.numpy() for n, weight in enumerate(layer.weights)}

@@ -92,7 +92,11 @@ def _part(said: Mapping[str, Any], legacy: bool) -> Described:
 def _named(said: Mapping[str, Any], known: Iterable[str]) -> tuple[str, Any]:
     """Class name and configuration of something that is Keras's own, and that nacre has too."""
     kind, module = str(said["class_name"]), str(said.get("module") or "keras")
-    own = module.split(".")[0] in ("keras", "tf_keras") and ".ops" not in module and not _registered(said, kind)
+    own = (
+        module.split(".", maxsplit=1)[0] in ("keras", "tf_keras")
+        and ".ops" not in module
+        and not _registered(said, kind)
+    )
     if not own or kind not in known:
         what = f"The model has a part {kind!r}" + ("" if own else f" of {said.get('registered_name') or module}")
         raise Limitation(f"{what}, which nacre does not read.", hint=f"nacre reads {', '.join(known)}")
@@ -432,4 +436,3 @@ def snake(name: str) -> str:
     """
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
