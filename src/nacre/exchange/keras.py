@@ -59,6 +59,7 @@ def read(path: str | Path, compile: bool = True) -> Model:
             raise ModelFileError(
                 f"{path} holds weights, and no model.", hint="make the model, then model.load_weights(path)"
             )
+        keras_words.check_unshared(content.architecture)
         model: Model = resolve("model", keras_words.architecture(content.architecture, content.legacy), KINDS)
         if not model.built:
             raise ModelFileError(f"{path} does not say of which shape the inputs of the model are.")

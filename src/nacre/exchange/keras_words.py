@@ -50,6 +50,23 @@ _CHANCE = ("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise")
 # ------------------------------------------------------------------ from Keras
 
 
+def check_unshared(said: Mapping[str, Any]) -> None:
+    """Refuse layers that a model shares with one inside it: nacre's models share whole parts only."""
+    seen: set[Any] = set()
+    pending = [said]
+    while pending:
+        config = pending.pop()["config"]
+        for one in config["layers"] if isinstance(config, dict) else config:
+            number = one.get("shared_object_id")
+            if number is not None and number in seen:
+                raise Limitation(
+                    f"The layer {one['config'].get('name', '')!r} is in the model, and in a model inside it.",
+                    hint="make the layer a model of its own, and put that into both",
+                )
+            seen.add(number)
+            pending += [one] if one["class_name"] in _MODELS else []
+
+
 def architecture(said: Mapping[str, Any], legacy: bool) -> Described:
     """A model as nacre describes it; ``legacy`` is the Keras before 3."""
     kind, config = _named(said, _MODELS)
