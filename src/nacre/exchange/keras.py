@@ -276,7 +276,10 @@ def write(model: Model, path: Path) -> Written:
     """
     model._need_built()
     keras_words.check(model)
-    said, notes = keras_words.described(model), ["The optimizer begins anew: what it kept is not in the file."]
+    said, notes = (
+        keras_words.described(model),
+        ["The optimizer begins anew there, and Keras says so: what it kept is not in the file."],
+    )
     if model._settings is None:
         notes = []
     else:

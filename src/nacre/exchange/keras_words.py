@@ -359,8 +359,12 @@ def _described(layer: Layer) -> Described:
     config = layer.get_config()
     dropped = {"input_shape"} | ({"input_dim"} if layer.input_dim is None or "output_dim" not in config else set())
     kept = {name: of(value, name.rsplit("_", 1)[-1]) for name, value in config.items() if name not in dropped}
-    if kept.get("activity_regularizer") is None:
-        kept.pop("activity_regularizer", None)
+    for name, default in (
+        ("activity_regularizer", None),
+        ("trainable", True),
+    ):  # which some layers of Keras do not take
+        if kept.get(name) is default:
+            kept.pop(name, None)
     return _of("keras.layers", type(layer).__name__, kept)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import DTypeError, Limitation, ModelFileError, UsageError
+from nacre.errors import DTypeError, Limitation, ModelFileError, ShapeError, UsageError
 from nacre.exchange import tensors
 from nacre.exchange.written import Written
 from nacre.files import write_whole
@@ -224,18 +224,18 @@ def from_torch(
         stack.append(made[-1])
         if chosen is not None and not isinstance(made[-1], Dense):
             stack.append(Activation(chosen))
-    first = next(iter(groups[names[0]].values()))
-    stack.insert(0, Input((first.shape[-1],)))
+    first = groups[names[0]]
+    stack.insert(0, Input((first["weight" if "weight" in first else "running_mean"].shape[-1],)))
     try:
         model = Sequential(stack)
-    except (ModelFileError, ValueError) as error:
+        for layer, own in zip(made, groups.values(), strict=True):
+            layer.set_weights(_weights(layer, own))
+    except ShapeError as error:
         raise ModelFileError(
             "The tensors are those of another network than a stack of layers.",
             {"reason": str(error).splitlines()[0], "tensors": ", ".join(groups)},
             "build the network, and hand the arrays over: layer.set_weights([weight.T, bias])",
         ) from error
-    for layer, own in zip(made, groups.values(), strict=True):
-        layer.set_weights(_weights(layer, own))
     return model
 
 
@@ -257,7 +257,8 @@ def _arrays(given: Mapping[str, Any] | str | Path) -> dict[str, Array]:
 
 
 def _groups(arrays: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
-    """The tensors of each module, by the name of the module."""
+    """The tensors of each module, by the name of the module; in the order of numbers, if these have any: files of safetensors have
+    the order of the alphabet, in which 10 is before 2."""
     groups: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
         module, _, own = name.rpartition(".")
@@ -265,6 +266,9 @@ def _groups(arrays: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
             groups.setdefault(module, {})[own] = array
     if not groups:
         raise ModelFileError("There are no tensors of layers.", hint="net.state_dict()")
+    if all(re.search(r"\d$", name) for name in groups):
+        parts = {name: re.split(r"(\d+)", name) for name in groups}
+        groups = {n: groups[n] for n in sorted(groups, key=lambda n: [int(p) if p.isdigit() else p for p in parts[n]])}
     return groups
 
 
