@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import os
+import sys
 import zipfile
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -14,9 +15,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import nacre
 from nacre import constraints, initializers, losses, metrics, optimizers, regularizers
+from nacre.cli import main
 from nacre.configured import Configured, serialize
 from nacre.errors import Limitation, ModelFileError, UsageError
 from nacre.exchange import hdf5
@@ -179,6 +182,8 @@ def test_a_stack_keeps_names_settings_and_what_it_was_compiled_with(tmp_path):
     np.testing.assert_allclose(again.evaluate(x, y, verbose=0), there, rtol=1e-5)
     assert type(again.optimizer.learning_rate) is not None
     assert again.optimizer.get_config()["learning_rate"] == keras.saving.serialize_keras_object(rate)
+    with pytest.raises(Limitation, match="custom_objects"):
+        nacre.models.load_model(tmp_path / "model.keras", {"Dense": nacre.layers.Dense})
     with pytest.raises(nacre.errors.NotBuiltError, match="not been compiled"):
         _ = nacre.models.load_model(tmp_path / "model.keras", compile=False).optimizer
 
@@ -365,7 +370,7 @@ def test_a_stack_of_keras_2_is_read(tmp_path):
     norm = {"name": "bn", "trainable": True, "dtype": "float32", "axis": [1], "momentum": 0.99, "epsilon": 0.001}
     config = {
         "name": "net",
-        "layers": [input_2("x", 4), dense_2("a", 3), {"class_name": "BatchNormalization", "config": norm}],
+        "layers": [dense_2("a", 3, batch_input_shape=[None, 4]), {"class_name": "BatchNormalization", "config": norm}],
     }
     config["layers"].append({"class_name": "LeakyReLU", "config": {"name": "leak", "dtype": "float32", "alpha": 0.25}})
     adam = {
@@ -620,7 +625,7 @@ def test_weights_alone_are_no_model(tmp_path):
 
 
 def test_without_h5py_it_is_said_how_to_get_it(members, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UsageError, match=r"pip install nacre\[hdf5\]"):
         read(packed(tmp_path / "a.keras", members))
 
@@ -663,9 +668,6 @@ def test_hdf5_that_is_written_is_read_back():
 
 
 def test_commands_take_files_of_keras(tmp_path):
-    from click.testing import CliRunner
-
-    from nacre.cli import main
 
     model = filled(keras.Sequential([keras.Input((4,)), L.Dense(3, "softmax", name="species")]))
     model.save(tmp_path / "iris.keras")

@@ -17,6 +17,7 @@ import nacre
 from nacre import layers
 from nacre.errors import DTypeError, Limitation, ModelFileError, UsageError
 from nacre.exchange import from_torch, state_dict, tensors
+from nacre.exchange.torch import ACTIVATIONS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SAID = json.loads((GOLDEN / "torch.json").read_text())
@@ -317,6 +318,13 @@ def test_what_is_scaled_before_is_scaled_by_a_normalization_that_is_fixed():
     for n in "01":  # as nn.BatchNorm1d is defined, with eps=0
         y = (y - own[f"{n}.running_mean"]) / np.sqrt(own[f"{n}.running_var"]) * own[f"{n}.weight"] + own[f"{n}.bias"]
     np.testing.assert_allclose(y, model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "module"), ACTIVATIONS.items())
+def test_the_module_of_an_activation_does_the_same(name, module):
+    x = np.array(SAID["line"], "float32")
+    found = nacre.Sequential([nacre.Input((6,)), layers.Activation(name)]).predict(x, verbose=0)
+    np.testing.assert_allclose(found, SAID["activations"][module], rtol=1e-5, atol=1e-6)
 
 
 def test_what_pytorch_has_no_module_for_is_refused_by_name():

@@ -47,6 +47,12 @@ class Inner(nn.Module):
         return self.net(x)
 
 
+# What modules of activations answer, called as they are written down here.
+ACTIVATIONS = """CELU() ELU() GELU() Hardshrink() Hardsigmoid() Hardswish() Hardtanh() LeakyReLU(0.2) LogSigmoid()
+LogSoftmax(dim=-1) Mish() ReLU() ReLU6() SELU() Sigmoid() SiLU() Softplus() Softmax(dim=-1) Softshrink() Softsign()
+Tanh() Tanhshrink()"""
+
+
 def main() -> None:
     torch.manual_seed(20261122)
     networks = {
@@ -65,6 +71,9 @@ def main() -> None:
     }
     x = torch.randn(5, 4)
     said = {"torch": torch.__version__, "x": x.tolist(), "y": {}}
+    line = torch.linspace(-7, 7, 24).reshape(4, 6)
+    said["line"] = line.tolist()
+    said["activations"] = {text: eval(f"nn.{text}")(line).tolist() for text in ACTIVATIONS.split()}
     for name, net in networks.items():
         for module in net.modules():  # a network that was trained: nothing is as it began
             if isinstance(module, nn.BatchNorm1d):

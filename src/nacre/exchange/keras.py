@@ -20,7 +20,7 @@ from nacre import __version__
 from nacre.configured import resolve
 from nacre.errors import Limitation, ModelFileError, NacreError, ShapeError, UsageError
 from nacre.exchange import hdf5, keras_words
-from nacre.exchange.written import Written
+from nacre.exchange.written import Written, without_features
 from nacre.files import write_whole
 from nacre.layers import Layer, Normalization
 from nacre.models import Model
@@ -305,4 +305,4 @@ def write(model: Model, path: Path) -> Written:
             archive.writestr(zipfile.ZipInfo(name), member)  # dated 1980, as all are
     write_whole(path, [content.getbuffer()])
     read_with = 'It was not run here. To load it: keras.saving.load_model("' + path.name + '"), with Keras 3.'
-    return Written(path, "keras", len(content.getbuffer()), notes=(read_with, *notes))
+    return Written(path, "keras", len(content.getbuffer()), notes=(read_with, *notes, *without_features(model)))

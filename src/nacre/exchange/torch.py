@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nacre.errors import DTypeError, Limitation, ModelFileError, ShapeError, UsageError
 from nacre.exchange import tensors
-from nacre.exchange.written import Written
+from nacre.exchange.written import Written, without_features
 from nacre.files import write_whole
 from nacre.interop import safetensors
 from nacre.layers import (
@@ -40,7 +40,7 @@ from nacre.models import Model, Sequential
 Array = npt.NDArray[Any]
 _Module = tuple[str, dict[str, Any]]  # how it is made in PyTorch, and its tensors by their names
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "celu": "CELU()",
     "elu": "ELU()",
     "gelu": "GELU()",
@@ -103,7 +103,7 @@ def write(model: Model, path: Path) -> Written:
         f"import torch\nfrom torch import nn\nnet = nn.Sequential({modules}\n)",
         f'net.load_state_dict(torch.load("{path.name}", weights_only=True))\nnet.eval()',
     )
-    return Written(path, "torch", len(content), notes=notes)
+    return Written(path, "torch", len(content), notes=(*notes, *without_features(model)))
 
 
 def _modules(model: Model) -> list[_Module]:
@@ -168,9 +168,9 @@ def _of(layer: Layer, shape: Shape) -> list[_Module]:
 def _activation(layer: Layer, name: str) -> list[_Module]:
     if name == "linear":
         return []
-    if name not in _ACTIVATIONS:
+    if name not in ACTIVATIONS:
         raise Limitation(f"PyTorch has no module for the activation {name!r} of {layer.name!r}.")
-    return [(_ACTIVATIONS[name], {})]
+    return [(ACTIVATIONS[name], {})]
 
 
 def _batch_norm(layer: Layer, shape: Shape) -> str:
