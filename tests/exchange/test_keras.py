@@ -550,6 +550,28 @@ def test_a_description_that_does_not_fit_its_weights_is_refused(members, tmp_pat
         read(changed(tmp_path / "bad.keras", members, change))
 
 
+def test_what_keras_saves_and_nacre_cannot_hold_is_refused_by_name(tmp_path):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = L.Dense(3)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    own, x = Own(), keras.Input((4,))
+    own(np.ones((1, 4), "float32"))
+    for model, said in (
+        (own, "'Own'"),
+        (keras.Model(x, keras.ops.relu(x)), r"keras\.src\.ops"),
+        (keras.Sequential([keras.Input((4, 2)), L.Conv1D(2, 2)]), "dense networks"),
+        (keras.Sequential([keras.Input((None, 2)), L.Dense(2)]), "not all known"),
+    ):
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(Limitation, match=said):
+            read(tmp_path / "model.keras")
+
+
 def test_nonsense_in_place_of_a_description_is_refused(members, tmp_path):
     for text in (b"", b"[]", b"null", b"[" * 100_000, b'{"class_name": "Sequential"}', b"\xff"):
         with pytest.raises((ModelFileError, Limitation)):

@@ -59,8 +59,9 @@ def read(path: str | Path, compile: bool = True) -> Model:
             raise ModelFileError(
                 f"{path} holds weights, and no model.", hint="make the model, then model.load_weights(path)"
             )
+        described = keras_words.architecture(content.architecture, content.legacy)
         keras_words.check_unshared(content.architecture)
-        model: Model = resolve("model", keras_words.architecture(content.architecture, content.legacy), KINDS)
+        model: Model = resolve("model", described, KINDS)
         if not model.built:
             raise ModelFileError(f"{path} does not say of which shape the inputs of the model are.")
         found = (
@@ -105,7 +106,7 @@ def _refusing(path: str | Path) -> Iterator[None]:
         if "pip install" in str(error):  # it is not the file
             raise
         raise _refusal(path, error) from error
-    except (NacreError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, *NONSENSE) as error:
+    except (NacreError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, *NONSENSE) as error:
         raise _refusal(path, error) from error
 
 

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from nacre import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from nacre.absent import way
 from nacre.configured import Configured, natural, strangers
 from nacre.errors import Limitation, ModelFileError
 from nacre.layers import InputLayer, Layer
@@ -109,14 +110,15 @@ def _part(said: Mapping[str, Any], legacy: bool) -> Described:
 def _named(said: Mapping[str, Any], known: Iterable[str]) -> tuple[str, Any]:
     """Class name and configuration of something that is Keras's own, and that nacre has too."""
     kind, module = str(said["class_name"]), str(said.get("module") or "keras")
-    own = (
-        module.split(".", maxsplit=1)[0] in ("keras", "tf_keras")
-        and ".ops" not in module
-        and not _registered(said, kind)
-    )
-    if not own or kind not in known:
-        what = f"The model has a part {kind!r}" + ("" if own else f" of {said.get('registered_name') or module}")
-        raise Limitation(f"{what}, which nacre does not read.", hint=f"nacre reads {', '.join(known)}")
+    if module.split(".", maxsplit=1)[0] not in ("keras", "tf_keras") or ".ops" in module:
+        owner = f" of {module}"
+    else:
+        owner = f" of {said['registered_name']}" if _registered(said, kind) else ""
+    if owner or kind not in known:
+        raise Limitation(
+            f"The model has a part {kind!r}{owner}, which nacre does not read.",
+            hint=way(f"layers.{kind}") or "make the model of other layers, or do to the data what this part does",
+        )
     return kind, said["config"]
 
 
@@ -194,7 +196,12 @@ def thing(said: Any, room: ModuleType) -> Any:
 
 def _shape(shape: Any) -> list[Any]:
     """A shape without the batch."""
-    return [None if n is None else natural(n, 2**40) for n in shape[1:]]
+    if None in shape[1:]:
+        raise Limitation(
+            f"An input of the model has the shape {shape}, which is not all known: weights are made for a shape.",
+            hint="save the model with all sizes of keras.Input",
+        )
+    return [natural(n, 2**40) for n in shape[1:]]
 
 
 def training(said: Mapping[str, Any]) -> Described | None:

@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Array]:
             keys = ", ".join(found) if isinstance(found, dict) else type(found).__name__
             raise ValueError(f"it holds more than tensors by their names: {keys:.80}")
         return found
-    except (ValueError, LookupError, TypeError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise ModelFileError(
             f"{path} is no file of tensors from PyTorch that can be read.",
