@@ -155,7 +155,7 @@ def test_a_stack_keeps_names_settings_and_what_it_was_compiled_with(tmp_path):
         [
             keras.Input((4,), name="measured"),
             L.Dense(5, "relu", name="hidden", kernel_regularizer=keras.regularizers.L2(0.25)),
-            L.BatchNormalization(trainable=False),
+            L.BatchNormalization(trainable=False, name="norm"),
             L.Dense(3, "softmax", name="species", kernel_constraint=keras.constraints.MaxNorm(3)),
         ]
     )
@@ -166,12 +166,12 @@ def test_a_stack_keeps_names_settings_and_what_it_was_compiled_with(tmp_path):
         metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(k=2)],
     )
     made = there_and_back(filled(model), tmp_path, rows(model))
-    assert [layer.name for layer in made.layers] == ["hidden", "batch_normalization", "species"]
+    assert [layer.name for layer in made.layers] == ["hidden", "norm", "species"]
     assert (made.get_layer("hidden").kernel_regularizer.l2, made.get_layer("species").kernel_constraint.max_value) == (
         0.25,
         3,
     )
-    assert not made.get_layer("batch_normalization").trainable
+    assert not made.get_layer("norm").trainable
     assert (made.optimizer.learning_rate, made.optimizer.beta_1, made.optimizer.clipnorm) == (0.125, 0.75, 1.0)
     x, y = rows(model)[0], np.array([0, 1, 2, 0, 1, 2])
     there = model.evaluate(x, y, verbose=0)
@@ -186,6 +186,20 @@ def test_a_stack_keeps_names_settings_and_what_it_was_compiled_with(tmp_path):
         nacre.models.load_model(tmp_path / "model.keras", {"Dense": nacre.layers.Dense})
     with pytest.raises(nacre.errors.NotBuiltError, match="not been compiled"):
         _ = nacre.models.load_model(tmp_path / "model.keras", compile=False).optimizer
+
+
+def test_what_does_not_learn_there_does_not_learn_here(tmp_path):
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(4), L.Dense(4)], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner, L.Dense(2, name="last")])
+    inner.trainable = False
+    model.save(tmp_path / "model.keras")
+    made = read(tmp_path / "model.keras")
+    assert [w.name for w in made.trainable_weights] == ["last/kernel", "last/bias"]
+    made.export(tmp_path / "back.keras")
+    assert len(keras.saving.load_model(tmp_path / "back.keras").trainable_weights) == 2
+    model.trainable = False
+    model.save(tmp_path / "model.h5")
+    assert not read(tmp_path / "model.h5").trainable_weights
 
 
 def test_a_model_that_is_read_goes_on_training(tmp_path):

@@ -82,7 +82,8 @@ def architecture(said: Mapping[str, Any], legacy: bool) -> Described:
         kind, found = "Functional", _functional(config, legacy)
     if config.get("trainable") is False:
         for one in found["layers"]:
-            one["config"]["trainable"] = False
+            if one["class_name"] != "Part":  # of a model inside, its own description says it
+                one["config"]["trainable"] = False
     return {"class_name": kind, "config": {"name": str(config.get("name", "sequential")), **found}}
 
 
