@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nacre.errors import UsageError, did_you_mean, find
+from nacre.exchange.torch import from_torch, state_dict
 from nacre.upstairs import room
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", "ONNX, which most programs that run networks read"),
     "c": Format(".c", "one file of C99, for programs and small devices"),
     "html": Format(".html", "one page that predicts without a network"),
+    "keras": Format(".keras", "Keras 3"),
+    "torch": Format(".pt", "PyTorch"),
 }
 
 
@@ -56,4 +59,4 @@ def export(model: Model, filepath: str | Path, format: str | None = None) -> Wri
     return written
 
 
-__all__ = ["FORMATS", "Format", "export"]
+__all__ = ["FORMATS", "Format", "export", "from_torch", "state_dict"]

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nacre.data import Features
+from nacre.models import Model
+
 
 @dataclass(frozen=True)
 class Written:
@@ -39,3 +42,13 @@ class Written:
             how = f"differ from the model's by {self.difference:.2g} at most" if self.difference else "are the model's"
             lines.append(f"Its outputs {how}, in {self.rows:,} rows.")
         return "\n".join([*lines, *self.notes])
+
+
+def without_features(model: Model) -> list[str]:
+    """What there is to say of a model that takes tables or files of pictures, where the file takes numbers."""
+    made = "of columns of tables" if isinstance(model.features, Features) else "of files of pictures"
+    return (
+        []
+        if model.features is None
+        else [f"It takes the numbers that nacre makes {made}: these rules are not in the file."]
+    )

@@ -53,7 +53,7 @@ from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Record, Shape, Weighted, apart, layers_in, numbers, once, shape_text, traced
-from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
+from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, is_of_keras, restore, types_of
 from nacre.models.goals import Judged, by_output, judged, misfit, restored
 from nacre.models.goals import described as described_outputs
 from nacre.models.mistakes import refuse_unknown
@@ -1158,7 +1158,8 @@ class Model(Weighted, Configured):
         self._turns().use(write)
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
-        """Take over the weights in a file of `save_weights` or `save`, or in a checkpoint.
+        """Take over the weights in a file of `save_weights` or `save`, in a checkpoint, or in a file of Keras, ``.weights.h5``,
+        ``.keras`` or ``.h5``, that holds those of the same layers.
 
         All names and shapes must be those of the model's weights, else `ModelFileError` says where they differ, and nothing
         changes. If the model is compiled, the state of the optimizer in the file, with its steps and learning rate, is taken over
@@ -1179,7 +1180,10 @@ class Model(Weighted, Configured):
                 {"found": f"skip_mismatch={skip_mismatch!r}"},
                 "load them into a model like the first one, and hand them over: layer.set_weights(other.get_weights())",
             )
-        tensors, metadata = safetensors.read(filepath)
+        if is_of_keras(filepath):
+            tensors, metadata = room("exchange.keras").weights(self, filepath), {_WEIGHTS: "{}"}
+        else:
+            tensors, metadata = safetensors.read(filepath)
         try:
             training = json.loads(metadata[_WEIGHTS] if _WEIGHTS in metadata else metadata["nacre"])
             training = training if _WEIGHTS in metadata else training.get("training", {})
