@@ -158,6 +158,26 @@ def test_a_run_without_signs_of_life_is_interrupted(root: Path, age: float, mode
     assert Runs(root)["now"].summary.state == state
 
 
+def test_a_run_whose_process_is_killed_is_interrupted_at_once_and_goes_on(root: Path) -> None:
+    place = root / "killed"
+    words = ["nacre", "train", "digits", "--epochs", "100000", "--quiet", "--out", str(place)]
+    with subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL) as training:
+        runs = Runs(root)
+        until = time.monotonic() + 60
+        while "killed" not in (found := runs.all()) or not found["killed"].epochs:
+            assert time.monotonic() < until, "it never began"
+            time.sleep(0.05)
+        assert (summary := runs["killed"].summary) is not None
+        assert summary.state == "training"
+        training.kill()
+        training.wait()
+    assert (summary := runs["killed"].summary) is not None
+    assert (summary.state, summary.seen > time.time() - folders.QUIET) == ("interrupted", True)
+    with Run(place).at_work():
+        assert (summary := runs["killed"].summary) is not None
+        assert summary.state == "training"
+
+
 def test_a_run_is_over_with_its_report(root: Path) -> None:
     (root / "good/report.html").rename(root / "report.html")
     runs = Runs(root)

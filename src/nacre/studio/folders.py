@@ -22,7 +22,7 @@ from nacre.errors import NacreError, UnknownName
 from nacre.training.run import HISTORY, SETTINGS, Run
 
 PAUSE = 0.5  # seconds at least between two looks at the folder
-SHARE = 0.02  # of the time that looking may take
+SHARE = 0.005  # of the time that looking may take
 QUIET = (
     120.0  # seconds without a sign of life after which a training counts as interrupted; checkpoints come more often
 )
@@ -224,9 +224,11 @@ class Followed:
             self.summary, self.version = summary, self.version + 1
 
     def _state(self, now: float, seen: float) -> str:
-        """Over, or training as long as there are signs of life."""
+        """Over, or training as long as its process lives, or where nobody can tell that, as long as there are signs of life."""
         if self.run.over:
             return "over"
+        if (running := self.run.running) is not None:
+            return "training" if running else "interrupted"
         history, model = self._marks[2], self._marks[3]
         ended = (
             history is not None and model is not None and abs(history[0] - model[0]) < 5e9

@@ -1,6 +1,7 @@
 """A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors).
 
-The history grows while the run trains, so that others can watch. Until it is over, there are also checkpoints/ to go on from; and
+The history grows while the run trains, so that others can watch; as long as it does, it holds a file, running. Until it is over,
+there are also checkpoints/ to go on from; and
 if it was asked for, layers.jsonl tells what each layer did, once an epoch.
 """
 
@@ -10,6 +11,7 @@ import json
 import time
 import tomllib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 import tomli_w
 
 from nacre.errors import UsageError
-from nacre.files import write_whole
+from nacre.files import held, is_held, write_whole
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
 from nacre.training.position import Logs
@@ -26,6 +28,7 @@ from nacre.training.statistics import LayerStatistics
 from nacre.upstairs import room
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
+RUNNING = "running"
 REPORT, CHECKPOINTS, STEPS = "report.html", "checkpoints", "steps"
 LAYERS = "layers.jsonl"
 BEST = "best"  # in the folder of a search for settings, the run with those that were best
@@ -88,6 +91,15 @@ class Run:
     def over(self) -> bool:
         """Whether the run came to its end: the model is there, as after Ctrl-C too, and the report, which is written last."""
         return self.model.exists() and self.report.exists() and not any(self.checkpoints.glob("step-*"))
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """What a process does within this context is the run's training: `running` tells others, until it ends or dies."""
+        return held(self.folder / RUNNING)
+
+    @property
+    def running(self) -> bool | None:
+        """Whether a process is at work on the run; None if nobody can tell: it is over, or was begun by an earlier nacre."""
+        return is_held(self.folder / RUNNING)
 
     @property
     def checkpoints(self) -> Path:

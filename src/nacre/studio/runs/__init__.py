@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
@@ -11,10 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute
 
 from nacre.studio.api import Nothing, ask, stream, tell
-from nacre.studio.folders import PAUSE, Runs, Summary
+from nacre.studio.folders import PAUSE, Followed, Runs, Summary
 from nacre.studio.jobs import Job, Jobs
 from nacre.studio.runs.curves import compared, detail
 from nacre.studio.runs.looking import Looking
+
+
+_SLOWEST = 5.0  # seconds between two news of a training's progress: a page that draws them takes its part of the processor
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,14 +41,18 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
     looking = Looking()
 
     async def news() -> AsyncIterator[News]:
-        versions: dict[str, int] = {}
+        sent: dict[str, tuple[int, str, float]] = {}  # of each run: its version, its state, and when it was told
         told: list[Job] | None = None
         first = True
         while True:
             found = await run_in_threadpool(runs.all)
-            changed = [run.summary for name, run in found.items() if run.version != versions.get(name) and run.summary]
-            gone = [name for name in versions if name not in found]
-            versions = {name: run.version for name, run in found.items()}
+            at = time.time()
+            changed = [run.summary for name, run in found.items() if run.summary and _is_news(run, sent.get(name), at)]
+            gone = [name for name in sent if name not in found]
+            for name in gone:
+                del sent[name]
+            for summary in changed:
+                sent[summary.name] = found[summary.name].version, summary.state, at
             now = jobs.all()
             if first or changed or gone or now != told:
                 yield News(changed, gone, None if now == told else now, first)
@@ -73,3 +81,11 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
         ),
         tell("/runs/of/{name}/jobs", start, Started),
     ]
+
+
+def _is_news(run: Followed, sent: tuple[int, str, float] | None, now: float) -> bool:
+    """Whether a page should hear of a run again: at once of another state, and of progress the less often the longer it trains."""
+    assert run.summary is not None
+    if sent is None or sent[1] != run.summary.state:
+        return True
+    return run.version != sent[0] and now - sent[2] >= min((now - run.summary.begun) / 3, _SLOWEST)

@@ -1,7 +1,7 @@
 // @ts-check
 /** Curves over a common axis, drawn by uPlot; new values move the lines without drawing anything else anew. */
 import uPlot from "uplot";
-import { html, useEffect, useRef } from "../html.js";
+import { html, useLayoutEffect, useRef } from "../html.js";
 import { lineColor } from "../colors.js";
 import { short } from "../numbers.js";
 import { theme } from "../theme.js";
@@ -23,7 +23,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
   const shape = JSON.stringify([x.label, whole, y, height, lines.map((l) => [l.label, l.dashed, l.color, l.dots]), x.values.length < 2, night]);
   const data = /** @type {uPlot.AlignedData} */ ([x.values, ...lines.map((l) => l.values)]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const node = place.current;
     if (!node) return;
     const ink = getComputedStyle(node).getPropertyValue("--ink-soft").trim() || "#666";
@@ -68,7 +68,7 @@ export function Curves({ title, x, y = {}, lines, height = 220 }) {
     };
   }, [shape]);
 
-  useEffect(() => plot.current?.setData(data));
+  useLayoutEffect(() => plot.current?.setData(data), data); // drawing costs much, and whatever is said anew beside a curve leaves it as it is
 
   const last = lines.map((line) => `${line.label} ${short(line.values.at(-1))}`).join(", ");
   const said = `${title ?? y.label ?? "Curves"} by ${x.label}: ${lines.length ? `at the end ${last}` : "nothing yet"}`;

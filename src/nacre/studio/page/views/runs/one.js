@@ -13,8 +13,9 @@ import { ago, best, progress } from "./words.js";
 
 /** @param {{name: string}} props */
 export function One({ name }) {
-  const run = runs.value?.get(name);
-  const { value: detail, error } = useAnswer(run ? `runs/of/${encodeURIComponent(name)}` : null, run);
+  const heard = runs.value?.get(name);
+  const { value: detail, error } = useAnswer(heard ? `runs/of/${encodeURIComponent(name)}` : null, heard);
+  const run = heard && !error && detail ? detail.summary : heard; // words and curves move together: the page is drawn once
   const [log, setLog] = useState(false);
   const back = html`<p class="back"><a href=${address(["runs"])}>← All runs</a></p>`;
   if (!runs.value) return html`${back}<h1>${name}</h1><p class="waiting">Reading the folder of the runs.</p>`;
@@ -24,7 +25,7 @@ export function One({ name }) {
     <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch.toLocaleString("en-US")}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
     ${run.state !== "over" && html`<p class="row level"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
     ${run.state === "interrupted" && html`<p>The last sign of life was ${ago(run.seen, now.value)}. To go on: <code>nacre resume ${detail?.folder ?? name}</code></p>`}
-    ${run.trouble.map((text) => html`<p class="trouble">${text}</p>`)}
+    ${run.trouble.map((/** @type {string} */ text) => html`<p class="trouble">${text}</p>`)}
     <${Trouble} error=${error} />
     ${detail && html`
       <section class="card" aria-labelledby="curves-title">
