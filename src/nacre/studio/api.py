@@ -20,6 +20,7 @@ from nacre.errors import NacreError, UsageError
 
 T = TypeVar("T")
 
+ANSWERING = "nacre-studio"  # the name of the threads that compute answers
 _AT_ONCE = 8  # requests to one address that are computed at a time
 
 _ENCODER = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
@@ -58,7 +59,7 @@ def turns() -> Callable[[Callable[[], T]], Awaitable[T]]:
                 loop.call_soon_threadsafe(tell, result, error)
 
         async with free:
-            Thread(target=compute, name="nacre-studio", daemon=True).start()
+            Thread(target=compute, name=ANSWERING, daemon=True).start()
             return await answer
 
     return computed
@@ -152,4 +153,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-__all__ = ["Nothing", "ask", "in_words", "json", "refusals", "stream", "tell", "turns"]
+__all__ = ["ANSWERING", "Nothing", "ask", "in_words", "json", "refusals", "stream", "tell", "turns"]
