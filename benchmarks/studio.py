@@ -127,7 +127,7 @@ def used(above: int, name: str) -> float:
 
 
 def followed(browser: Browser, root: Path, seconds: float) -> dict[str, tuple[float, float]]:
-    """Shares of a core that the studio and Chromium take: on the list of runs, on the run that trains, and with none that trains."""
+    """Shares of a core that the studio and Chromium take: on the list of runs, on the run that trains, and with none that does."""
     found = {}
     words = [sys.executable, "-m", "nacre", "train", *_TRAINED, "--epochs", "1000000", "--out", str(root / "followed")]
     with studio(root) as (url, number), subprocess.Popen(words, stdout=subprocess.DEVNULL) as training:

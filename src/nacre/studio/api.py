@@ -140,11 +140,9 @@ def in_words(error: NacreError) -> tuple[str, str]:
     """The message of an error in one line, and its hint.
 
     >>> in_words(UsageError("There is no layer 7.", {"layers": 3}, hint="0 to 2"))
-    ('There is no layer 7. layers:  3', '0 to 2')
+    ('There is no layer 7. layers: 3', '0 to 2')
     """
-    what, *details = map(str.strip, str(error).splitlines())
-    hints = [line.removeprefix("try:").strip() for line in details if line.startswith("try:")]
-    return " ".join([what, *(line for line in details if not line.startswith("try:"))]), " ".join(hints)
+    return " ".join([error.what, *(f"{name}: {found}" for name, found in error.details.items())]), error.hint
 
 
 def _plain(value: Any) -> Any:

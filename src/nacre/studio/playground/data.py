@@ -18,7 +18,7 @@ from nacre.capacity import free_memory
 from nacre.data import DATASETS
 from nacre.data.features import Features, NumberFeature
 from nacre.data.tables import Table, Text
-from nacre.errors import DataError, UsageError, find
+from nacre.errors import DataError, NacreError, UsageError, find
 from nacre.studio.formulas import parsed
 from nacre.studio.playground import sources
 from nacre.studio.playground.recipe import Data, Settings
@@ -171,7 +171,7 @@ def _table(data: Data, seed: int) -> Rows:
             _check_room(min(data.rows, len(table)), sum(widths))
             points, targets, features = sources.from_table(path, data.target, data.rows, data.test, seed)
         except (DataError, UsageError) as error:
-            raise type(error)(str(error).replace(str(path), "the table")) from error
+            raise _of_the_table(error, path) from error
     if points.shape[1] > _WIDEST:
         raise DataError(f"The table becomes {points.shape[1]:,} columns; at most {_WIDEST:,} are shown here.")
     labels, numbers = _labels(features)
@@ -259,6 +259,11 @@ def _check_text(text: str) -> None:
             raise DataError(f"The table has a line of {columns:,} columns; at most {_WIDEST:,} are shown here.")
 
 
+def _of_the_table(error: NacreError, path: Path) -> NacreError:
+    """An error that does not tell where the table lies meanwhile."""
+    return type(error)(error.what.replace(str(path), "the table"), error.details, error.hint)
+
+
 def looked_at(text: str) -> dict[str, Any]:
     """The columns of a table, which of them hold numbers, and the last one as a guess of what is to be predicted."""
     _check_text(text)
@@ -266,7 +271,7 @@ def looked_at(text: str) -> dict[str, Any]:
         try:
             table = Table.read(path)
         except DataError as error:
-            raise DataError(str(error).replace(str(path), "the table")) from error
+            raise _of_the_table(error, path) from error
     features = Features.fit(table, [])
     _, numbers = _labels(features)
     names = list(table.columns)

@@ -9,16 +9,23 @@ from typing import Any, Literal
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
 
+from nacre.errors import UsageError
 from nacre.studio.api import Nothing, ask, stream, tell
 from nacre.studio.folders import PAUSE, Followed, Runs, Summary
 from nacre.studio.jobs import Job, Jobs
 from nacre.studio.runs.curves import compared, detail
 from nacre.studio.runs.looking import Looking
 
-
-_SLOWEST = 5.0  # seconds between two news of a training's progress: a page that draws them takes its part of the processor
+_MOST_REPORT = 1 << 26  # bytes
+# A report is a file of whoever made the run: nothing in it runs, loads or belongs to the studio.
+_ALONE = {"content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+_SLOWEST = (
+    5.0  # seconds between two news of a training's progress: a page that draws them takes its part of the processor
+)
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,8 +74,12 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
         found = [run.summary for run in runs.all().values()]
         return {"root": str(runs.root), "runs": found, "jobs": jobs.all()}
 
+    async def report(request: Request) -> Response:
+        return HTMLResponse(await run_in_threadpool(_report, runs[request.path_params["name"]]), headers=_ALONE)
+
     return [
         ask("/runs", listed),
+        Route("/runs/of/{name}/report", report, methods=["GET"]),
         stream("/runs/news", news),
         ask("/runs/compare/{names:path}", lambda names: compared(runs, names)),
         tell("/runs/jobs/{number}/cancel", lambda _body, number: jobs.cancel(number), Nothing),
@@ -81,6 +92,18 @@ def routes(runs: Runs, jobs: Jobs) -> list[BaseRoute]:
         ),
         tell("/runs/of/{name}/jobs", start, Started),
     ]
+
+
+def _report(found: Followed) -> bytes:
+    """The report.html of a run. Raises `UsageError` if there is none that can be shown."""
+    path = found.run.report
+    if not path.is_file():
+        raise UsageError(f"The run {found.name!r} has no report yet.", hint="it is written when a training is over")
+    if path.stat().st_size > _MOST_REPORT:
+        raise UsageError(
+            f"The report of {found.name!r} is larger than {_MOST_REPORT >> 20} MB.", hint="open it as a file"
+        )
+    return path.read_bytes()
 
 
 def _is_news(run: Followed, sent: tuple[int, str, float] | None, now: float) -> bool:
