@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from nacre.errors import UsageError
 from nacre.studio import api
 from nacre.studio.playground import recipe as parts
-from nacre.studio.playground.data import looked_at
+from nacre.studio.playground.data import looked_at, missing
 from nacre.studio.playground.player import Player, Players
 from nacre.studio.playground.recipe import (
     MOST_TABLE,
@@ -168,6 +168,7 @@ def _choices() -> dict[str, Any]:
         "initializers": get_args(parts.Initializer),
         "optimizers": get_args(parts.OptimizerName),
         "shown": SHOWN,
+        "missing": missing(),
     }
 
 

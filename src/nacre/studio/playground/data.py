@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 GRID = 64  # cells along each side of the plane
 _REACH = 3.2  # of the plane that formulas fill, from -3 to 3
 _SHOWN = 600  # points of each part that are drawn
+_TO_FETCH = 'fetch it once (11 MB) in a terminal: python -c "import nacre; nacre.datasets.mnist.load_data()"'
 _WIDEST = 2000  # columns that a table may become
 _SAMPLES = 20
 
@@ -148,13 +149,15 @@ def _plane(data: Data, seed: int) -> Rows:
     return Rows(points, targets, [] if numbers else ["0", "1"], ["x", "y"], axes, free=True)
 
 
+def missing() -> dict[str, str]:
+    """Sources that are not on this computer yet, and what to do."""
+    return {} if DATASETS["mnist"].at_hand() else {"mnist": _TO_FETCH}
+
+
 def _pictures(data: Data, seed: int) -> Rows:
     dataset = DATASETS[data.source]
     if not dataset.at_hand():
-        raise DataError(
-            "MNIST is not on this computer yet.",
-            hint='fetch it once (11 MB) in a terminal: python -c "import nacre; nacre.datasets.mnist.load_data()"',
-        )
+        raise DataError("MNIST is not on this computer yet.", hint=_TO_FETCH)
     points, labels = sources.pictures(dataset, data.rows, seed)
     side = math.isqrt(points.shape[1])
     names = [str(k) for k in range(dataset.classes)]
