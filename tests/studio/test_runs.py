@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,7 @@ from nacre.cli.sources import open_training
 from nacre.errors import UnknownName
 from nacre.models import load_model
 from nacre.studio import application, folders
+from nacre.studio import runs as views
 from nacre.studio.folders import Runs
 from nacre.studio.jobs import Jobs
 from nacre.studio.runs import routes
@@ -108,7 +110,11 @@ def test_the_list_says_of_each_run_what_its_folder_says(client: TestClient, root
     assert (good["state"], good["data"], good["network"], good["epochs"]) == ("over", "digits", "mlp:128, relu", 6)
     assert good["sparks"] == figures["loss"]
     assert listed["points"]["data"] == "points.csv"
-    assert not any(run["trouble"] for run in listed.values())
+    assert {name: [text[:25] for text in run["trouble"]] for name, run in listed.items()} == {
+        "good": [],
+        "bad": ["The accuracy did not grow"],
+        "points": [],
+    }
 
 
 def test_a_folder_that_is_not_there_yet_holds_no_runs(tmp_path: Path) -> None:
@@ -176,6 +182,36 @@ def test_a_run_whose_process_is_killed_is_interrupted_at_once_and_goes_on(root: 
     with Run(place).at_work():
         assert (summary := runs["killed"].summary) is not None
         assert summary.state == "training"
+
+
+def test_news_of_progress_come_the_slower_the_longer_a_training_takes_and_its_end_at_once(root: Path) -> None:
+    run = Runs(root)["good"]
+    assert run.summary is not None
+    run.summary = msgspec.structs.replace(run.summary, state="training", begun=1000.0)
+    run.version = 5
+    news = views._is_news
+    assert news(run, None, 1000.0)
+    for age, pause in ((0.3, 0.1), (6.0, 2.0), (3600.0, views._SLOWEST)):
+        now = 1000.0 + age
+        assert not news(run, (4, "training", now - 0.9 * pause), now)
+        assert news(run, (4, "training", now - 1.1 * pause), now)
+        assert not news(run, (5, "training", now - 1.1 * pause), now)  # nothing has changed
+        assert news(run, (5, "interrupted", now), now)
+
+
+def test_a_training_that_ends_by_an_error_says_which(root: Path) -> None:
+    words = ["train", "digits", "--learning-rate", "1e30", "--epochs", "2", "--quiet", "--out", str(root / "nan")]
+    assert CliRunner().invoke(main, words).exit_code != 0
+    assert (summary := Runs(root)["nan"].summary) is not None
+    assert summary.state == "interrupted"
+    assert re.match("The loss became .* at step", summary.trouble[0])
+
+
+def test_only_settings_that_did_something_are_shown(client: TestClient) -> None:
+    assert set(given(client, "/of/good")["settings"]) == {
+        *("data", "model", "activation", "optimizer", "epochs", "batch_size", "learning_rate", "seed"),
+        "validation_split",
+    }
 
 
 def test_a_run_is_over_with_its_report(root: Path) -> None:

@@ -247,7 +247,7 @@ class Session:
     @property
     def judged(self) -> int:
         """Rows of each part that a step is judged by, so few that this takes no longer than the steps themselves."""
-        return min(_JUDGED, max(1, _MOST_JUDGED // self.problem.training[0].shape[1]))
+        return min(_JUDGED, max(1, _MOST_JUDGED // len(self.problem.x[0])))
 
     def figures(self) -> list[tuple[float, float]]:
         """Loss, and accuracy or mean absolute error, of training and test rows, of the first so many (`judged`) of each."""
