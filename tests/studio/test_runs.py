@@ -531,6 +531,7 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     finally:
         training.kill()
         training.wait()
+    expect(look.locator(".head .state")).to_have_text("interrupted")  # long before its last sign of life is old
     look.get_by_role("link", name="All runs").click()
     expect(look.get_by_role("link", name=HOSTILE)).to_be_visible()
     look.get_by_label("Filter").fill("good")
@@ -545,6 +546,27 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     look.set_viewport_size({"width": 390, "height": 844})
     assert look.evaluate("document.documentElement.scrollWidth") == 390
     shot(look, "runs-list-narrow")
+
+
+def test_a_page_that_nobody_sees_hears_nothing(look: Page) -> None:
+    expect(look.get_by_role("link", name="good")).to_be_visible()
+    turn = """is => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => is});
+        document.dispatchEvent(new Event('visibilitychange')); }"""
+    with look.expect_event("requestfailed", lambda request: request.url.endswith("runs/news")):
+        look.evaluate(turn, True)
+    with look.expect_request("**/runs/news"):
+        look.evaluate(turn, False)
+    expect(look.get_by_role("link", name="good")).to_be_visible()
+
+
+def test_the_report_of_a_run_opens_beside_it(look: Page) -> None:
+    look.get_by_role("link", name="good").click()
+    with look.expect_popup() as opened:
+        look.get_by_role("link", name="Report").click()
+    expect(opened.value.get_by_role("heading").first).to_be_visible()
+    assert (
+        opened.value.evaluate("getComputedStyle(document.body).fontFamily") != "Times New Roman"
+    )  # its style is let in
 
 
 def test_the_pictures_behind_a_cell_are_shown(look: Page, shot) -> None:
