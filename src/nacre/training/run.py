@@ -11,7 +11,7 @@ import json
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -101,7 +101,8 @@ class Run:
             try:
                 yield
             except NacreError as error:
-                (self.folder / RUNNING).write_text(error.what, encoding="utf-8")
+                with suppress(OSError):  # the disk may be what is wrong
+                    (self.folder / RUNNING).write_text(error.what, encoding="utf-8")
                 raise
 
     @property
