@@ -261,8 +261,13 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
     """
     set_random_seed(settings.seed)
     model = network(settings, source)
-    name, judge = source.judge
     run = open_run()
+    with run.at_work():
+        return _carried_out(model, settings, source, run, quiet)
+
+
+def _carried_out(model: Model, settings: Settings, source: Source, run: Run, quiet: bool) -> Outcome:
+    name, judge = source.judge
     checkpoints = PacedCheckpoints(run.checkpoints)
     rows, seconds = 0, 0.0
     if run.over:

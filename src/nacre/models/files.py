@@ -113,7 +113,7 @@ def load_model(
     except UnknownName as error:
         raise ModelFileError(
             f"{path} has a part that is not nacre's, or of a later nacre.",
-            {"reason": str(error).splitlines()[0]},
+            {"reason": error.what},
             "load_model(path, custom_objects={name: the class or function})",
         ) from error
     except (NacreError, *NONSENSE) as error:
