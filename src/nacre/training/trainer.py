@@ -222,7 +222,7 @@ class Trainer:
         try:
             asks = last[1].program.schedule
             schedule = self._schedule("predict", len(last[1].program.batches(len(x)))) if asks else _NO_SCHEDULE
-            return list(last[1].run(self.state, [x], None, schedule, None, False).values())
+            return list(last[1].run(self.state, Block([x]), None, schedule, None, False).values())
         except NotFinite:
             raise not_finite("x", x) from None
 
