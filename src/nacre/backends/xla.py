@@ -7,7 +7,6 @@ once for a size of batch, however a run is cut.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,8 +86,7 @@ def devices() -> list[str]:
 def find_device(name: str) -> jax.Device:
     """The device called ``xla``, which is JAX's own choice, ``xla:KIND`` or ``xla:KIND:NUMBER``. Raises `UsageError` if there is
     none."""
-    _, _, rest = name.partition(":")
-    kind, _, number = rest.partition(":")
+    kind, _, number = name.removeprefix("xla").removeprefix(":").partition(":")
     found = _of_kind(kind) if kind else jax.local_devices()
     if not found:
         hints = {
@@ -105,7 +103,7 @@ def find_device(name: str) -> jax.Device:
 @lru_cache
 def _of_kind(kind: str) -> list[jax.Device]:
     try:
-        return jax.local_devices(backend=kind)
+        return list(jax.local_devices(backend=kind))
     except RuntimeError:  # what JAX says of a kind that it has not
         return []
 
@@ -175,7 +173,8 @@ class XlaExecutable:
             sum(full.input(name).type.nbytes for name in program.columns),
             sum(full.outputs[name].type.nbytes for name in program.emits),
         )
-        self._most = min(_ROOMS[-1], max(1, _BYTES // max(1, widest)))
+        most = max(1, min(_ROOMS[-1], _BYTES // max(1, widest)))
+        self._rooms = [*(room for room in _ROOMS if room < most), most]
         self._pace = 1  # steps of the next piece; found by trying
         self._loop = lru_cache(None)(partial(_loop, program))
 
@@ -212,54 +211,51 @@ class XlaExecutable:
     ) -> None:
         with jax.enable_x64(self._exact):
             current = {name: self.place.state(state[name]) for name in self.program.state}
-            pieces = self._pieces(feed)
-            ahead = self._ready(next(pieces), block, rows, schedule)
+            pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
+            ahead = next(pieces, None)
             while ahead is not None:
                 begin = time.perf_counter()
                 loop, steps, given = ahead
                 count, changed, emits = loop(current, given, np.int32(len(steps)))
-                following = next(pieces, None)  # moved while this one is computed
-                ahead = None if following is None else self._ready(following, block, rows, schedule)
-                done = int(count)  # waits until it is
+                ahead = next(pieces, None)  # gathered and moved while this one is computed
+                done = int(count)  # waits for it
                 current |= changed
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
                     break
-                self._pace = max(1, self._pace * 2 if time.perf_counter() - begin < _SECONDS / 2 else self._pace // 2)
+                short = time.perf_counter() - begin < _SECONDS / 2
+                self._pace = min(2 * self._pace, _ROOMS[-1]) if short else max(1, self._pace // 2)
 
     def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
-        """What runs in one go: a graph, for how many steps its loop has room, and which steps it takes."""
-        program, step, steps = self.program, 0, len(feed.batches)
-        full = sum(size == program.rows for size in feed.batches)
-        most = next(room for room in _ROOMS if room >= min(full, self._most))
-        while step < steps:
-            if program.sampled is not None and step in feed.due:
-                graph, room, stop = program.sampled, 1, step + 1
-            elif step == full:
-                graph, room, stop = program.graphs[feed.batches[step]], 1, step + 1
+        """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
+        program, step = self.program, 0
+        full = feed.batches.count(program.rows)
+        room = next(room for room in self._rooms if room >= min(full, self._rooms[-1]))
+        while step < len(feed.batches):
+            due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
+            if program.sampled is not None and step == due < full:
+                graph, most, stop = program.sampled, 1, step + 1
+            elif step < full:
+                graph, most, stop = program.graphs[program.rows], room, min(step + min(room, self._pace), full, due)
             else:
-                due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
-                graph, room = program.graphs[program.rows], min(most, self._most)
-                stop = min(step + min(room, self._pace), full, due)
-            yield graph, room, range(step, stop)
+                graph, most, stop = program.graphs[feed.batches[step]], 1, step + 1
+            yield graph, most, range(step, stop)
             step = stop
-        # A piece is asked for while the one before it runs.
 
     def _ready(
         self,
-        piece: tuple[Graph, int, range],
+        graph: Graph,
+        room: int,
+        steps: range,
         block: Block,
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
     ) -> tuple[Callable[..., Any], range, Arrays]:
         """The loop of a piece, its steps, and rows and numbers for them, on their way to the device."""
-        graph, room, steps = piece
         program = self.program
-        begin, size = steps.start * program.rows, program.rows
-        wanted = rows[begin : begin + len(steps) * size]
+        wanted = rows[steps.start * program.rows : steps.stop * program.rows]
         types = [graph.input(name).type for name in program.columns]
-        columns = self.place.rows(block, wanted, types, room)
-        given: Arrays = dict(zip(program.columns, columns, strict=True))
+        given: Arrays = dict(zip(program.columns, self.place.rows(block, wanted, types, room), strict=True))
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
@@ -293,14 +289,12 @@ def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, em
     """Note what a piece gave: also what was handed out in a step that was not finite, though not what it would have changed."""
     program = feed.program
     for name, lengths, shape, _ in program.emitted:
-        length = lengths[feed.batches[steps.start]]
         found = np.asarray(emits[name])[: min(done + 1, len(steps))].reshape(-1, *shape)
         at = steps.start * lengths[program.rows]
         feed.emits[name][at : at + len(found)] = found
-        assert len(found) == min(done + 1, len(steps)) * length
     for name, array in changed.items():
         state[name].write_on_device(array)
-    for name in program.samples if program.samples and program.samples[0] in emits and done else ():
+    for name in emits.keys() & program.samples if done else ():
         feed.samples[name][feed.due.index(steps.start)] = np.asarray(emits[name]).item()
     feed.done[0] += done
 
@@ -330,6 +324,6 @@ class _Left(Exception):  # noqa: N818 - nobody sees it
     """Nobody waits any more."""
 
 
-def compile(program: Program, device: str = "xla") -> XlaExecutable:
-    """Make a program ready to run on a device that `find_device` knows."""
-    return XlaExecutable(program, Place(find_device(device)))
+def compile(program: Program, device: jax.Device) -> XlaExecutable:
+    """Make a program ready to run on a device."""
+    return XlaExecutable(program, Place(device))
