@@ -2,7 +2,7 @@
 
 Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that
 ends by itself where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled
-once for a size of batch, however a run is cut.
+once for a size of batch, and no bit depends on how a run is cut.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from nacre.errors import UsageError
 from nacre.ir import Graph, Input, Memory, TensorType, order
 from nacre.ops import TABLE
 
-_ROOMS = (1, 16, 256)  # steps that a loop has room for: compiled for the least that will do
-_BYTES = 1 << 24  # of the rows, and of what is handed out, of a piece
+_STEPS = 256  # at most in one piece of a run
+_BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 
@@ -133,7 +133,7 @@ class Place:
         ]
 
     def _padded(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
-        whole = np.zeros(shape, dtype)
+        whole = TensorType(shape, dtype).zeros()  # where it is aligned so, a CPU computes on it as it lies
         whole.reshape(-1, *array.shape[1:])[: len(array)] = array
         return jax.device_put(whole, self.sharding)
 
@@ -173,8 +173,7 @@ class XlaExecutable:
             sum(full.input(name).type.nbytes for name in program.columns),
             sum(full.outputs[name].type.nbytes for name in program.emits),
         )
-        most = max(1, min(_ROOMS[-1], _BYTES // max(1, widest)))
-        self._rooms = [*(room for room in _ROOMS if room < most), most]
+        self._room = max(1, min(_STEPS, _BYTES // max(1, widest)))  # steps that the loop over full batches has room for
         self._pace = 1  # steps of the next piece; found by trying
         self._loop = lru_cache(None)(partial(_loop, program))
 
@@ -224,22 +223,21 @@ class XlaExecutable:
                 if done < len(steps):
                     break
                 short = time.perf_counter() - begin < _SECONDS / 2
-                self._pace = min(2 * self._pace, _ROOMS[-1]) if short else max(1, self._pace // 2)
+                self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
 
     def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
         """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
         program, step = self.program, 0
         full = feed.batches.count(program.rows)
-        room = next(room for room in self._rooms if room >= min(full, self._rooms[-1]))
         while step < len(feed.batches):
             due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
             if program.sampled is not None and step == due < full:
-                graph, most, stop = program.sampled, 1, step + 1
+                graph, room, stop = program.sampled, 1, step + 1
             elif step < full:
-                graph, most, stop = program.graphs[program.rows], room, min(step + min(room, self._pace), full, due)
+                graph, room, stop = program.graphs[program.rows], self._room, min(step + self._pace, full, due)
             else:
-                graph, most, stop = program.graphs[feed.batches[step]], 1, step + 1
-            yield graph, most, range(step, stop)
+                graph, room, stop = program.graphs[feed.batches[step]], 1, step + 1
+            yield graph, room, range(step, stop)
             step = stop
 
     def _ready(
