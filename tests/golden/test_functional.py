@@ -18,7 +18,7 @@ KERAS = json.loads((Path(__file__).parent / "functional.json").read_text())
 A, B, X, Y = (np.asarray(KERAS[name], "float32") for name in "abxy")
 
 
-@pytest.mark.parametrize("device", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 @pytest.mark.parametrize("name", KERAS["outputs"])
 def test_a_layer_that_joins_gives_what_it_gives_in_keras(name: str, device: str) -> None:
     case = KERAS["outputs"][name]
@@ -45,7 +45,7 @@ def begun() -> Model:
     return model
 
 
-@pytest.mark.parametrize("device", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 def test_a_functional_model_trains_as_in_keras(device: str) -> None:
     model = begun()
     model.compile(nacre.optimizers.SGD(0.05, momentum=0.5), "mse", device=device)

@@ -21,7 +21,7 @@ from nacre.ir import Input as GraphInput
 from nacre.models import load_model
 from nacre.ops import SEED, STEP, normal
 
-DEVICES = ["native", "reference"]
+DEVICES = ["native", "reference", "xla"]
 
 
 def data(rows: int = 43) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from nacre import ops
 from nacre.errors import NonFiniteLossError, NotBuiltError, UnknownName, UsageError
 from nacre.layers import Dense, Dropout
 
-DEVICES = ("native", "reference")
+DEVICES = ("native", "reference", "xla")
 RNG = np.random.default_rng(11)
 X, Y = RNG.normal(size=(41, 5)).astype("float32"), RNG.integers(0, 3, 41)
 

@@ -350,7 +350,7 @@ def test_weights_that_do_not_fit_change_nothing(make: Make, weights: list[Any]) 
 # ------------------------------------------------------------------ training that diverges
 
 
-@pytest.mark.parametrize("device", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_diverging_training_stops_with_finite_weights(device: str, shuffle: bool) -> None:
     model = Sequential([Input((4,)), Dense(5), Dense(1)])

@@ -96,7 +96,7 @@ def _weights(model, shared):
 
 @pytest.mark.parametrize("look", [_predicted, _predicted_by_another, _weights])
 @pytest.mark.parametrize("predicts_first", [False, True])
-@pytest.mark.parametrize("device", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 def test_what_another_thread_sees_during_training_comes_from_whole_steps(look, predicts_first, device):
     wide = Dense(400, activation="tanh")
     model, steps, seen = nacre.Sequential([nacre.Input((6,)), wide, Dense(3)]), [], []

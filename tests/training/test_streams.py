@@ -77,7 +77,7 @@ SOURCES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("device", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 def test_a_stream_gives_the_weights_and_figures_of_the_same_batches_in_memory(source: str, device: str) -> None:
     memory, stream = make(device=device), make(device=device)
     expected = memory.fit(X, Y, batch_size=8, epochs=3, shuffle=False, verbose=0)

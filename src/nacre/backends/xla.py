@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ from nacre.ops import TABLE
 
 _STEPS = 256  # at most in one piece of a run
 _BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
+_KEPT = 128  # loops kept compiled
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 
@@ -175,7 +177,7 @@ class XlaExecutable:
         )
         self._room = max(1, min(_STEPS, _BYTES // max(1, widest)))  # steps that the loop over full batches has room for
         self._pace = 1  # steps of the next piece; found by trying
-        self._loop = lru_cache(None)(partial(_loop, program))
+        self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
 
     def twin(self) -> XlaExecutable:
         """Itself: it keeps nothing of a state."""
@@ -257,26 +259,52 @@ class XlaExecutable:
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
-        return self._loop(graph, room), steps, given
+        return _loop(self._steps[id(graph)], room), steps, given
 
 
-def _loop(program: Program, graph: Graph, room: int) -> Callable[..., Any]:
-    """Some steps of a graph, `room` at most: how many were whole, the new state, and what was handed out at each."""
-    changes = [name for name in program.state if name in graph.outputs]
-    emits = [*program.emits, *(program.samples if graph is program.sampled else ())]
+@dataclass(frozen=True)
+class _Step:
+    """What a loop does at each of its steps. Equal for graphs of the same text, which share what is compiled."""
+
+    changes: tuple[str, ...]
+    emits: tuple[str, ...]
+    watch: str | None
+    text: tuple[Any, ...]
+    graph: Graph = field(compare=False)
+
+    @classmethod
+    def of(cls, program: Program, graph: Graph) -> _Step:
+        """That of a graph of the program."""
+        samples = program.samples if graph is program.sampled else ()
+        places: dict[int, Any] = {id(i): i.name for i in graph.inputs}
+        text: list[Any] = [(i.name, i.type) for i in graph.inputs]
+        for place, node in enumerate(graph.nodes):
+            assert node.operation is not None
+            places[id(node)] = place
+            operands = tuple(places[id(o)] for o in node.operands)
+            text.append((node.operation.name, operands, repr(sorted(node.attrs.items())), node.type))
+        text += [(name, places[id(value)]) for name, value in graph.outputs.items()]
+        changes = tuple(name for name in program.state if name in graph.outputs)
+        return cls(changes, (*program.emits, *samples), program.watch, tuple(text), graph)
+
+
+@lru_cache(_KEPT)
+def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
+    graph = one.graph
 
     def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
         def step(carried: tuple[Any, Any, Arrays, Arrays]) -> tuple[Any, Any, Arrays, Arrays]:
             at, _, moving, handed = carried
             now = {name: lax.dynamic_index_in_dim(array, at, keepdims=False) for name, array in given.items()}
             found = evaluate(graph, state | moving | now)
-            good = jnp.bool_(True) if program.watch is None else jnp.isfinite(found[program.watch].ravel()[0])
-            moving = {name: jnp.where(good, found[name], moving[name]) for name in changes}
-            handed = {n: lax.dynamic_update_index_in_dim(handed[n], found[n], at, 0) for n in emits}
+            good = jnp.bool_(True) if one.watch is None else jnp.isfinite(found[one.watch].ravel()[0])
+            moving = {name: jnp.where(good, found[name], moving[name]) for name in one.changes}
+            handed = {n: lax.dynamic_update_index_in_dim(handed[n], found[n], at, 0) for n in one.emits}
             return at + good, good, moving, handed
 
-        room_for = {n: jnp.zeros((room, *graph.outputs[n].shape), graph.outputs[n].dtype) for n in emits}
-        first = jnp.int32(0), jnp.bool_(True), {name: state[name] for name in changes}, room_for
+        room_for = {n: jnp.zeros((room, *graph.outputs[n].shape), graph.outputs[n].dtype) for n in one.emits}
+        first = jnp.int32(0), jnp.bool_(True), {name: state[name] for name in one.changes}, room_for
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
