@@ -136,7 +136,7 @@ class Place:
 
     def _padded(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
         whole = TensorType(shape, dtype).zeros()  # where it is aligned so, a CPU computes on it as it lies
-        whole.reshape(-1, *array.shape[1:])[: len(array)] = array
+        whole.reshape(shape[0] * shape[1], *shape[2:])[: len(array)] = array
         return jax.device_put(whole, self.sharding)
 
     def _resident(self, block: Block) -> list[Any] | None:
@@ -315,9 +315,9 @@ def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, em
     """Note what a piece gave: also what was handed out in a step that was not finite, though not what it would have changed."""
     program = feed.program
     for name, lengths, shape, _ in program.emitted:
-        found = np.asarray(emits[name])[: min(done + 1, len(steps))].reshape(-1, *shape)
+        ran, length = min(done + 1, len(steps)), lengths[feed.batches[steps.start]]
         at = steps.start * lengths[program.rows]
-        feed.emits[name][at : at + len(found)] = found
+        feed.emits[name][at : at + ran * length] = np.asarray(emits[name])[:ran].reshape(ran * length, *shape)
     for name, array in changed.items():
         state[name].write_on_device(array)
     for name in emits.keys() & program.samples if done else ():
