@@ -272,9 +272,9 @@ def test_any_loss_optimizer_and_end_of_nacre_can_be_taken():
     assert regressor.predict(LINE).max() < 2  # the mean would be drawn to 30
 
 
-def test_the_other_backend_learns_the_same():
+def test_the_reference_learns_the_same():
     settings = {**QUICK, "max_iter": 9, "tol": 9.0, "n_iter_no_change": 1}
-    native, reference = (MLPClassifier(**settings, backend=name).fit(X, Y) for name in ("native", "reference"))
+    native, reference = (MLPClassifier(**settings, device=name).fit(X, Y) for name in ("native", "reference"))
     np.testing.assert_allclose(native.predict_proba(X), reference.predict_proba(X), atol=1e-5)
 
 

@@ -14,6 +14,7 @@ from nacre.interop import safetensors
 from nacre.layers import Layer
 from nacre.models import Model, load_model
 from nacre.models.files import is_of_keras
+from nacre.training.devices import device_of
 
 
 @click.command()
@@ -65,7 +66,7 @@ def _training(training: dict[str, Any] | None, outputs: list[str]) -> str:
         }
     rows |= {
         "steps": f"{training['iterations']:,}",
-        "backend": training["backend"],
+        "device": device_of(training),
     }
     return table(rows)
 

@@ -406,7 +406,7 @@ def settings(model: Model) -> Described:
             raise Limitation(f"Keras has no {name}.")
     modules = {"optimizer": "keras.optimizers", "loss": "keras.losses"}
     return {
-        name: of(value, name, modules.get(name, "keras.metrics")) for name, value in said.items() if name != "backend"
+        name: of(value, name, modules.get(name, "keras.metrics")) for name, value in said.items() if name != "device"
     }
 
 

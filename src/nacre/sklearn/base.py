@@ -273,7 +273,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
             X, y, target, weight = X[kept], y[kept], target[kept], None if weight is None else weight[kept]
         if first or not incremental or not self.model_.optimizer.iterations:
             _, loss, factor = self._ends()
-            self.model_.compile(self._optimizer(), loss, loss_weights=[factor], backend=self.backend)
+            self.model_.compile(self._optimizer(), loss, loss_weights=[factor], device=self.device)
         if self.solver == "lbfgs":
             self._fit_lbfgs(X, target, weight)
         else:

@@ -31,7 +31,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn
     * ``dropout``: the rate after each hidden layer, or a list of them; ``batch_norm``: whether batches are normalized before each
       hidden activation;
     * ``class_weight``: a dictionary from classes to weights, or "balanced";
-    * ``callbacks``: a list of nacre's, which see ``val_loss`` if there is validation; ``backend``: as `Model.compile` takes it.
+    * ``callbacks``: a list of nacre's, which see ``val_loss`` if there is validation; ``device``: as `Model.compile` takes it.
 
     ``model_`` is the `nacre.Model`. X is float32 within, and so are ``coefs_``, ``intercepts_`` (copies) and predictions.
 
@@ -76,7 +76,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn
         batch_norm: bool = False,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[Any] | None = None,
-        backend: str = "native",
+        device: str = "native",
     ) -> None:
         keep(self, locals())
 

@@ -28,7 +28,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]  # scikit-learn s
     * ``out_activation``: that of the output, as "softplus" for numbers above 0; None is the identity, or exp for "poisson";
     * ``dropout``: the rate after each hidden layer, or a list of them; ``batch_norm``: whether batches are normalized before each
       hidden activation;
-    * ``callbacks``: a list of nacre's, which see ``val_loss`` if there is validation; ``backend``: as `Model.compile` takes it.
+    * ``callbacks``: a list of nacre's, which see ``val_loss`` if there is validation; ``device``: as `Model.compile` takes it.
 
     ``model_`` is the `nacre.Model`. X is float32 within, and so are ``coefs_``, ``intercepts_`` (copies) and predictions.
 
@@ -73,7 +73,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]  # scikit-learn s
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         callbacks: Sequence[Any] | None = None,
-        backend: str = "native",
+        device: str = "native",
     ) -> None:
         keep(self, locals())
 
