@@ -246,7 +246,7 @@ def test_a_device_is_chosen_and_kept(blobs: str) -> None:
     for out, device in (("here", "native"), ("there", "xla:cpu")):
         words = ["--model", "mlp:none", "--epochs", "2", "--seed", "3", "--device", device, "--out", out]
         assert invoke("train", blobs, *words, "-q").exit_code == 0
-        assert tomllib.loads(Path(out, "run.toml").read_text())["options"]["device"] == device
+        assert read_toml(Path(out, "run.toml"))["options"]["device"] == device
         assert ["device", device] in [line.split() for line in invoke("summary", out).stdout.splitlines()]
     here, there = (nacre.models.load_model(f"{out}/model.safetensors").get_weights() for out in ("here", "there"))
     for a, b in zip(here, there, strict=True):

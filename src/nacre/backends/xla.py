@@ -308,7 +308,8 @@ def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
-    return jax.jit(run)
+    compiled: Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]] = jax.jit(run)
+    return compiled
 
 
 def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, emits: Arrays) -> None:

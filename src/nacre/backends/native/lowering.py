@@ -211,7 +211,7 @@ class Lowering:
                 raise Limitation(
                     "The native lowering computes in float32.",
                     {"found": value.type},
-                    'use backend="reference" for float64',
+                    'use device="reference" for float64',
                 )
             if by_rows.reduces_rows(value) and self._rows(value):
                 continue
