@@ -93,13 +93,13 @@ def find_device(name: str) -> jax.Device:
     found = _of_kind(kind) if kind else jax.local_devices()
     if not found:
         hints = {
-            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'",
-            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'",
+            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'; or device='xla'",
+            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'; or device='xla'",
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
     at = int(number or 0)
     if at >= len(found):
-        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())})
+        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())}, "one of those found")
     return found[at]
 
 
