@@ -1,8 +1,8 @@
 """The XLA lowering: the very same programs, handed to XLA through JAX, on whatever it computes on: CPU, GPU, TPU.
 
-Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that
-ends by itself where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled
-once for a size of batch, and no bit depends on how a run is cut.
+Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that ends by itself
+where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled once for a size
+of batch, and no bit depends on how a run is cut.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 
 Arrays = dict[str, Any]  # arrays of JAX by name
+Commit = Callable[[Callable[[], None]], None]  # calls what it is given, unless nobody waits for it any more
 
 # ------------------------------------------------------------------ meaning
 
@@ -92,13 +93,13 @@ def find_device(name: str) -> jax.Device:
     found = _of_kind(kind) if kind else jax.local_devices()
     if not found:
         hints = {
-            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'",
-            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'",
+            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'; or device='xla'",
+            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'; or device='xla'",
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
     at = int(number or 0)
     if at >= len(found):
-        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())})
+        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())}, "one of those found")
     return found[at]
 
 
@@ -142,7 +143,8 @@ class Place:
     def _resident(self, block: Block) -> list[Any] | None:
         """The columns on the device, for as long as there is the block; None if they stay where they are."""
         if block.on_device is None:
-            fits = sum(column.nbytes for column in block) < _SHARE * self.free
+            small = all(len(column) < 2**31 for column in block)  # rows are numbered in int32
+            fits = small and sum(column.nbytes for column in block) < _SHARE * self.free
             columns = [jax.device_put(column, self.sharding) for column in block] if fits else None
             block.on_device = self.sharding, columns
         place, columns = block.on_device
@@ -197,8 +199,14 @@ class XlaExecutable:
             raise NotFinite
         rows = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(self.program, len(rows))
-        if feed.batches:
+        try:
             state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                f"A batch of {self.program.rows:,} rows needs more memory than {self.place.device} has; use smaller batches."
+            ) from error
         return feed.finished()
 
     def _run(
@@ -208,7 +216,7 @@ class XlaExecutable:
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
         feed: Feed,
-        commit: Callable[[Callable[[], None]], None],
+        commit: Commit,
     ) -> None:
         with jax.enable_x64(self._exact):
             current = {name: self.place.state(state[name]) for name in self.program.state}
@@ -326,7 +334,7 @@ def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, em
     feed.done[0] += done
 
 
-def _undisturbed(work: Callable[[Callable[[Callable[[], None]], None]], None]) -> None:
+def _undisturbed(work: Callable[[Commit], None]) -> None:
     """Work in a thread of its own. A signal that ends the waiting for it comes before or behind what the work commits."""
     committing, waiting = Lock(), True
 
