@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,9 +81,14 @@ def results(page: Path, folder: Path) -> list[dict[str, Any]]:
     place["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     out = folder / ".woven.json"
     command = [sys.executable, str(Path(__file__).resolve()), str(page.resolve()), str(out)]
-    done = subprocess.run(command, cwd=folder, env=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{page} does not run:\n{done.stdout}{done.stderr}")
+    with subprocess.Popen(
+        command, cwd=folder, env=place, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        _, said = running.communicate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGTERM)  # what a page left running in the background
+    if running.returncode:
+        raise RuntimeError(f"{page} does not run:\n{said}")
     found: list[dict[str, Any]] = json.loads(out.read_text())
     return found
 
