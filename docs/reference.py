@@ -42,7 +42,7 @@ def public(room: str) -> list[str]:
 def names(room: str) -> str:
     """A table of the names of ``room``, then each with its docstring, for a page in Markdown."""
     module = importlib.import_module(room)
-    rows, parts = [], []
+    rows, parts = [], [f".. automodule:: {room}\n"]
     first: dict[int, str] = {}
     for name in sorted(public(room), key=lambda n: (n[0].islower(), n.lower())):
         thing = getattr(module, name)
@@ -52,7 +52,6 @@ def names(room: str) -> str:
         rows.append(f"| {{py:obj}}`{name} <{room}.{name}>` | {about} |")
         parts.append(_entry(room, name, thing, known))
     reference = "\n".join(parts)
-    parts.insert(0, f".. automodule:: {room}\n")
     return "\n".join(["", "| name | |", "|---|---|", *rows, "", "```{eval-rst}", reference, "```", ""])
 
 
@@ -69,17 +68,17 @@ def _first(thing: Any) -> str:
 def _entry(room: str, name: str, thing: Any, known: str) -> str:
     """What the reference has of it, in the markup of docstrings."""
     if known != name:
-        return f".. py:data:: {room}.{name}\n\n   The same as :py:obj:`{known} <{room}.{known}>`.\n"
+        return f".. py:data:: {name}\n\n   The same as :py:obj:`{known} <{room}.{known}>`.\n"
     if isinstance(thing, type):
         return f".. autoclass:: {room}.{name}\n   :members:\n"
     if inspect.isroutine(thing):
         return f".. autofunction:: {room}.{name}\n"
     if isinstance(thing, Primitive):
-        about, head = thing.__doc__, f"function:: {room}.{name}({', '.join(thing.operand_names)})"
+        about, head = thing.__doc__, f"function:: {name}({', '.join(thing.operand_names)})"
     elif isinstance(thing, Catalogued):
-        about, head = f"{thing.description}.\n\n{type(thing).__doc__}", f"function:: {room}.{name}()"
+        about, head = f"{thing.description}.\n\n{type(thing).__doc__}", f"function:: {name}()"
     else:
-        about, head = f"``{thing!r}``" if len(repr(thing)) < 60 else f"Of type ``{type(thing).__name__}``.", f"data:: {room}.{name}"
+        about, head = f"``{thing!r}``" if len(repr(thing)) < 60 else f"Of type ``{type(thing).__name__}``.", f"data:: {name}"
     lines = inspect.cleandoc(about or "").splitlines()
     _plain(None, "", f"{room}.{name}", thing, None, lines)
     return f".. py:{head}\n\n" + "\n".join(f"   {line}" for line in lines) + "\n"

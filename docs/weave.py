@@ -77,7 +77,7 @@ def _drawn(line: int) -> list[str]:
 def results(page: Path, folder: Path) -> list[dict[str, Any]]:
     """What each block of ``page`` gives, run in ``folder``."""
     place = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "agg"}
-    place |= {"COLUMNS": "100", "PYTHONHASHSEED": "0", "KERAS_BACKEND": "jax"}
+    place |= {"COLUMNS": "100", "PYTHONHASHSEED": "0", "NACRE_THREADS": "1"}  # pages are read side by side
     place["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     out = folder / ".woven.json"
     command = [sys.executable, str(Path(__file__).resolve()), str(page.resolve()), str(out)]
