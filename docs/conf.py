@@ -17,7 +17,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
 suppress_warnings = ["ref.python"]  # types in signatures that several rooms have, such as Minimum
-nitpick_ignore_regex = [("py:(class|exc|data|attr|meth|func)", ".*")]  # of types in signatures; what text names is py:obj
+# These are types in signatures. What text names is py:obj, and must be there.
+nitpick_ignore_regex = [("py:(class|exc|data|attr|meth|func)", ".*")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util import logging
 
 from nacre.cli import main
 from nacre.data.catalog import Catalogued
@@ -36,7 +38,8 @@ def public(room: str) -> list[str]:
     listed: list[str] | None = getattr(module, "__all__", None)
     if listed is not None:
         return [name for name in listed if not inspect.ismodule(getattr(module, name))]
-    return [n for n, v in vars(module).items() if not n.startswith("_") and inspect.getmodule(v) is module and (inspect.isroutine(v) or isinstance(v, type))]
+    here = {name: thing for name, thing in vars(module).items() if inspect.getmodule(thing) is module}
+    return [n for n, v in here.items() if n[0] != "_" and (inspect.isroutine(v) or isinstance(v, type))]
 
 
 def names(room: str) -> str:
@@ -60,9 +63,13 @@ def _first(thing: Any) -> str:
     if isinstance(thing, Catalogued):
         return f"{thing.description}."
     if not (inspect.isroutine(thing) or isinstance(thing, type | Primitive)):
-        return f"`{thing!r}`" if len(repr(thing)) < 60 else f"Of type `{type(thing).__name__}`."
+        return _value(thing).replace("``", "`")
     paragraph = " ".join(inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0].split())
     return re.split(r"(?<=[.:])\s+(?=[A-Z])", paragraph)[0]
+
+
+def _value(thing: object) -> str:
+    return f"``{thing!r}``" if len(repr(thing)) < 60 else f"Of type ``{type(thing).__name__}``."
 
 
 def _entry(room: str, name: str, thing: Any, known: str) -> str:
@@ -78,9 +85,9 @@ def _entry(room: str, name: str, thing: Any, known: str) -> str:
     elif isinstance(thing, Catalogued):
         about, head = f"{thing.description}.\n\n{type(thing).__doc__}", f"function:: {name}()"
     else:
-        about, head = f"``{thing!r}``" if len(repr(thing)) < 60 else f"Of type ``{type(thing).__name__}``.", f"data:: {name}"
+        about, head = _value(thing), f"data:: {name}"
     lines = inspect.cleandoc(about or "").splitlines()
-    _plain(None, "", f"{room}.{name}", thing, None, lines)
+    _translate(lines, room)
     return f".. py:{head}\n\n" + "\n".join(f"   {line}" for line in lines) + "\n"
 
 
@@ -137,19 +144,24 @@ def _found(app: Sphinx, env: BuildEnvironment, node: pending_xref, inner: nodes.
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", home, node, inner)
 
 
-def _plain(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def _plain(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
+    _translate(lines, ".".join(name.split(".")[:2]))
+
+
+def _translate(lines: list[str], room: str) -> None:
     """Docstrings are plain text with `names`, examples and literal blocks: names become links where the reference has them."""
-    room = ".".join(name.split(".")[:2])
-    example, literal = False, -1  # in an example, until a blank line; in a literal block, until a line as far left as its head
+    example, literal = (
+        False,
+        -1,
+    )  # an example ends with a blank line, a literal block with a line as far left as its head
     for number, line in enumerate(lines):
         depth = len(line) - len(line.lstrip())
         example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
         if line.strip() and depth <= literal:
             literal = -1
         if not example and literal < 0:
-            lines[number] = "".join(
-                _role(piece.strip("`"), room) if piece.startswith("`") else _escaped(piece) for piece in re.split(r"(`+[^`]+`+)", line)
-            )
+            pieces = re.split(r"(`+[^`]+`+)", line)
+            lines[number] = "".join(_role(p.strip("`"), room) if p.startswith("`") else _escaped(p) for p in pieces)
         if line.rstrip().endswith("::"):
             literal = depth
 
@@ -163,9 +175,9 @@ def _escaped(text: str) -> str:
 def _role(text: str, room: str) -> str:
     for full in (text, f"{room}.{text}", f"nacre.{text}", f"nacre.errors.{text}"):
         head, _, method = full.rpartition(".")
-        if full in _shown() or full in homes() or text in ROOMS:
-            return f":py:obj:`{text} <{full}>`"
-        if (owner := _shown().get(head) or _shown().get(homes().get(head, ""))) and inspect.isfunction(getattr(owner, method, None)):
+        owner = _shown().get(head) or _shown().get(homes().get(head, ""))
+        method_of = owner is not None and inspect.isfunction(getattr(owner, method, None))
+        if full in _shown() or full in homes() or text in ROOMS or method_of:
             return f":py:obj:`{text} <{full}>`"
     return f"``{text}``"
 
@@ -176,7 +188,10 @@ def _shown() -> dict[str, Any]:
 
 
 def _mathml(translator: Any, node: nodes.math) -> None:
-    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    try:
+        translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    except MathError as error:  # raised in a process that writes side by side with others, it would go unseen
+        logging.getLogger(__name__).warning("%s", error, location=node)
     raise nodes.SkipNode
 
 

@@ -1,9 +1,9 @@
 """Runs the code of a page and puts behind it what comes out.
 
-A page is Markdown. Its blocks of ```python and ```sh run from top to bottom, in one folder and one namespace for each page; what they
-print follows them, and so do the figures they draw and the pictures they write, which a sentence behind the word python or sh
-describes to those who do not see them. What stands in a comment, between `<!-- python` and `-->`, runs too and is not shown: what it
-prints becomes part of the page, and it is where figures that the text names are checked.
+A page is Markdown. Its blocks of ```python and ```sh run from top to bottom, in one folder and one namespace for each page. What
+they print follows them, and so do the figures that they draw and the pictures that they write, which a sentence behind the word
+python or sh describes to those who do not see them. What stands in a comment, between `<!-- python` and `-->`, runs too and is not
+shown: what it prints becomes part of the page, and it is where figures that the text names are checked.
 
 `python docs/weave.py PAGE OUT` does so in a process of its own, in the folder it is called in.
 """
@@ -28,7 +28,10 @@ import nbformat
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-BLOCK = re.compile(r"^```(?P<language>python|sh)(?: (?P<about>[^\n]*))?\n(?P<code>.*?)^```$|^<!-- python\n(?P<hidden>.*?)^-->$", re.M | re.S)
+BLOCK = re.compile(
+    r"^```(?P<language>python|sh)(?: (?P<about>[^\n]*))?\n(?P<code>.*?)^```$|^<!-- python\n(?P<hidden>.*?)^-->$",
+    re.M | re.S,
+)
 NAME = re.compile(r"(?<!`)`(nacre\.[\w.]+)`(?!`)")
 
 
@@ -76,13 +79,23 @@ def _drawn(line: int) -> list[str]:
 
 def results(page: Path, folder: Path) -> list[dict[str, Any]]:
     """What each block of ``page`` gives, run in ``folder``."""
-    place = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "agg"}
+    place = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MPLBACKEND": "agg",
+    }
     place |= {"COLUMNS": "100", "PYTHONHASHSEED": "0", "NACRE_THREADS": "1"}  # pages are read side by side
     place["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     out = folder / ".woven.json"
     command = [sys.executable, str(Path(__file__).resolve()), str(page.resolve()), str(out)]
     with subprocess.Popen(
-        command, cwd=folder, env=place, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env=place,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as running:
         _, said = running.communicate()
         with contextlib.suppress(ProcessLookupError):
@@ -142,8 +155,8 @@ def woven(page: Path, images: Path, up: str) -> tuple[str, Any]:
 
 def _linked(text: str) -> str:
     """Names such as `nacre.Model` lead to the reference, and must be there; what is in fences stays."""
-    pieces = re.split(r"(^(`{3,})[^\n]*\n.*?^\2$)", text, flags=re.M | re.S)
-    return "".join(NAME.sub(r"{py:obj}`\1`", piece) if not index % 3 else piece for index, piece in enumerate(pieces) if index % 3 < 2)
+    pieces = re.split(r"(^`{3,}[^\n]*\n.*?^`{3,}$)", text, flags=re.M | re.S)
+    return "".join(piece if number % 2 else NAME.sub(r"{py:obj}`\1`", piece) for number, piece in enumerate(pieces))
 
 
 def _read(app: Sphinx, name: str, source: list[str]) -> None:
