@@ -31,6 +31,7 @@ html_title = "nacre"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
+html_show_search_summary = False  # a page that is opened as a file may not fetch others
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
