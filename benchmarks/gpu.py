@@ -33,6 +33,7 @@ from benchmarks.report import Record, Report, remarks, seconds
 from benchmarks.tables import Bench, training
 from benchmarks.workloads import ON_DEVICE
 from nacre.backends.xla import find_device
+from nacre.errors import UsageError
 
 ENTRANTS = ("nacre", "torch", "torch-compile", "torch-graphs")
 NARROW, WIDEST = ("W1", "W2", "W7", "W8", "W9"), ("W6", "W6-bf16")
@@ -147,6 +148,10 @@ def main(workloads: list[str], peers: list[str], device: str, python: str, quick
     """Measure nacre on a GPU beside PyTorch on the same GPU."""
     out, err = Console(), Console(stderr=True)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the processes share one GPU
+    try:
+        kind = find_device(device).device_kind
+    except UsageError as error:
+        raise click.ClickException(str(error)) from None
     on_gpu = device.startswith("xla:gpu")
     peers = [peer for peer in peers if on_gpu or not PEERS[peer].gpu]
     limits = Limits(device, *((8192, 1 << 30) if on_gpu and not quick else (1024, 1 << 26)))
@@ -159,7 +164,6 @@ def main(workloads: list[str], peers: list[str], device: str, python: str, quick
         training(Bench(track, report, out.print, workloads, peers, jobs))
         finished = True
     products = {name: f"{speed / 1e12:.4g} TFLOP/s in {name}" for name, speed in limits.products.items()}
-    kind = find_device(device).device_kind
     out.print(overview(report, peers))
     lines = [*remarks(report, track), *goals(report)]
     lines.append(f"{kind}: {', '.join(products.values())}, {limits.bytes / 1e9:.4g} GB/s copied.")

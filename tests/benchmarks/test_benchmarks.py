@@ -135,6 +135,14 @@ def test_the_benchmark_of_devices_says_how_far_from_the_limit_each_is(tmp_path: 
     assert "GB/s copied" in run.stdout
 
 
+def test_the_benchmark_of_devices_says_which_there_are() -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "xla:cpu:999"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "Error: There is no device 'xla:cpu:999'." in run.stderr
+    assert "xla:cpu:0" in run.stderr
+
+
 def test_the_benchmark_of_devices_says_which_goals_are_reached() -> None:
     report = OnDevice(None, quick=True)  # type: ignore[arg-type]
     ratios = {"W1": 25.0, "W8": 9.5, "W4": 1.0, "W6": 1.3}
