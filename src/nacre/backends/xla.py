@@ -2,7 +2,7 @@
 
 Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that ends by itself
 where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled once for a size
-of batch, and no bit depends on how a run is cut.
+of batch, and no bit depends on how a run is cut. Where rows stay on the device, an epoch is one run of it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ _BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
 _KEPT = 128  # loops kept compiled
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
+_TRIED = 32  # steps in a piece that a way to launch is timed by
+_TRIALS = 4  # pieces for each way; XLA compiles in the first, and records what is launched in the second
 
+# Ways to launch a loop, as options of XLA. By itself, a GPU's loop asks the host at each step whether to go on; as a CUDA graph
+# with a node that repeats, it does not. Which of them is faster is measured, not believed.
+_Way = tuple[tuple[str, str], ...]
+_COMMANDS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE"
+_GRAPH: _Way = ("xla_gpu_enable_command_buffer", _COMMANDS), ("xla_gpu_graph_min_graph_size", "1")
+_WAYS: Mapping[str, tuple[_Way, ...]] = {"gpu": ((), _GRAPH)}
 Arrays = dict[str, Any]  # arrays of JAX by name
 Commit = Callable[[Callable[[], None]], None]  # calls what it is given, unless nobody waits for it any more
 
@@ -126,21 +134,15 @@ class Place:
 
     def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
         """Of each column, batches (room, rows, ...) of which the first hold the rows that are wanted; the others mean nothing."""
-        if (resident := self._resident(block)) is None:
-            return [
-                self._padded(column[wanted], (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)
-            ]
-        return [
-            _gathered(column, self._padded(wanted, (room, t.shape[0]), "int32"), t.dtype)
-            for column, t in zip(resident, types, strict=True)
-        ]
+        return [self.batches(column[wanted], (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)]
 
-    def _padded(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
+    def batches(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array in batches: shape (room, rows, ...)."""
         whole = TensorType(shape, dtype).zeros()  # where it is aligned so, a CPU computes on it as it lies
         whole.reshape(shape[0] * shape[1], *shape[2:])[: len(array)] = array
         return jax.device_put(whole, self.sharding)
 
-    def _resident(self, block: Block) -> list[Any] | None:
+    def resident(self, block: Block) -> list[Any] | None:
         """The columns on the device, for as long as there is the block; None if they stay where they are."""
         if block.on_device is None:
             small = all(len(column) < 2**31 for column in block)  # rows are numbered in int32
@@ -151,18 +153,41 @@ class Place:
         return columns if place == self.sharding else None
 
     @property
+    def ways(self) -> tuple[_Way, ...]:
+        """Ways to launch a loop here."""
+        return _WAYS.get(self.device.platform, ((),))
+
+    @property
     def free(self) -> int:
         """Bytes for rows to stay in; none on a CPU, where they lie in the very memory that it computes in."""
         told = self.device.memory_stats() or {}
         return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
 
 
-@partial(jax.jit, static_argnames="dtype")
-def _gathered(column: Any, numbers: Any, dtype: str) -> Any:
-    return jnp.take(column, numbers, axis=0, mode="clip").astype(dtype)
-
-
 # ------------------------------------------------------------------ running
+
+
+@dataclass
+class _Choice:
+    """Of several ways to do one thing, that which is fastest here: each is tried at first, and timed."""
+
+    ways: Sequence[_Way]
+    begun: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)  # of a step, at best, by number of the way
+
+    @property
+    def trying(self) -> bool:
+        return len(self.ways) > 1 and self.begun < len(self.ways) * _TRIALS
+
+    def take(self) -> int:
+        """The number of the next way to go."""
+        begun, self.begun = self.begun, self.begun + 1
+        way = begun // _TRIALS
+        return way if way < len(self.ways) else min(self.seconds, key=self.seconds.__getitem__, default=0)
+
+    def note(self, way: int, seconds: float) -> None:
+        """What a step took."""
+        self.seconds[way] = min(seconds, self.seconds.get(way, seconds))
 
 
 class XlaExecutable:
@@ -172,14 +197,10 @@ class XlaExecutable:
         self.program, self.place = program, place
         graphs = [*program.graphs.values(), *([program.sampled] if program.sampled else [])]
         self._exact = any(v.dtype == "float64" for graph in graphs for v in order(graph.outputs.values()))
-        full = program.graphs[program.rows]
-        widest = max(
-            sum(full.input(name).type.nbytes for name in program.columns),
-            sum(full.outputs[name].type.nbytes for name in program.emits),
-        )
-        self._room = max(1, min(_STEPS, _BYTES // max(1, widest)))  # steps that the loop over full batches has room for
-        self._pace = 1  # steps of the next piece; found by trying
+        self._choice = _Choice(place.ways)  # for the loop over full batches
+        self._pace = 1  # steps of its next piece; found by trying
         self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
+        self._learns = bool(self._steps[id(program.graphs[program.rows])].changes)
 
     def twin(self) -> XlaExecutable:
         """Itself: it keeps nothing of a state."""
@@ -220,54 +241,78 @@ class XlaExecutable:
     ) -> None:
         with jax.enable_x64(self._exact):
             current = {name: self.place.state(state[name]) for name in self.program.state}
-            pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
+            block.runs += 1
+            resident = self.place.resident(block) if self._learns or block.runs > 1 else None
+            kept = dict(zip(self.program.columns, resident, strict=True)) if resident else {}
+            most = self._most(len(block[0]) if kept else None)
+            pieces = (self._ready(*piece, block, rows, schedule, kept) for piece in self._pieces(feed, most))
             ahead = next(pieces, None)
             while ahead is not None:
                 begin = time.perf_counter()
-                loop, steps, given = ahead
-                count, changed, emits = loop(current, given, np.int32(len(steps)))
+                run, way, steps = ahead
+                count, changed, emits = run(current)
                 ahead = next(pieces, None)  # gathered and moved while this one is computed
                 done = int(count)  # waits for it
                 current |= changed
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
                     break
-                short = time.perf_counter() - begin < _SECONDS / 2
-                self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
+                took = time.perf_counter() - begin
+                if way is not None:
+                    self._choice.note(way, took / len(steps))
+                self._pace = min(2 * self._pace, most) if took < _SECONDS / 2 else max(1, self._pace // 2)
 
-    def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
-        """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
+    def _most(self, resident: int | None) -> int:
+        """Steps that the loop over full batches has room for: all of an epoch, if so many rows stay on the device."""
+        program, full = self.program, self.program.graphs[self.program.rows]
+        emits = sum(full.outputs[name].type.nbytes for name in program.emits)
+        if resident is None:
+            widest, most = sum(full.input(name).type.nbytes for name in program.columns), _STEPS
+        else:
+            widest, most = program.rows * 4, resident // program.rows  # numbers of rows
+        return max(1, min(most, _BYTES // max(1, widest, emits)))
+
+    def _pieces(self, feed: Feed, most: int) -> Iterator[tuple[Graph, int, int | None, range]]:
+        """What runs in one go: a graph, for how many steps its loop has room, how it is launched, and which steps these are."""
         program, step = self.program, 0
         full = feed.batches.count(program.rows)
         while step < len(feed.batches):
             due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
+            graph, room, way, stop = program.graphs[feed.batches[step]], 1, None, step + 1
             if program.sampled is not None and step == due < full:
-                graph, room, stop = program.sampled, 1, step + 1
+                graph = program.sampled
             elif step < full:
-                graph, room, stop = program.graphs[program.rows], self._room, min(step + self._pace, full, due)
-            else:
-                graph, room, stop = program.graphs[feed.batches[step]], 1, step + 1
-            yield graph, room, range(step, stop)
+                pace = min(_TRIED if self._choice.trying else self._pace, most)
+                room, way, stop = most, self._choice.take(), min(step + pace, full, due)
+            yield graph, room, way, range(step, stop)
             step = stop
 
     def _ready(
         self,
         graph: Graph,
         room: int,
+        way: int | None,
         steps: range,
         block: Block,
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
-    ) -> tuple[Callable[..., Any], range, Arrays]:
-        """The loop of a piece, its steps, and rows and numbers for them, on their way to the device."""
+        kept: Arrays,
+    ) -> tuple[Callable[[Arrays], tuple[Any, Arrays, Arrays]], int | None, range]:
+        """What runs a piece from a state on, how it is launched, and its steps; rows and numbers are on their way to the device."""
         program = self.program
         wanted = rows[steps.start * program.rows : steps.stop * program.rows]
-        types = [graph.input(name).type for name in program.columns]
-        given: Arrays = dict(zip(program.columns, self.place.rows(block, wanted, types, room), strict=True))
+        given: Arrays = {}
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
-        return _loop(self._steps[id(graph)], room), steps, given
+        numbers = None
+        if kept:
+            numbers = self.place.batches(wanted, (room, graph.input(program.columns[0]).shape[0]), "int32")
+        else:
+            types = [graph.input(name).type for name in program.columns]
+            given |= zip(program.columns, self.place.rows(block, wanted, types, room), strict=True)
+        loop = _loop(self._steps[id(graph)], room, self.place.ways[way or 0])
+        return partial(loop, kept=kept, numbers=numbers, given=given, steps=np.int32(len(steps))), way, steps
 
 
 @dataclass(frozen=True)
@@ -297,14 +342,20 @@ class _Step:
 
 
 @lru_cache(_KEPT)
-def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
-    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
+def _loop(one: _Step, room: int, way: _Way) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each.
+
+    Columns are given in batches, or they are kept in whole and numbers of rows are given.
+    """
     graph = one.graph
 
-    def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
+    def run(state: Arrays, *, kept: Arrays, numbers: Any, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
         def step(carried: tuple[Any, Any, Arrays, Arrays]) -> tuple[Any, Any, Arrays, Arrays]:
             at, _, moving, handed = carried
             now = {name: lax.dynamic_index_in_dim(array, at, keepdims=False) for name, array in given.items()}
+            for name, column in kept.items():
+                rows = jnp.take(column, lax.dynamic_index_in_dim(numbers, at, keepdims=False), axis=0, mode="clip")
+                now[name] = rows.astype(graph.input(name).dtype)
             found = evaluate(graph, state | moving | now)
             good = jnp.bool_(True) if one.watch is None else jnp.isfinite(found[one.watch].ravel()[0])
             moving = {name: jnp.where(good, found[name], moving[name]) for name in one.changes}
@@ -316,7 +367,9 @@ def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
-    compiled: Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]] = jax.jit(run)
+    compiled: Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]] = jax.jit(
+        run, compiler_options=dict(way) or None
+    )
     return compiled
 
 
