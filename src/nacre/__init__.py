@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nacre.metrics import Metric
     from nacre.models import Model, Sequential
     from nacre.optimizers import Optimizer
+    from nacre.training.devices import devices
     from nacre.training.run import Run
     from nacre.tuning import find_learning_rate, fit_many
 
@@ -64,6 +65,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "devices",
     "diagnose",
     "errors",
     "explain",
@@ -99,6 +101,7 @@ _HOMES = {
     "Sequential": "nacre.models",
     "budget": "nacre.capacity",
     "collapse": "nacre.compression",
+    "devices": "nacre.training.devices",
     "diagnose": "nacre.doctor",
     "find_learning_rate": "nacre.tuning",
     "fit_many": "nacre.tuning",

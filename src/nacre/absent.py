@@ -27,7 +27,7 @@ _WAYS = {
     r"ops\.(nn|numpy)": "the functions are in nacre.ops itself",
     r"random": "nacre.ops.uniform and nacre.ops.normal, with a layer's own numbers; nacre.utils.set_random_seed",
     r"saving": "nacre.models.load_model, nacre.utils.custom_object_scope",
-    r"backend": "nacre.ops; compile(backend=...) chooses what computes",
+    r"backend": "nacre.ops; compile(device=...) chooses what computes",
     r"mixed_precision": 'nacre.config.set_dtype_policy("mixed_bfloat16")',
     r"Variable": "Layer.add_weight makes weights, Metric.add_variable totals",
     r"utils\.(plot_model)": "model.summary(), or nacre plan MODEL",

@@ -22,7 +22,7 @@ class DTypePolicy:
     * ``"mixed_bfloat16"``: matrix products, of the forward and of the backward pass, multiply numbers rounded to bfloat16 and add
       them up in float32; weights, activations and everything else stay in float32. Wide layers train 1.6 to 1.8 times as fast
       on processors that multiply bfloat16 (AVX512_BF16); on those that do not, slower than in float32, to the same bits.
-    * ``"float64"``: everything in float64, which the reference backend can compute.
+    * ``"float64"``: everything in float64, which the devices "reference" and "xla" can compute.
 
     Raises `UnknownName` for any other name, `UsageError` for what is no name.
 

@@ -242,6 +242,17 @@ def test_the_command_in_run_toml_gives_the_same_bits(blobs: str) -> None:
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
 
 
+def test_a_device_is_chosen_and_kept(blobs: str) -> None:
+    for out, device in (("here", "native"), ("there", "xla:cpu")):
+        words = ["--model", "mlp:none", "--epochs", "2", "--seed", "3", "--device", device, "--out", out]
+        assert invoke("train", blobs, *words, "-q").exit_code == 0
+        assert tomllib.loads(Path(out, "run.toml").read_text())["options"]["device"] == device
+        assert ["device", device] in [line.split() for line in invoke("summary", out).stdout.splitlines()]
+    here, there = (nacre.models.load_model(f"{out}/model.safetensors").get_weights() for out in ("here", "there"))
+    for a, b in zip(here, there, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_seeds_differ_when_none_is_given(blobs: str) -> None:
     seeds = {document("train", blobs, "--epochs", "1", "--json", "-q")["seed"] for _ in range(3)}
     assert len(seeds) == 3
@@ -273,6 +284,8 @@ def test_without_a_test_part_the_validation_part_judges() -> None:
         ["--validation-split", "nan"],
         ["--epochs", "0"],
         ["--seed", "-1"],
+        ["--device", "cuda"],
+        ["--device", "xla:cpu:99"],
     ],
     ids=" ".join,
 )

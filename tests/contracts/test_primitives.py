@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from differences import as_float64, check_gradients
 
-from nacre.backends import native, reference
+from nacre.backends import native, reference, xla
 from nacre.backends.base import Block, Program, State
 from nacre.backends.native import plan
 from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS
@@ -33,11 +33,16 @@ def _program(inputs, y):
 
 
 def _run(executable, arrays):
+    return _all(executable, arrays)["y"][0]
+
+
+def _all(executable, arrays):
+    """Everything that it hands out."""
     state = State()
     state.add({i.name: i.type for i in executable.program.graphs[1].inputs})
     for name, array in arrays.items():
         state[name].write(array)
-    return executable.run(state, Block([]), np.zeros(1, dtype=np.int64), {})["y"][0]
+    return executable.run(state, Block([]), np.zeros(1, dtype=np.int64), {})
 
 
 @pytest.mark.parametrize(("row", "sample"), USES)
@@ -62,8 +67,13 @@ def test_the_native_kernels_agree_with_the_oracle(row, sample, isa):
     program = _program(inputs, y)
     expected = _run(reference.compile(program), arrays)
     found = _run(native.compile(program, isa), arrays)
+    _check(row, sample, arrays, found, expected)
+
+
+def _check(row, sample, arrays, found, expected):
+    """Numbers agree as closely as the row promises."""
     assert found.dtype == expected.dtype
-    if y.dtype != "float32" or row.name in EXACT:
+    if expected.dtype != "float32" or row.name in EXACT:
         assert np.array_equal(found, expected)
     elif row.name in SUMS:  # K terms may be off by some roundings of the sum of their sizes
         terms = max(a.type.size for a in sample.arguments)
@@ -71,6 +81,31 @@ def test_the_native_kernels_agree_with_the_oracle(row, sample, isa):
         assert np.allclose(found, expected, rtol=0, atol=(4 + np.sqrt(terms)) * EPS * size)
     else:
         assert np.allclose(found, expected, rtol=6 * EPS, atol=2 * EPS * np.abs(expected).max(initial=1e-30))
+
+
+def _on_xla(uses):
+    """What uses, (row, arrays, attributes) by name, give as one program: it is compiling that takes long."""
+    inputs, state, outputs = [], {}, {}
+    for name, (row, arrays, attrs) in uses.items():
+        own = [Input(f"{name} {n}", TensorType(a.shape, str(a.dtype))) for n, a in enumerate(arrays)]
+        state |= {x.name: a for x, a in zip(own, arrays, strict=True)}
+        y = row(*own, **attrs)
+        inputs, outputs = inputs + own, outputs | {name: reshape(y, [1, *y.shape])}
+    program = Program({1: Graph(inputs, outputs)}, tuple(state), (), (), tuple(outputs))
+    found = _all(xla.compile(program, xla.find_device("xla")), state)
+    return {name: array[0] for name, array in found.items()}
+
+
+@pytest.fixture(scope="module")
+def samples_on_xla():
+    return _on_xla({u.id: (u.values[0], _graph(*u.values)[1].values(), u.values[1].attrs) for u in USES})
+
+
+@pytest.mark.parametrize(("row", "sample"), USES)
+def test_xla_agrees_with_the_oracle(row, sample, samples_on_xla):
+    inputs, arrays, y = _graph(row, sample)
+    found = samples_on_xla[f"{row.name}-{row.samples.index(sample)}"]
+    _check(row, sample, arrays, found, _run(reference.compile(_program(inputs, y)), arrays))
 
 
 SUMS = ("matmul", "reduce_sum", "scatter_add")
@@ -168,6 +203,18 @@ def test_extreme_numbers_are_treated_as_the_oracle_treats_them(row, isa):
     found = _run(native.compile(program, isa), {"x0": EXTREMES})
     # Large arguments of sine and cosine, and results below the smallest normal number, may differ in the last bits.
     assert np.allclose(found, expected, rtol=4e-7, atol=1e-44, equal_nan=True), (found, expected)
+
+
+def test_xla_treats_nan_and_extremes_as_the_oracle_does():
+    """But for numbers too small to be normal, which it may take for 0."""
+    normal = EXTREMES[(EXTREMES == 0) | (np.abs(EXTREMES) >= np.finfo("f4").tiny)]
+    numbers = np.append(normal, np.float32(np.nan))
+    rows = [row for row in NAN_PASSES if len(row.samples[0].arguments) == 1]
+    found = _on_xla({row.name: (row, [numbers], row.samples[0].attrs) for row in rows})
+    for row in rows:
+        with np.errstate(all="ignore"):
+            expected = row.body(np, numbers, **row.samples[0].attrs)
+        assert np.allclose(found[row.name], expected, rtol=4e-7, atol=1.2e-38, equal_nan=True), row.name
 
 
 def test_every_native_kernel_and_instruction_serves_a_row():

@@ -23,7 +23,7 @@ from nacre.models import load_model
 Array = npt.NDArray[Any]
 
 KERAS = json.loads(Path(__file__).with_name("activations.json").read_text(encoding="utf-8"))
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference")
 LEFT_OUT = {
     "deserialize": "nacre.activations.get makes an activation of what a file says",
     "serialize": "an activation is written as its name",
@@ -81,14 +81,14 @@ def test_answers_and_gradients_are_finite_and_as_good_as_in_twice_the_digits(cas
         np.testing.assert_allclose(found[name], exact[name], rtol=1e-5, atol=5e-7)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", [c for c in KERAS["cases"] if c["config"].get("axis") != 0], ids=named)
-def test_a_model_with_an_activation_predicts_what_keras_answers(case: dict[str, Any], backend: str) -> None:
+def test_a_model_with_an_activation_predicts_what_keras_answers(case: dict[str, Any], device: str) -> None:
     x = floats(case["x"])
     function = activations.get(case["name"])
     given = (lambda value: function(value, **case["config"])) if case["config"] else case["name"]
     model = Sequential([Input(x.shape[1:]), layers.Activation(given)])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     near(model.predict(x, verbose=0), case["y"])
 
 
@@ -100,9 +100,9 @@ def test_a_step_of_training_through_an_activation_is_the_same_on_both_lowerings(
         draw.standard_normal(shape).astype("float32") for shape in ((5, 4), (4,), (2 if name == "glu" else 4, 2), (2,))
     ]
     found = []
-    for backend in BACKENDS:
+    for device in DEVICES:
         model = Sequential([Input((5,)), layers.Dense(4, activation=name), layers.Dense(2)])
-        model.compile("sgd", "mse", backend=backend)
+        model.compile("sgd", "mse", device=device)
         model.set_weights(weights)
         model.train_on_batch(x, y)
         found.append(model.get_weights())
@@ -110,17 +110,17 @@ def test_a_step_of_training_through_an_activation_is_the_same_on_both_lowerings(
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def _made(case: dict[str, Any], backend: str) -> Sequential:
+def _made(case: dict[str, Any], device: str) -> Sequential:
     model = Sequential([Input(np.shape(case["x"])[1:]), getattr(layers, case["class"])(**case["config"])])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     model.set_weights([floats(w) for w in case["own"]])
     return model
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", KERAS["layers"], ids=named)
-def test_a_layer_gives_what_it_gives_in_keras(case: dict[str, Any], backend: str, tmp_path: Path) -> None:
-    model = _made(case, backend)
+def test_a_layer_gives_what_it_gives_in_keras(case: dict[str, Any], device: str, tmp_path: Path) -> None:
+    model = _made(case, device)
     assert [w.name for w in model.weights] == case["names"]
     near(model.predict(floats(case["x"]), verbose=0), case["y"])
     model.save(tmp_path / "model.safetensors")
@@ -161,12 +161,12 @@ def test_nan_comes_out_where_nan_went_in(case: dict[str, Any], lowering: Any) ->
     assert np.isnan(found[0, 0])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_sparsemax_is_the_nearest_point_of_the_simplex(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_sparsemax_is_the_nearest_point_of_the_simplex(device: str) -> None:
     edges = [[0, 0, 0, 0, 0], [1e4, -1e4, 0, 1, 1e4], [1e30, 0, -1e30, 1, 2], [88, 89, 90, 0, 89.5], [3, 3, 3, 2.9, -1]]
     x = np.concatenate([np.array(edges), np.random.default_rng(3).standard_normal((40, 5))]).astype("float32")
     model = Sequential([Input((5,)), layers.Activation("sparsemax")])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     found = model.predict(x, verbose=0)
     # Algorithm 1 of A. Martins and R. Astudillo, arXiv:1602.02068.
     z = x.astype("float64") - x.max(-1, keepdims=True)

@@ -18,13 +18,13 @@ KERAS = json.loads((Path(__file__).parent / "functional.json").read_text())
 A, B, X, Y = (np.asarray(KERAS[name], "float32") for name in "abxy")
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 @pytest.mark.parametrize("name", KERAS["outputs"])
-def test_a_layer_that_joins_gives_what_it_gives_in_keras(name: str, backend: str) -> None:
+def test_a_layer_that_joins_gives_what_it_gives_in_keras(name: str, device: str) -> None:
     case = KERAS["outputs"][name]
     a, b = Input((3,)), Input((3,))
     model = Model([a, b], getattr(layers, name)(**case["config"])([a, b]))
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     assert np.allclose(model.predict([A, B], verbose=0), case["y"], rtol=1e-6, atol=1e-6)
 
 
@@ -45,10 +45,10 @@ def begun() -> Model:
     return model
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_a_functional_model_trains_as_in_keras(backend: str) -> None:
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
+def test_a_functional_model_trains_as_in_keras(device: str) -> None:
     model = begun()
-    model.compile(nacre.optimizers.SGD(0.05, momentum=0.5), "mse", backend=backend)
+    model.compile(nacre.optimizers.SGD(0.05, momentum=0.5), "mse", device=device)
     history = model.fit(X, Y, batch_size=4, epochs=5, shuffle=False, verbose=0).history
     assert np.allclose(history["loss"], KERAS["training"]["loss"], rtol=1e-5)
     assert [w.name for w in model.weights] == list(KERAS["training"]["end"])

@@ -23,7 +23,7 @@ KERAS = json.loads(Path(__file__).with_name("keras.json").read_text(encoding="ut
 FUNCTIONAL = json.loads(Path(__file__).with_name("functional.json").read_text(encoding="utf-8"))
 ACTIVATIONS = json.loads(Path(__file__).with_name("activations.json").read_text(encoding="utf-8"))
 LAYERS = json.loads(Path(__file__).with_name("layers.json").read_text(encoding="utf-8"))
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference")
 
 ROOMS = ("activations", "layers")  # the others have files of their own
 NOT_COMPARED = {
@@ -111,18 +111,18 @@ def test_an_activation_means_what_keras_means(name: str) -> None:
     for case in KERAS["activations"][name]:
         x = floats(case["x"])
         near(on_graph(activations.get(name), x), case["y"])
-        for backend in BACKENDS:
+        for device in DEVICES:
             model = Sequential([Input(x.shape[1:]), layers.Activation(name)])
-            model.compile("sgd", "mse", backend=backend)
+            model.compile("sgd", "mse", device=device)
             near(model.predict(x), case["y"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", KERAS["layers"], ids=named)
-def test_a_layer_gives_what_it_gives_in_keras(case: dict[str, Any], backend: str) -> None:
+def test_a_layer_gives_what_it_gives_in_keras(case: dict[str, Any], device: str) -> None:
     x = np.array(case["x"], case["dtype"])
     model = Sequential([Input(x.shape[1:]), getattr(layers, case["class"])(**case["config"])])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     model.set_weights([floats(w) for w in case["weights"]])
     assert [w.name for w in model.weights] == case["names"]
     near(model.predict(x), case["y"])
@@ -167,9 +167,9 @@ def test_a_reduced_loss_is_that_of_keras(case: dict[str, Any], reduction: str) -
     y_true, y_pred = targets(case), floats(case["y_pred"])
     loss = getattr(losses, case["class"])(**case["config"], reduction=reduction)
     near(on_graph(loss, y_true, y_pred), case["reduced"][reduction])
-    for backend in BACKENDS:
+    for device in DEVICES:
         model = echo(y_pred.shape[1:])
-        model.compile("sgd", loss, backend=backend)
+        model.compile("sgd", loss, device=device)
         near(model.evaluate(y_pred, y_true, verbose=0), case["reduced"][reduction])
 
 
@@ -195,17 +195,17 @@ def test_a_metric_streamed_over_batches_is_that_of_keras(case: dict[str, Any]) -
         start = end
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("batch_size", [1, 4, None])
 @pytest.mark.parametrize("case", KERAS["metrics"], ids=named)
 def test_evaluate_gives_the_metric_of_keras_whatever_the_batches(
-    case: dict[str, Any], batch_size: int | None, backend: str
+    case: dict[str, Any], batch_size: int | None, device: str
 ) -> None:
     y_true, y_pred = targets(case), floats(case["y_pred"])
     sparse = case["class"].startswith("Sparse")
     model = echo(y_pred.shape[1:])
     metric = getattr(metrics, case["class"])(**case["config"])
-    model.compile("sgd", "sparse_categorical_crossentropy" if sparse else "mse", metrics=[metric], backend=backend)
+    model.compile("sgd", "sparse_categorical_crossentropy" if sparse else "mse", metrics=[metric], device=device)
     found = model.evaluate(y_pred, y_true, batch_size=batch_size, verbose=0, return_dict=True)
     near(found[metric.name], case["so_far"][-1])
 
@@ -241,14 +241,12 @@ def small_net(features: int, hidden: int, classes: int, weights: list[Any]) -> S
     return model
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("run", KERAS["trajectories"]["runs"], ids=named)
-def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], backend: str) -> None:
+def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], device: str) -> None:
     given = KERAS["trajectories"]
     model = small_net(*given["sizes"], given["weights"])
-    model.compile(
-        getattr(optimizers, run["class"])(**run["config"]), "sparse_categorical_crossentropy", backend=backend
-    )
+    model.compile(getattr(optimizers, run["class"])(**run["config"]), "sparse_categorical_crossentropy", device=device)
     x, y = floats(given["x"]), np.array(given["y"])
     for step, loss in enumerate(run["losses"], start=1):
         near(model.train_on_batch(x, y), loss)
@@ -257,14 +255,14 @@ def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], backend: str)
     assert model.optimizer.iterations == len(run["losses"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     "run", KERAS["histories"][0]["runs"], ids=lambda r: f"{r['optimizer']}-{r['loss']}-{len(r['fit'])}"
 )
-def test_fit_reports_what_keras_reports(run: dict[str, Any], backend: str) -> None:
+def test_fit_reports_what_keras_reports(run: dict[str, Any], device: str) -> None:
     given = KERAS["histories"][0]
     model = small_net(4, 6, 3, given["weights"])
-    model.compile(run["optimizer"], run["loss"], metrics=["accuracy"], backend=backend)
+    model.compile(run["optimizer"], run["loss"], metrics=["accuracy"], device=device)
     history = model.fit(floats(given["x"]), np.array(run["y"]), shuffle=False, verbose=0, **run["fit"])
     assert history.epoch == run["epoch"]
     assert set(history.history) == set(run["history"])

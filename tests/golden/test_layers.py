@@ -143,17 +143,17 @@ def test_a_layer_answers_leads_back_and_keeps_what_it_does_in_keras(
     assert len(wanted["after"]) == len(kept)
 
 
-def _model(case: dict[str, Any], backend: str) -> Sequential:
+def _model(case: dict[str, Any], device: str) -> Sequential:
     model = Sequential([Input((6,)), *(getattr(layers, name)(**config) for name, config in case["layers"])])
-    model.compile(SGD(0.1), "mse", backend=backend)
+    model.compile(SGD(0.1), "mse", device=device)
     model.set_weights([np.array(w) for w in case["own"]])
     return model
 
 
-@pytest.mark.parametrize("backend", IDS)
+@pytest.mark.parametrize("device", IDS)
 @pytest.mark.parametrize("case", KERAS["trained"], ids=chain)
-def test_a_model_trains_to_the_weights_of_keras(case: dict[str, Any], backend: str, tmp_path: Path) -> None:
-    model = _model(case, backend)
+def test_a_model_trains_to_the_weights_of_keras(case: dict[str, Any], device: str, tmp_path: Path) -> None:
+    model = _model(case, device)
     x, y = np.array(case["x"], "float32"), np.array(case["y"], "float32")
     history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
     for weight, expected in zip(model.get_weights(), case["after"], strict=True):
@@ -185,12 +185,12 @@ def test_what_prepares_numbers_learns_and_answers_what_it_does_in_keras(case: di
         near(found, expected)
 
 
-@pytest.mark.parametrize("backend", IDS)
+@pytest.mark.parametrize("device", IDS)
 @pytest.mark.parametrize("case", [c for c in KERAS["prepared"] if np.ndim(c["x"]) > 1], ids=named)
-def test_what_prepares_numbers_does_it_in_a_model_too(case: dict[str, Any], backend: str, tmp_path: Path) -> None:
+def test_what_prepares_numbers_does_it_in_a_model_too(case: dict[str, Any], device: str, tmp_path: Path) -> None:
     x = np.array(case["x"])
     model = Sequential([Input(x.shape[1:]), _prepared(case)])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     near(model.predict(x, verbose=0), case["y"])
     model.save(tmp_path / "model")
     near(load_model(tmp_path / "model").predict(x, verbose=0), case["y"])

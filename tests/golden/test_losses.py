@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 KERAS = json.loads(Path(__file__).with_name("losses.json").read_text(encoding="utf-8"))
 CASES = KERAS["cases"]
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference")
 LEFT_OUT = {
     "CTC": "aligns sequences of different lengths, which no layer of nacre makes",
     "ctc": "see CTC",
@@ -132,33 +132,33 @@ def test_behind_its_activation_a_loss_is_that_of_the_scores(case: dict[str, Any]
     near(gradient, case["gradient"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_evaluate_gives_the_loss_of_keras(case: dict[str, Any], backend: str) -> None:
+def test_evaluate_gives_the_loss_of_keras(case: dict[str, Any], device: str) -> None:
     y_true, y_pred = given(case)
     if losses.TABLE[case["class"]].targets == "labels" and y_true.size != len(y_true):
         with pytest.raises(ShapeError, match="one label per row"):
-            evaluated(loss(case), y_true, y_pred, backend)
+            evaluated(loss(case), y_true, y_pred, device)
         return
-    near(evaluated(loss(case), y_true, y_pred, backend), case["reduced"]["sum_over_batch_size"])
+    near(evaluated(loss(case), y_true, y_pred, device), case["reduced"]["sum_over_batch_size"])
 
 
-def evaluated(made: losses.Loss, y_true: Array, y_pred: Array, backend: str) -> float:
+def evaluated(made: losses.Loss, y_true: Array, y_pred: Array, device: str) -> float:
     model = Sequential([Input(y_pred.shape[1:]), layers.Activation("linear")])
-    model.compile("sgd", made, backend=backend)
+    model.compile("sgd", made, device=device)
     return float(model.evaluate(y_pred, y_true, verbose=0))
 
 
 @pytest.mark.filterwarnings("ignore:.*asks of each class by itself")
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", [kind.__name__ for kind in losses._CLASSES])
-def test_every_loss_by_name_can_be_trained_with(name: str, backend: str) -> None:
+def test_every_loss_by_name_can_be_trained_with(name: str, device: str) -> None:
     kind = losses.TABLE[name]
     rng = np.random.default_rng(1)
     x, label = rng.standard_normal((32, 5)).astype("float32"), rng.integers(0, 3, 32)
     y = label if kind.targets == "labels" else np.eye(3, dtype="float32")[label]
     model = Sequential([Input((5,)), layers.Dense(3, activation="softmax", kernel_initializer="zeros")])
-    model.compile("sgd", name, backend=backend)
+    model.compile("sgd", name, device=device)
     history = model.fit(x, y, epochs=3, verbose=0).history["loss"]
     assert history[2] < history[0]
 
@@ -171,8 +171,8 @@ def test_half_the_squared_distance_is_that_of_arithmetic_and_its_gradient_has_no
     near(gradient, y_pred.astype(float) - y_true)
     values, _ = on_graph(losses.half_squared_error, y_true, y_pred)
     near(values, ((y_pred.astype(float) - y_true) ** 2).sum(-1) / 2)
-    for backend in BACKENDS:
-        near(evaluated(losses.get("half_squared_error"), y_true, y_pred, backend), values.mean())
+    for device in DEVICES:
+        near(evaluated(losses.get("half_squared_error"), y_true, y_pred, device), values.mean())
 
 
 # ------------------------------------------------------------------ edges
@@ -251,13 +251,11 @@ def cubic(y_true: Value, y_pred: Value) -> Value:
     return ops.mean(ops.abs(y_pred - y_true) ** 3, axis=-1)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_function_of_ones_own_is_a_loss(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_function_of_ones_own_is_a_loss(device: str) -> None:
     x = np.array([[1, 2], [3, 5], [-1, 0]], "float32")
-    assert evaluated(losses.get(cubic), np.zeros((3, 2)), x, backend) == pytest.approx(
-        np.mean(np.abs(x) ** 3), rel=1e-6
-    )
-    assert evaluated(losses.get(lambda t, p: ops.sum(p - t)), np.zeros((3, 2)), x, backend) == 10
+    assert evaluated(losses.get(cubic), np.zeros((3, 2)), x, device) == pytest.approx(np.mean(np.abs(x) ** 3), rel=1e-6)
+    assert evaluated(losses.get(lambda t, p: ops.sum(p - t)), np.zeros((3, 2)), x, device) == 10
     assert losses.get(cubic).name == "cubic"
 
 

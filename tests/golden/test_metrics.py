@@ -59,15 +59,15 @@ def test_a_metric_by_hand_is_that_of_keras_after_each_piece(case: dict[str, Any]
         metric.reset_state()
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference"])
 @pytest.mark.parametrize("case", [c for c in KERAS["cases"] if np.ndim(c["plain"][-1]) == 0], ids=named)
-def test_a_metric_in_a_model_is_that_of_keras(case: dict[str, Any], backend: str) -> None:
+def test_a_metric_in_a_model_is_that_of_keras(case: dict[str, Any], device: str) -> None:
     y_true, y_pred = DATA[case["data"]]
     y_pred = y_pred.reshape(len(y_pred), -1)
     model = nacre.Sequential([nacre.Input(y_pred.shape[1:]), nacre.layers.Activation("linear")])
     loss = "sparse_categorical_crossentropy" if case["data"] == "classes" else "mse"
     metric = getattr(metrics, case["class"])(**case["config"])
-    model.compile("sgd", loss, metrics=[metric], backend=backend)
+    model.compile("sgd", loss, metrics=[metric], device=device)
     found = model.evaluate(y_pred, y_true, batch_size=4, verbose=0, return_dict=True)
     assert close(found[metric.name], case["plain"][-1])
 

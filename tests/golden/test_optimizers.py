@@ -14,7 +14,7 @@ from nacre.optimizers import Optimizer, schedules
 
 KERAS = json.loads(Path(__file__).with_name("optimizers.json").read_text(encoding="utf-8"))
 WALKS = KERAS["optimizers"]
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference")
 
 NOT_IN_NACRE = {
     "Adafactor": "its slots are rows and columns of a matrix, not of the weight's shape",
@@ -40,18 +40,18 @@ def named(case: dict[str, Any]) -> str:
     return f"{case['class']}-{settings}".replace(" ", "")
 
 
-def network(optimizer: Optimizer, backend: str) -> Sequential:
+def network(optimizer: Optimizer, device: str) -> Sequential:
     features, hidden = np.shape(WALKS["weights"][0])
     classes = len(WALKS["weights"][3])
     model = Sequential([Input((features,)), layers.Dense(hidden, activation="tanh")])
     model.add(layers.Dense(classes, activation="softmax"))
     model.set_weights([np.array(w, "float32") for w in WALKS["weights"]])
-    model.compile(optimizer, "sparse_categorical_crossentropy", backend=backend)
+    model.compile(optimizer, "sparse_categorical_crossentropy", device=device)
     return model
 
 
-def check(optimizer: Optimizer, backend: str, expected: dict[str, Any]) -> None:
-    model, x, y = network(optimizer, backend), np.array(WALKS["x"], "float32"), np.array(WALKS["y"])
+def check(optimizer: Optimizer, device: str, expected: dict[str, Any]) -> None:
+    model, x, y = network(optimizer, device), np.array(WALKS["x"], "float32"), np.array(WALKS["y"])
     for step in range(1, int(max(expected, key=int)) + 1):
         model.train_on_batch(x[step % 2], y[step % 2])
         for found, there in zip(model.get_weights(), expected.get(str(step), []), strict=False):
@@ -84,10 +84,10 @@ def test_arguments_that_nobody_gave_are_those_of_keras(name: str) -> None:
     assert config == KERAS["defaults"][name]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("run", WALKS["runs"], ids=named)
-def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], backend: str) -> None:
-    check(getattr(optimizers, run["class"])(**run["config"]), backend, run["weights"])
+def test_an_optimizer_walks_where_keras_walks(run: dict[str, Any], device: str) -> None:
+    check(getattr(optimizers, run["class"])(**run["config"]), device, run["weights"])
 
 
 @pytest.mark.parametrize("run", WALKS["scheduled"], ids=named)
@@ -102,9 +102,9 @@ def test_weights_excluded_from_decay_do_not_decay() -> None:
     check(optimizer, "native", WALKS["bias_excluded_from_decay"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_after_fit_the_weights_are_their_averages(backend: str) -> None:
-    model = network(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7), backend)
+@pytest.mark.parametrize("device", DEVICES)
+def test_after_fit_the_weights_are_their_averages(device: str) -> None:
+    model = network(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7), device)
     x, y = np.array(WALKS["x"][0], "float32"), np.array(WALKS["y"][0])
     model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
     for found, there in zip(model.get_weights(), WALKS["fitted_with_averages"], strict=True):

@@ -24,7 +24,7 @@ from nacre.models import load_model
 Array = npt.NDArray[Any]
 
 KERAS = json.loads(Path(__file__).with_name("regularizers.json").read_text(encoding="utf-8"))
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference")
 LEFT_OUT = {"deserialize": "get takes the dictionary", "serialize": "get_config gives the dictionary"}
 NAMES = [(room, name, kind) for room in KERAS["rooms"] for name, kind in KERAS["rooms"][room]["names"].items()]
 BASES = ("Regularizer", "Constraint")
@@ -93,7 +93,7 @@ def setting_name(run: dict[str, Any]) -> str:
     return "-".join(f"{where}={name}{list(config.values())}" for where, (name, config) in run["settings"].items())
 
 
-def trained(run: dict[str, Any], backend: str) -> Sequential:
+def trained(run: dict[str, Any], device: str) -> Sequential:
     rooms = {True: regularizers, False: constraints}
 
     def made() -> dict[str, Any]:
@@ -101,7 +101,7 @@ def trained(run: dict[str, Any], backend: str) -> Sequential:
         return {k: getattr(rooms[k.endswith("regularizer")], name)(**config) for k, (name, config) in chosen}
 
     model = Sequential([Input((5,)), layers.Dense(3, "tanh", **made()), layers.Dense(2, **made())])
-    model.compile(optimizers.SGD(0.1), "mse", backend=backend)
+    model.compile(optimizers.SGD(0.1), "mse", device=device)
     model.set_weights([np.array(w, "float32") for w in KERAS["trainings"]["weights"]])
     return model
 
@@ -109,10 +109,10 @@ def trained(run: dict[str, Any], backend: str) -> Sequential:
 DATA = tuple(np.array(KERAS["trainings"][name], "float32") for name in "xy")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("run", KERAS["trainings"]["runs"], ids=setting_name)
-def test_training_walks_where_keras_walks(run: dict[str, Any], backend: str) -> None:
-    model = trained(run, backend)
+def test_training_walks_where_keras_walks(run: dict[str, Any], device: str) -> None:
+    model = trained(run, device)
     for step, loss in enumerate(run["losses"], start=1):
         near(model.train_on_batch(*DATA), loss)
         for found, expected in zip(model.get_weights(), run["weights"].get(str(step), []), strict=False):
@@ -149,13 +149,13 @@ def test_a_frozen_weight_is_neither_regularized_nor_constrained() -> None:
     assert np.array_equal(model.get_weights()[0], weights[0])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_constraint_holds_after_every_step_of_fit_on_odd_sizes(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_constraint_holds_after_every_step_of_fit_on_odd_sizes(device: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((37, 45)).astype("float32"), rng.integers(0, 3, 37)
     model = Sequential([Input((45,)), layers.Dense(67, "relu", kernel_constraint=constraints.MaxNorm(0.5))])
     model.add(layers.Dense(3, "softmax", kernel_constraint="non_neg", kernel_regularizer="l1"))
-    model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
     history = model.fit(x, y, batch_size=16, epochs=3, verbose=0).history
     first, _, second, _ = model.get_weights()
     assert np.linalg.norm(first, axis=0).max() <= 0.5 * (1 + 1e-6)
@@ -165,11 +165,11 @@ def test_a_constraint_holds_after_every_step_of_fit_on_odd_sizes(backend: str) -
 
 def test_the_backends_agree_bit_by_bit_or_nearly_on_all_of_it_together() -> None:
     found = []
-    for backend in BACKENDS:
+    for device in DEVICES:
         model = Sequential([Input((7,)), layers.Dense(33, "tanh", True, "he_normal", activity_regularizer="l1")])
         model.add(layers.Dense(2, kernel_constraint="unit_norm", kernel_regularizer="orthogonal_regularizer"))
         model.set_weights([np.sin(np.arange(w.type.size) + 1).reshape(w.shape) for w in model.weights])
-        model.compile("rmsprop", "huber", backend=backend)
+        model.compile("rmsprop", "huber", device=device)
         x = np.cos(np.arange(70)).reshape(10, 7)
         model.fit(x, x[:, :2], batch_size=4, epochs=4, verbose=0, shuffle=False)
         found.append(model.get_weights())

@@ -49,12 +49,12 @@ def compiled(case: dict[str, Any], **settings: Any) -> Model:
     return model
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference"])
 @pytest.mark.parametrize("name", KERAS["cases"])
-def test_a_model_with_several_ends_trains_as_in_keras(name: str, backend: str) -> None:
+def test_a_model_with_several_ends_trains_as_in_keras(name: str, device: str) -> None:
     golden = KERAS["cases"][name]
     case = golden["case"]
-    model = compiled(case, backend=backend)
+    model = compiled(case, device=device)
     model.set_weights([np.asarray(w, "float32") for w in golden["begin"]])
     data, judge = given(case, slice(0, 10)), given(case, slice(10, 14))
     history = model.fit(

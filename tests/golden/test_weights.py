@@ -18,14 +18,14 @@ LABELS, WEIGHTS = np.asarray(KERAS["labels"]), np.asarray(KERAS["weights"], "flo
 HOT = np.eye(3, dtype="float32")[LABELS]
 
 
-def network(loss: str, backend: str = "native") -> nacre.Sequential:
+def network(loss: str, device: str = "native") -> nacre.Sequential:
     nacre.utils.set_random_seed(1)
     model = nacre.Sequential([nacre.Input((3,)), nacre.layers.Dense(3, activation="softmax", use_bias=False)])
     model.set_weights([KERNEL])
     weighted: list[Any] = ["accuracy"]
     if not loss.startswith("sparse"):
         weighted.append(nacre.metrics.MeanAbsoluteError(name="mae"))
-    model.compile(nacre.optimizers.SGD(0.5), loss, metrics=["accuracy"], weighted_metrics=weighted, backend=backend)
+    model.compile(nacre.optimizers.SGD(0.5), loss, metrics=["accuracy"], weighted_metrics=weighted, device=device)
     return model
 
 
@@ -33,10 +33,10 @@ def targets(loss: str) -> Any:
     return LABELS if loss.startswith("sparse") else HOT
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference"])
 @pytest.mark.parametrize("case", KERAS["cases"], ids=lambda c: f"{c['loss']}-{'-'.join(c['fit'])}")
-def test_a_weighted_training_is_that_of_keras(case: dict[str, Any], backend: str) -> None:
-    model, settings = network(case["loss"], backend), dict(case["fit"])
+def test_a_weighted_training_is_that_of_keras(case: dict[str, Any], device: str) -> None:
+    model, settings = network(case["loss"], device), dict(case["fit"])
     if "class_weight" in settings:
         settings["class_weight"] = {int(c): w for c, w in settings["class_weight"].items()}
     if settings.pop("sample_weight", False):

@@ -21,7 +21,7 @@ from nacre.ir import Input as GraphInput
 from nacre.models import load_model
 from nacre.ops import SEED, STEP, normal
 
-BACKENDS = ["native", "reference"]
+DEVICES = ["native", "reference", "xla"]
 
 
 def data(rows: int = 43) -> tuple[Any, Any]:
@@ -29,10 +29,10 @@ def data(rows: int = 43) -> tuple[Any, Any]:
     return x, x[:, :3].argmax(-1)
 
 
-def make(*parts: Any, backend: str = "native", seed: int = 3, units: int = 3) -> Sequential:
+def make(*parts: Any, device: str = "native", seed: int = 3, units: int = 3) -> Sequential:
     nacre.utils.set_random_seed(seed)
     model = Sequential([Input((6,)), *parts, layers.Dense(units, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
     return model
 
 
@@ -86,11 +86,11 @@ def test_evaluation_and_prediction_change_nothing_and_see_each_row_alone() -> No
     assert np.array_equal(model.predict(x[7:8], verbose=0)[0], all_rows[7])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_moving_statistics_follow_the_batches(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_moving_statistics_follow_the_batches(device: str) -> None:
     x, y = data(40)
     norm = layers.BatchNormalization(momentum=0.75)
-    model = make(norm, backend=backend)
+    model = make(norm, device=device)
     model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
     mean, variance = np.zeros(6), np.ones(6)
     for batch in np.split(x.astype("float64"), 5):
@@ -105,27 +105,28 @@ class CrashAt(Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_training_that_breaks_off_goes_on_to_the_same_bits(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_training_that_breaks_off_goes_on_to_the_same_bits(device: str, tmp_path: Path) -> None:
     x, y = data()
-    straight = make(*everything(), backend=backend)
+    straight = make(*everything(), device=device)
     straight.fit(x, y, batch_size=8, epochs=3, verbose=0)
     backup = BackupAndRestore(tmp_path, save_freq=4)
     with pytest.raises(InterruptedError):
-        make(*everything(), backend=backend).fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[backup, CrashAt()])
-    resumed = make(*everything(), backend=backend, seed=99)
+        make(*everything(), device=device).fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[backup, CrashAt()])
+    resumed = make(*everything(), device=device, seed=99)
     resumed.fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[BackupAndRestore(tmp_path, save_freq=4)])
     assert bits(resumed) == bits(straight)
 
 
-def test_both_backends_train_to_the_same_weights_with_the_same_noise() -> None:
+def test_all_devices_train_to_the_same_weights_with_the_same_noise() -> None:
     x, y = data()
-    one, other = (make(*everything(), backend=backend) for backend in BACKENDS)
-    for model in (one, other):
-        model.compile(nacre.optimizers.SGD(0.05), "sparse_categorical_crossentropy", backend=model._compiled["backend"])
+    models = [make(*everything(), device=device) for device in DEVICES]
+    for model in models:
+        model.compile(nacre.optimizers.SGD(0.05), "sparse_categorical_crossentropy", device=model._compiled["device"])
         model.fit(x, y, batch_size=8, epochs=2, verbose=0)
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for same in zip(*(model.get_weights() for model in models), strict=True):
+        for weight in same[1:]:
+            np.testing.assert_allclose(weight, same[0], rtol=1e-4, atol=1e-5)
 
 
 def test_bits_do_not_depend_on_threads_or_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def test_bits_do_not_depend_on_threads_or_instruction_set(monkeypatch: pytest.Mo
     found = set()
     for isa, threads in [(None, 1), (None, 2), (None, 3), ("baseline", 2)]:
         monkeypatch.setitem(
-            nacre.training.trainer.BACKENDS, "native", lambda p, i=isa, t=threads: native.compile(p, i, t)
+            nacre.training.devices.LOWERINGS, "native", lambda p, i=isa, t=threads: native.compile(p, i, t)
         )
         model = make(*(part() for part in parts))
         model.fit(x, y, batch_size=64, epochs=2, verbose=0)

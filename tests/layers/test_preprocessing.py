@@ -14,13 +14,13 @@ from nacre.ir import Input as GraphInput
 from nacre.ir import TensorType
 from nacre.models import load_model
 
-BACKENDS = ["native", "reference"]
+DEVICES = ["native", "reference"]
 
 
-def in_model(layer: Any, x: Any, backend: str = "native") -> Any:
+def in_model(layer: Any, x: Any, device: str = "native") -> Any:
     x = np.array(x)
     model = Sequential([Input(x.shape[1:]), layer])
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     return model.predict(x, verbose=0)
 
 
@@ -68,12 +68,12 @@ def test_a_column_of_one_number_becomes_zeros() -> None:
 # ------------------------------------------------------------------ Discretization and CategoryEncoding
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_number_on_a_boundary_lies_in_the_upper_bin(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_number_on_a_boundary_lies_in_the_upper_bin(device: str) -> None:
     layer = layers.Discretization([-1.0, 0.0, 0.0, 1e30])
     x = [[-1e38, -1.0, -0.5, -0.0, 1e29, 1e30, 1e38]]
     assert layer(x).tolist() == [[0, 1, 1, 3, 3, 4, 4]]
-    assert in_model(layer, x, backend).tolist() == [[0, 1, 1, 3, 3, 4, 4]]
+    assert in_model(layer, x, device).tolist() == [[0, 1, 1, 3, 3, 4, 4]]
 
 
 def test_bins_that_were_learned_hold_about_as_many_numbers_each() -> None:
@@ -96,12 +96,12 @@ def test_bins_that_were_learned_are_kept_with_the_model(tmp_path: Path) -> None:
     assert np.array_equal(again.predict(x, verbose=0), layer(x))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_number_of_no_category_is_nothing(backend: str) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_number_of_no_category_is_nothing(device: str) -> None:
     for mode, expected in [("one_hot", [[[0, 0], [0, 1]]]), ("multi_hot", [[0, 1]]), ("count", [[0, 1]])]:
         layer = layers.CategoryEncoding(2, output_mode=mode)
         assert layer([[2, 1]]).tolist() == expected
-        assert in_model(layer, [[-1, 1]], backend).tolist() == expected
+        assert in_model(layer, [[-1, 1]], device).tolist() == expected
 
 
 # ------------------------------------------------------------------ lookups
@@ -118,14 +118,14 @@ def test_terms_are_numbered_by_how_frequent_they_are() -> None:
     assert numbers.get_vocabulary() == [-1, 7, 5]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("mask", [None, 0])
 @pytest.mark.parametrize("unknown", [0, 1])
 @pytest.mark.parametrize(
     ("mode", "pad"), [("int", False), ("one_hot", False), ("multi_hot", False), ("count", False), ("count", True)]
 )
 def test_whole_numbers_are_looked_up_alike_in_a_model_and_on_arrays(
-    mode: str, pad: bool, unknown: int, mask: int | None, backend: str
+    mode: str, pad: bool, unknown: int, mask: int | None, device: str
 ) -> None:
     layer = layers.IntegerLookup(
         max_tokens=9,
@@ -140,7 +140,7 @@ def test_whole_numbers_are_looked_up_alike_in_a_model_and_on_arrays(
         x[1, 3] = mask
     if unknown:
         x[0, 0] = 1000
-    assert np.array_equal(layer(x), in_model(layer, x, backend))
+    assert np.array_equal(layer(x), in_model(layer, x, device))
     first = unknown + (mask is not None and mode == "int")
     if mode == "int":
         assert layer(x)[0].tolist() == [first - 1 if unknown else first, first + 3, first + 3, first + 1]

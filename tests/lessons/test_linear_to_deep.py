@@ -143,7 +143,7 @@ def test_nearly_all_work_is_in_products_of_matrices():
     assert min(rates) > 0
 
     expected = model.predict(x)
-    model.compile("sgd", LOSS, backend="reference")
+    model.compile("sgd", LOSS, device="reference")
     assert np.abs(model.predict(x) - expected).max() < 1e-6
 
 
@@ -312,7 +312,7 @@ def test_an_operation_is_its_meaning_and_its_derivative_and_all_else_is_the_chai
     assert not nacre.gradcheck(lambda x: ops.sum(ops.sin(wrong(x))), np.array([0.5, -1.2]))
 
     model = Sequential([nacre.Input((64,)), Dense(8, cube), Dense(10, "softmax")])
-    model.compile("adam", LOSS, backend="reference")  # what the C++ engine has no kernel for runs in NumPy
+    model.compile("adam", LOSS, device="reference")  # what the C++ engine has no kernel for runs in NumPy
     before = model.evaluate(X[:320], Y[:320], verbose=0)
     model.fit(X[:320], Y[:320], epochs=5, verbose=0)
     assert model.evaluate(X[:320], Y[:320], verbose=0) < before

@@ -42,9 +42,9 @@ def model(*measured: Any, **settings: Any) -> Sequential:
     return made
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_it_is_measured_over_all_batches_like_one_of_nacre(backend: str) -> None:
-    trained = model(Share(), weighted_metrics=[Share("weighted"), "sparse_categorical_accuracy"], backend=backend)
+@pytest.mark.parametrize("device", ["native", "reference"])
+def test_it_is_measured_over_all_batches_like_one_of_nacre(device: str) -> None:
+    trained = model(Share(), weighted_metrics=[Share("weighted"), "sparse_categorical_accuracy"], device=device)
     weight = RNG.random(70).astype("float32")
     history = trained.fit(X, Y, batch_size=16, epochs=3, verbose=0, sample_weight=weight, validation_split=0.3).history
     for prefix in ("", "val_"):

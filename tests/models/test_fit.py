@@ -282,14 +282,14 @@ def test_evaluate_and_predict_call_their_hooks(make: Make, data: Data) -> None:
     assert asked.seen == ["predict"]
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_prediction_finds_what_is_not_finite_wherever_it_is(make: Make, data: Data, backend: str, bad: float) -> None:
+def test_a_prediction_finds_what_is_not_finite_wherever_it_is(make: Make, data: Data, device: str, bad: float) -> None:
     class Asked(Callback):
         def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
             pass
 
-    model = make(backend=backend)
+    model = make(device=device)
     for row, column in [(0, 0), (20, 3), (42, 1)]:
         x = data[0].copy()
         x[row, column] = bad
@@ -333,9 +333,9 @@ def test_evaluate_changes_nothing(make: Make, data: Data) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 43])
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_predict_gives_one_float32_row_per_row(make: Make, data: Data, rows: int, backend: str) -> None:
-    y = make(backend=backend).predict(data[0][:rows])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
+def test_predict_gives_one_float32_row_per_row(make: Make, data: Data, rows: int, device: str) -> None:
+    y = make(device=device).predict(data[0][:rows])
     assert y.shape == (rows, 3)
     assert y.dtype == np.float32
 
@@ -405,9 +405,9 @@ def test_a_learning_rate_set_between_runs_takes_effect(make: Make, data: Data) -
 # ------------------------------------------------------------------ chance
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_one_seed_gives_one_training_to_the_bit(make: Make, data: Data, backend: str) -> None:
-    models = [make(seed=11, backend=backend) for _ in range(2)]
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
+def test_one_seed_gives_one_training_to_the_bit(make: Make, data: Data, device: str) -> None:
+    models = [make(seed=11, device=device) for _ in range(2)]
     histories = [m.fit(*data, batch_size=8, epochs=3, verbose=0).history for m in models]
     assert bits(models[0]) == bits(models[1])
     assert histories[0] == histories[1]

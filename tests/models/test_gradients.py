@@ -12,23 +12,23 @@ from nacre import ops
 from nacre.errors import NonFiniteLossError, NotBuiltError, UnknownName, UsageError
 from nacre.layers import Dense, Dropout
 
-BACKENDS = ("native", "reference")
+DEVICES = ("native", "reference", "xla")
 RNG = np.random.default_rng(11)
 X, Y = RNG.normal(size=(41, 5)).astype("float32"), RNG.integers(0, 3, 41)
 
 
-def _model(backend="native", dropout=0.0, loss="sparse_categorical_crossentropy", **kernel):
+def _model(device="native", dropout=0.0, loss="sparse_categorical_crossentropy", **kernel):
     nacre.utils.set_random_seed(4)
     stack = [Dense(7, activation="tanh", name="first", **kernel), Dropout(dropout), Dense(3, "softmax", name="last")]
     model = nacre.Sequential([nacre.Input((5,)), *stack])
-    model.compile(nacre.optimizers.SGD(0.5), loss, backend=backend)
+    model.compile(nacre.optimizers.SGD(0.5), loss, device=device)
     return model
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_gradients_are_what_a_step_of_training_goes_by(backend, dropout):
-    model = _model(backend, dropout, kernel_regularizer="l2")
+def test_gradients_are_what_a_step_of_training_goes_by(device, dropout):
+    model = _model(device, dropout, kernel_regularizer="l2")
     found = model.gradients(X, Y, training=True)
     before = {w.name: w.numpy() for w in model.weights}
     model.fit(X, Y, batch_size=len(X), shuffle=False, verbose=0)
@@ -36,9 +36,9 @@ def test_gradients_are_what_a_step_of_training_goes_by(backend, dropout):
         np.testing.assert_allclose((before[w.name] - w.numpy()) / 0.5, found[w.name], atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_gradients_are_those_of_the_loss_as_a_function(backend):
-    model = _model(backend, dropout=0.5, kernel_regularizer="l2", activity_regularizer="l1")
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_are_those_of_the_loss_as_a_function(device):
+    model = _model(device, dropout=0.5, kernel_regularizer="l2", activity_regularizer="l1")
     loss, weights = model.loss_function(X, Y)
     expected = nacre.grad(loss)(weights)
     found = model.gradients(X, Y)
@@ -49,9 +49,9 @@ def test_gradients_are_those_of_the_loss_as_a_function(backend):
     assert float(loss(weights)) == pytest.approx(model.evaluate(X, Y, batch_size=len(X), verbose=0), rel=1e-6)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_mean_over_samples_is_the_gradient_of_the_batch(backend):
-    model = _model(backend)
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_mean_over_samples_is_the_gradient_of_the_batch(device):
+    model = _model(device)
     found, each = model.gradients(X, Y), model.gradients(X, Y, per_sample=True)
     for name, gradient in found.items():
         assert each[name].shape == (len(X), *gradient.shape)
@@ -84,9 +84,9 @@ def test_looking_changes_nothing():
     assert model.optimizer.iterations == 0
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_gradcheck_of_a_model_names_its_weights(backend):
-    found = nacre.gradcheck(_model(backend, dropout=0.5), X, Y)
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradcheck_of_a_model_names_its_weights(device):
+    found = nacre.gradcheck(_model(device, dropout=0.5), X, Y)
     assert found
     assert {entry.where.split("[")[0] for entry in found.entries} == {
         "first/kernel",
@@ -127,11 +127,11 @@ def test_mistakes_are_explained(call, error, message):
 # ------------------------------------------------------------------ L-BFGS
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_lbfgs_solves_least_squares(backend):
+@pytest.mark.parametrize("device", DEVICES)
+def test_lbfgs_solves_least_squares(device):
     targets = X @ RNG.normal(size=(5, 2)) + 0.1 * RNG.normal(size=(41, 2))
     model = nacre.Sequential([nacre.Input((5,)), Dense(2, name="only")])
-    model.compile(loss="mse", backend=backend)
+    model.compile(loss="mse", device=device)
     history = model.fit_lbfgs(X, targets)
     expected = np.linalg.lstsq(np.c_[X, np.ones(len(X))], targets, rcond=None)[0]
     np.testing.assert_allclose(np.vstack(model.get_weights()), expected, atol=1e-4)

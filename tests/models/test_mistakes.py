@@ -163,7 +163,7 @@ def test_a_wrong_argument_of_fit_is_named(make: Make, argument: dict[str, Any]) 
         (lambda m: m.fit(X, Y, batchsize=2), ["fit", "batchsize", "did you mean", "batch_size"]),
         (lambda m: m.fit(X, Y, validation_split=0.5, validation_batch_size=0), ["validation_batch_size"]),
         (lambda m: m.evaluate(X, Y, workers=2), ["evaluate", "workers", "iterable"]),
-        (lambda m: m.compile("sgd", "mse", run_eagerly=True), ["compile", "run_eagerly", 'backend="reference"']),
+        (lambda m: m.compile("sgd", "mse", run_eagerly=True), ["compile", "run_eagerly", 'device="reference"']),
         (lambda m: m.compile("sgd", "mse", loss_weight=[1]), ["compile", "loss_weight"]),
     ],
 )
@@ -189,7 +189,7 @@ WRONG_NAMES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "loss": (lambda: Sequential().compile(loss="mean_square_error"), "mean_square_error", "'mean_squared_error'"),
     "optimizer": (lambda: Sequential().compile("sdg", "mse"), "sdg", "'sgd'"),
     "metric": (lambda: Sequential().compile("sgd", "mse", metrics=["acuracy"]), "acuracy", "'accuracy'"),
-    "backend": (lambda: Sequential().compile("sgd", "mse", backend="nativ"), "nativ", "'native'"),
+    "device": (lambda: Sequential().compile("sgd", "mse", device="nativ"), "nativ", "'native'"),
 }
 
 
@@ -350,11 +350,11 @@ def test_weights_that_do_not_fit_change_nothing(make: Make, weights: list[Any]) 
 # ------------------------------------------------------------------ training that diverges
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_a_diverging_training_stops_with_finite_weights(backend: str, shuffle: bool) -> None:
+def test_a_diverging_training_stops_with_finite_weights(device: str, shuffle: bool) -> None:
     model = Sequential([Input((4,)), Dense(5), Dense(1)])
-    model.compile(SGD(1e25), "mse", backend=backend)
+    model.compile(SGD(1e25), "mse", device=device)
     with pytest.raises(NonFiniteLossError) as caught:
         model.fit(X, X[:, 0], batch_size=2, epochs=50, shuffle=shuffle, verbose=0)
     says(caught.value, "learning rate", "1e+25", "step")

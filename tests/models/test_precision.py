@@ -17,9 +17,9 @@ def mixed():
     config.set_dtype_policy("float32")
 
 
-def _network(backend="native"):
+def _network(device="native"):
     model = Sequential([Input((20,)), layers.Dense(33, activation="relu"), layers.Dense(4, activation="softmax")])
-    model.compile(optimizers.SGD(0.5), "sparse_categorical_crossentropy", backend=backend)
+    model.compile(optimizers.SGD(0.5), "sparse_categorical_crossentropy", device=device)
     return model
 
 
@@ -50,9 +50,9 @@ def test_only_the_factors_of_products_are_rounded(mixed, rng):
 def test_a_step_is_that_of_the_oracle_and_its_weights_are_not_rounded(mixed, rng):
     x, y = _data(rng)
     moved = []
-    for backend in ("native", "reference"):
+    for device in ("native", "reference"):
         utils.set_random_seed(3)
-        model = _network(backend)
+        model = _network(device)
         before = model.get_weights()
         model.train_on_batch(x, y)
         moved.append([b - a for a, b in zip(before, model.get_weights(), strict=True)])

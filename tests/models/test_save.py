@@ -46,12 +46,12 @@ def test_predictions_are_the_same_to_the_bit_whatever_the_suffix(
 
 
 @pytest.mark.parametrize("optimizer", RULES)
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("device", ["native", "reference"])
 def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(
-    make: Make, data: Data, tmp_path: Path, optimizer: str, backend: str
+    make: Make, data: Data, tmp_path: Path, optimizer: str, device: str
 ) -> None:
-    straight = make(optimizer=RULES[optimizer](), backend=backend)
-    stopped = make(optimizer=RULES[optimizer](), backend=backend)
+    straight = make(optimizer=RULES[optimizer](), device=device)
+    stopped = make(optimizer=RULES[optimizer](), device=device)
     for model in (straight, stopped):  # in two pieces in any case: averages become the weights after each
         model.fit(*data, batch_size=8, epochs=1, verbose=0)
     whole = straight.fit(*data, batch_size=8, epochs=2, initial_epoch=1, verbose=0)
@@ -88,7 +88,7 @@ def test_settings_come_back(tmp_path: Path) -> None:
     model.add(layers.Dropout(0.3))
     model.add(layers.Dense(2, trainable=False))
     loss, metric = CategoricalCrossentropy(from_logits=True, reduction="sum"), BinaryAccuracy("right", threshold=0.3)
-    model.compile(RMSprop(0.02, rho=0.7), loss, metrics=["accuracy", metric, "mse"], backend="reference")
+    model.compile(RMSprop(0.02, rho=0.7), loss, metrics=["accuracy", metric, "mse"], device="reference")
     model.save(tmp_path / "model")
     again = load_model(tmp_path / "model")
     assert again.get_config() == model.get_config()
@@ -191,7 +191,7 @@ HOSTILE: dict[str, Callable[[Any], Any]] = {
     **{f"no {key}": drop(key) for key in ("format", "architecture", "seed")},
     **{
         f"no {key} of training": drop("training", key)
-        for key in ("optimizer", "iterations", "loss", "metrics", "backend")
+        for key in ("optimizer", "iterations", "loss", "metrics", "device")
     },
     "no layers": drop(*LAYERS),
     "no config": drop(*LAYERS, 1, "config"),
@@ -251,8 +251,8 @@ HOSTILE: dict[str, Callable[[Any], Any]] = {
     "metrics that are text": put("training", "metrics", value="accuracy"),
     "an unknown metric": put("training", "metrics", value=["nonsense"]),
     "a metric that is a number": put("training", "metrics", value=[3]),
-    "an unknown backend": put("training", "backend", value="cuda"),
-    "a backend that is a list": put("training", "backend", value=["native"]),
+    "an unknown device": put("training", "device", value="cuda"),
+    "a device that is a list": put("training", "device", value=["native"]),
 }
 
 

@@ -96,11 +96,11 @@ def _weights(model, shared):
 
 @pytest.mark.parametrize("look", [_predicted, _predicted_by_another, _weights])
 @pytest.mark.parametrize("predicts_first", [False, True])
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_what_another_thread_sees_during_training_comes_from_whole_steps(look, predicts_first, backend):
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
+def test_what_another_thread_sees_during_training_comes_from_whole_steps(look, predicts_first, device):
     wide = Dense(400, activation="tanh")
     model, steps, seen = nacre.Sequential([nacre.Input((6,)), wide, Dense(3)]), [], []
-    model.compile("sgd", "mse", backend=backend)
+    model.compile("sgd", "mse", device=device)
     shared = nacre.Sequential([nacre.Input((6,)), wide, Dense(2)])
     targets = np.eye(3, dtype="f4")[Y]
     if predicts_first:

@@ -21,9 +21,9 @@ from nacre.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Ftrl, Lion, Optimizer
 from nacre.optimizers.optimizer import norm
 
 
-def network(optimizer: Optimizer, backend: str = "native") -> Sequential:
+def network(optimizer: Optimizer, device: str = "native") -> Sequential:
     model = Sequential([Input((6,)), layers.Dense(40, activation="tanh"), layers.Dense(3, activation="softmax")])
-    model.compile(optimizer, "sparse_categorical_crossentropy", backend=backend)
+    model.compile(optimizer, "sparse_categorical_crossentropy", device=device)
     return model
 
 
@@ -128,9 +128,9 @@ def test_accumulating_parts_of_a_batch_is_one_step_of_the_batch() -> None:
         assert np.allclose(a, b, atol=2e-6)
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_a_layer_that_is_trained_later_gets_its_slots_then(backend: str) -> None:
-    model, (x, y) = network(Adam(0.01, use_ema=True), backend), data()
+@pytest.mark.parametrize("device", ["native", "reference"])
+def test_a_layer_that_is_trained_later_gets_its_slots_then(device: str) -> None:
+    model, (x, y) = network(Adam(0.01, use_ema=True), device), data()
     model.layers[0].trainable = False
     model.fit(x, y, verbose=0)
     model.layers[0].trainable = True

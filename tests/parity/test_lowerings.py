@@ -15,7 +15,7 @@ from nacre.backends.native._binding import ISAS
 from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
 
 
-def _network(optimizer, backend="native"):
+def _network(optimizer, device="native"):
     nacre.utils.set_random_seed(3)
     model = nacre.Sequential(
         [
@@ -30,7 +30,7 @@ def _network(optimizer, backend="native"):
             Dense(4, activation="softmax"),
         ]
     )
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
     return model
 
 
@@ -43,8 +43,8 @@ def _data():
 def test_a_training_on_native_is_that_of_the_oracle(name):
     x, y = _data()
     histories, weights = [], []
-    for backend in ("native", "reference"):
-        model = _network(RULES[name](), backend)
+    for device in ("native", "reference"):
+        model = _network(RULES[name](), device)
         histories.append(model.fit(x, y, epochs=3, batch_size=25, verbose=0).history)
         weights.append(model.get_weights())
     for key in histories[0]:
@@ -59,14 +59,14 @@ def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((96, features)).astype("f4"), rng.integers(0, 3, 96)
     weights, sampled = [], []
-    for backend in ("native", "reference"):
+    for device in ("native", "reference"):
         nacre.utils.set_random_seed(3)
         model = nacre.Sequential(
             [nacre.Input((features,)), Dense(32, activation="tanh"), Dense(500, activation="relu")]
         )
         model.add(Dense(7))
         model.add(Dense(3, activation="softmax"))
-        model.compile(RULES[name](), "sparse_categorical_crossentropy", backend=backend)
+        model.compile(RULES[name](), "sparse_categorical_crossentropy", device=device)
         statistics = nacre.callbacks.LayerStatistics(every=2)
         model.fit(x, y, epochs=2, batch_size=32, verbose=0, callbacks=[statistics])
         weights.append(model.get_weights())
@@ -81,8 +81,8 @@ def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
 def test_one_step_on_native_moves_the_weights_as_the_oracle_does():
     x, y = _data()
     moved = []
-    for backend in ("native", "reference"):
-        model = _network(nacre.optimizers.SGD(1.0), backend)
+    for device in ("native", "reference"):
+        model = _network(nacre.optimizers.SGD(1.0), device)
         before = model.get_weights()
         model.train_on_batch(x[:32], y[:32])
         moved.append([b - a for a, b in zip(before, model.get_weights(), strict=True)])

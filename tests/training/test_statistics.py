@@ -10,13 +10,13 @@ from nacre import Input, Sequential, callbacks, layers, optimizers, utils
 from nacre.errors import UsageError
 
 
-def _network(optimizer=None, backend="native"):
+def _network(optimizer=None, device="native"):
     utils.set_random_seed(11)
     model = Sequential([Input((40,)), layers.Dense(70, activation="relu"), layers.Dropout(0.25)])
     model.add(layers.Dense(33, activation="tanh"))
     model.add(layers.Dense(4, activation="softmax"))
     model.compile(
-        optimizer or optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend
+        optimizer or optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device
     )
     return model
 
@@ -39,11 +39,11 @@ def test_a_training_that_is_watched_is_the_same_to_the_last_bit(name, data):
 
 def test_the_numbers_are_those_of_the_weights_and_of_the_oracle(data):
     seen, moved = {}, []
-    for backend in ("native", "reference"):
-        model = _network(backend=backend)
+    for device in ("native", "reference"):
+        model = _network(device=device)
         before = model.get_weights()
-        seen[backend] = callbacks.LayerStatistics(1)
-        model.fit(data[0][:32], data[1][:32], batch_size=32, shuffle=False, verbose=0, callbacks=[seen[backend]])
+        seen[device] = callbacks.LayerStatistics(1)
+        model.fit(data[0][:32], data[1][:32], batch_size=32, shuffle=False, verbose=0, callbacks=[seen[device]])
         moved.append((before, model.get_weights()))
     native = seen["native"].history
     for name, weight, new in zip((w.name for w in model.weights), *moved[0], strict=True):

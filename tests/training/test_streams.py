@@ -29,12 +29,12 @@ X = np.random.default_rng(1).standard_normal((43, 4)).astype("float32")
 Y = X[:, :3].argmax(-1)
 
 
-def make(optimizer: Any = None, backend: str = "native") -> Sequential:
+def make(optimizer: Any = None, device: str = "native") -> Sequential:
     set_random_seed(3)
     model = Sequential([Input((4,)), layers.Dense(5, activation="tanh"), layers.Dropout(0.25)])
     model.add(layers.Dense(3, activation="softmax"))
     model.compile(
-        optimizer or SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend
+        optimizer or SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device
     )
     return model
 
@@ -77,9 +77,9 @@ SOURCES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_a_stream_gives_the_weights_and_figures_of_the_same_batches_in_memory(source: str, backend: str) -> None:
-    memory, stream = make(backend=backend), make(backend=backend)
+@pytest.mark.parametrize("device", ["native", "reference", "xla"])
+def test_a_stream_gives_the_weights_and_figures_of_the_same_batches_in_memory(source: str, device: str) -> None:
+    memory, stream = make(device=device), make(device=device)
     expected = memory.fit(X, Y, batch_size=8, epochs=3, shuffle=False, verbose=0)
     steps = 6 if "generator" in source else None
     found = stream.fit(SOURCES[source](), epochs=3, steps_per_epoch=steps, verbose=0)

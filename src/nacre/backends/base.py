@@ -83,7 +83,11 @@ class Program:
         ]
 
 
-Block = list[Array]  # rows in memory, one array per column of the program
+class Block(list[Array]):
+    """Rows in memory, one array per column of the program. Nobody changes them while there is a block of them: a lowering that
+    computes elsewhere keeps its copies ``on_device``."""
+
+    on_device: Any = None
 
 
 class NotFinite(Exception):  # noqa: N818 - no error yet: whoever knows what the rows are called makes one of it

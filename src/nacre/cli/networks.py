@@ -48,7 +48,10 @@ def network(settings: Settings, source: Source) -> Model:
     if model._settings is None:
         goals: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
         goals = table_goals(source.features) if isinstance(source.features, Features) else goals
-        model.compile(_optimizer(settings, -(-len(source.train) // settings.batch_size) * settings.epochs), **goals)
+        optimizer = _optimizer(settings, -(-len(source.train) // settings.batch_size) * settings.epochs)
+        model.compile(optimizer, **goals, device=settings.device)
+    elif settings.device != "native":
+        model.compile_from_config(model.get_compile_config() | {"device": settings.device})
     if source.features is not None:
         model.features = source.features
     return model

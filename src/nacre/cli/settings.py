@@ -40,6 +40,7 @@ class Settings:
     fit: str = "crop"
     augment: str = ""
     skip_broken: bool = False
+    device: str = "native"
 
     @property
     def options(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from nacre.insight import lipschitz_bound
 from nacre.interop import safetensors
 from nacre.layers import Layer
 from nacre.models import Model, load_model
+from nacre.training.devices import device_of
 
 
 @click.command()
@@ -64,7 +65,7 @@ def _training(training: dict[str, Any] | None, outputs: list[str]) -> str:
         }
     rows |= {
         "steps": f"{training['iterations']:,}",
-        "backend": training["backend"],
+        "device": device_of(training),
     }
     return table(rows)
 

@@ -33,6 +33,7 @@ from nacre.models import Model, load_model
 from nacre.ops import set_random_seed
 from nacre.plain import plain
 from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
+from nacre.training.devices import lowering
 from nacre.training.run import Following, FollowingLayers, Run
 
 
@@ -89,6 +90,7 @@ _OPTIONS: list[tuple[str, Any, str]] = [
         str,
         "How pictures vary in training: none, or some of flip,shift,rotate,zoom,noise,cutout, as in shift:0.2.",
     ),
+    ("device", str, "What computes: native, reference, or with nacre[xla] installed xla, xla:cpu, xla:gpu."),
     ("patience", click.IntRange(0), "Epochs without a better validation loss before training ends; 0: never."),
 ]
 
@@ -200,6 +202,7 @@ def opened(settings: Settings, quiet: bool) -> tuple[Settings, Source]:
     """The data, which people are told of, and the settings with what follows from the data."""
     widths_of(settings.model)  # what is mistaken is told before anything is read
     augmentation(settings.augment)
+    lowering(settings.device)
     table_or_pictures = (
         kind_of(settings.data)[0] is not None or is_of_pictures(settings.data) or holds_shards(settings.data)
     )

@@ -86,7 +86,7 @@ class Memory:
     matrix kernels read; what lies after the last column means nothing. Narrow matrices lie so as their transpose. Once a matrix is
     in panels its plain form is let go, and made again for whoever asks, so that a network that is trained takes its memory once.
     Other arrays have one layout, padded so that 32 elements can be read at a time. ``initial`` makes the first value, when it is
-    first needed.
+    first needed. While a lowering computes elsewhere, as on a GPU, the value stays there (`on_device`) until somebody asks for it.
 
     >>> import numpy as np
     >>> m = Memory(TensorType((2, 3)))
@@ -103,20 +103,37 @@ class Memory:
         self._matrix, self._turned = is_matrix(type_), is_narrow(type_)
         self._initial = initial
         self._plain: Array | None = None
+        self._padded: Array | None = None
         self._paneled: Array | None = None
         self._panels_hold = False  # the array as it is now
+        self._on_device: Any = None
 
     @property
     def begun(self) -> bool:
         """Whether there is a value yet, and memory for it."""
-        return self._plain is not None or self._panels_hold
+        return self._plain is not None or self._panels_hold or self._on_device is not None
+
+    @property
+    def on_device(self) -> Any:
+        """The array as it is now where a lowering computes; None if it is not there."""
+        return self._on_device
+
+    def put_on_device(self, array: Any) -> None:
+        """Keep a copy of the array as it is now, which NumPy can read."""
+        self._on_device = array
+
+    def write_on_device(self, array: Any) -> None:
+        """Let the array be this one, which NumPy can read and nobody changes; it is copied when somebody asks for it."""
+        with _beginning:
+            self._plain, self._panels_hold, self._on_device = None, False, array
+            Memory.writes += 1
 
     def read(self) -> Array:
         """The array as it is now, row-major. Not to be written to: see `write`."""
         if self._plain is None:
             with _beginning:  # one thread at a time, so that no other's first value is lost
                 if self._plain is None:
-                    self._plain = self._out_of_panels() if self._panels_hold else self._first()
+                    self._plain = self._out_of_panels() if self._panels_hold else self._from_outside()
                 return self._plain
         return self._plain
 
@@ -129,26 +146,28 @@ class Memory:
         with _beginning:
             plain = self._room() if self._plain is None else self._plain
             plain[...] = array
-            self._plain, self._panels_hold = plain, False
+            self._plain, self._panels_hold, self._on_device = plain, False, None
             Memory.writes += 1  # after the mark: who sees the new number sees the mark
 
     def paneled(self) -> Array:
         """The array as it is now, paneled and flat; always at the same place."""
         if not self._matrix:
             self.read()
+            assert self._padded is not None
             return self._padded
         with _beginning:
             if self._paneled is None:
                 rows, columns = self._lying
                 self._paneled = TensorType((panels(columns) * rows * PANEL,)).zeros()
             if not self._panels_hold:
-                if self._plain is not None or self._initial is not None:  # else it is all zero, as the panels are
+                if self.begun or self._initial is not None:  # else it is all zero, as the panels are
                     self._into_panels(self.read())
                 self._plain, self._panels_hold = None, True
             return self._paneled
 
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""
+        self._on_device = None
         if self._matrix:
             self._plain = None
 
@@ -161,12 +180,17 @@ class Memory:
         """Where a plain form may be."""
         if self._matrix:
             return self.type.zeros()
-        self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
+        if self._padded is None:
+            self._padded = TensorType((panels(self.type.size) * PANEL,), self.type.dtype).zeros()
         return self._padded[: self.type.size].reshape(self.type.shape)
 
-    def _first(self) -> Array:
+    def _from_outside(self) -> Array:
+        """From the device, or the first value."""
         plain = self._room()
-        plain[...] = 0 if self._initial is None else self._initial()
+        if self._on_device is not None:
+            plain[...] = self._on_device
+        else:
+            plain[...] = 0 if self._initial is None else self._initial()
         return plain
 
     def _out_of_panels(self) -> Array:

@@ -10,7 +10,7 @@ from nacre.errors import UsageError, did_you_mean
 
 # What Keras has and nacre has not, and what to do instead.
 _INSTEAD = {
-    "run_eagerly": 'a step is always one program; backend="reference" runs it in NumPy, operation by operation',
+    "run_eagerly": 'a step is always one program; device="reference" runs it in NumPy, operation by operation',
     "steps_per_execution": "an epoch is one call already",
     "jit_compile": "a step is always compiled",
     "auto_scale_loss": "bfloat16 reaches as far as float32: no gradient underflows that would not there",

@@ -61,9 +61,10 @@ from nacre.models.part import KINDS, Part, shown
 from nacre.models.scores import Scores
 from nacre.models.written import OWN_ATTRIBUTES, Body
 from nacre.ops import next_seed
-from nacre.training import BACKENDS, Callback, History, Trainer
+from nacre.training import Callback, History, Trainer
 from nacre.training.callbacks import Callbacks
 from nacre.training.checkpoint import CALLBACK_PREFIX
+from nacre.training.devices import check_device, device_of, lowering
 from nacre.training.gradients import loss_along
 from nacre.training.inside import Inside
 from nacre.training.program import Goal, slot_types
@@ -378,7 +379,7 @@ class Model(Weighted, Configured):
         metrics: Any = None,
         weighted_metrics: Any = None,
         *,
-        backend: str = "native",
+        device: str = "native",
         **unknown: Any,
     ) -> None:
         """Choose optimizer, loss and metrics, each by name or as an object. Weights of samples count in ``weighted_metrics``.
@@ -387,22 +388,26 @@ class Model(Weighted, Configured):
         that is not trained. What is minimized is their sum, each times its number in ``loss_weights``. ``metrics`` and
         ``weighted_metrics`` are lists, and for several outputs a list of lists, or a dictionary of lists by output.
 
-        ``backend`` is "native" (C++, the default) or "reference" (NumPy, slow and plain). Compiling anew forgets the optimizer's
-        velocities, not the weights. Raises `UnknownName` for a name that does not exist; warns of a crossentropy that does
-        not fit the activation at the end, as far as layers tell.
+        ``device`` is what computes: "native" (C++ on the processor, the default), "reference" (NumPy, slow and plain), or with
+        ``pip install nacre[xla]`` what XLA knows: "xla" (the best that it finds), "xla:cpu", "xla:gpu", "xla:gpu:1"; see
+        `nacre.devices`. There, results agree to rounding and not to the bit, and rows that fit are moved to the device once for a
+        call of `fit`. Compiling anew forgets the optimizer's velocities, not the weights. Raises `UnknownName` for a name that does
+        not exist, `UsageError` for a device that is not here; warns of a crossentropy that does not fit the activation at the end,
+        as far as layers tell.
         """
         refuse_unknown(self.compile, unknown)
-        self._compile(optimizer, loss, loss_weights, metrics, weighted_metrics, backend)
+        lowering(device)  # a file may name a device of another machine, who compiles here may not
+        self._compile(optimizer, loss, loss_weights, metrics, weighted_metrics, device)
         for layer, one in zip(self._ends(), self._compiled["outputs"], strict=False):
             if (said := misfit(layer, one.loss)) is not None:
                 warnings.warn(said, stacklevel=2)
 
     def _compile(
-        self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, backend: str
+        self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, device: str
     ) -> None:
         outputs = judged(self.output_names, loss, loss_weights, metrics, weighted_metrics)
-        find("backend", backend, BACKENDS) if isinstance(backend, str) else _refuse("backend", backend)
-        self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "backend": backend}
+        check_device(device)
+        self._settings = {"optimizer": optimizers.get(optimizer), "outputs": outputs, "device": device}
         self._trainer, self._restored, self._matched = None, {}, set()
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -416,12 +421,12 @@ class Model(Weighted, Configured):
         ('mean_squared_error', ['loss', 'mae'])
         """
         said = described_outputs(self._compiled["outputs"])
-        return {"optimizer": serialize(self.optimizer), **said, "backend": self._compiled["backend"]}
+        return {"optimizer": serialize(self.optimizer), **said, "device": self._compiled["device"]}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile the model as `get_compile_config` says of another one."""
         said = restored(config, len(self.output_names))
-        self._compile(config["optimizer"], **said, backend=config["backend"])
+        self._compile(config["optimizer"], **said, device=device_of(config))
 
     @property
     def loss(self) -> Any:
@@ -479,7 +484,7 @@ class Model(Weighted, Configured):
 
     def _new_trainer(self, data: Data) -> Trainer:
         state = State(self._memory() | self._restored)
-        return Trainer(self, state, self._compiled["backend"], self._goal_for(data), self._seed)
+        return Trainer(self, state, self._compiled["device"], self._goal_for(data), self._seed)
 
     def _goal_for(self, data: Data | None) -> Goal:
         """What training is after, with targets like these; without data, as far as it is known."""
@@ -509,7 +514,7 @@ class Model(Weighted, Configured):
         except UsageError:
             return None
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
-        said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "backend": self._compiled["backend"]}
+        said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "device": self._compiled["device"]}
         weights = [(name, w.frozen, str(w.type)) for name, w in self.named.items()]
         streams = [part.stream for part in self._parts()]
         try:
@@ -526,8 +531,8 @@ class Model(Weighted, Configured):
     def _predicting(self) -> Trainer:
         """The trainer that there is, or one that can only predict."""
         if self._trainer is None:
-            backend = self._settings["backend"] if self._settings else "native"
-            self._trainer = Trainer(self, State(self._memory()), backend, None, self._seed)
+            device = self._settings["device"] if self._settings else "native"
+            self._trainer = Trainer(self, State(self._memory()), device, None, self._seed)
         return self._trainer
 
     def _memory(self) -> dict[str, Memory]:
@@ -851,8 +856,8 @@ class Model(Weighted, Configured):
         """
         size = EVALUATION_ROWS if batch_size is None else _positive("batch_size", batch_size)
         data = self._source(x, None, None, targets=False)
-        backend = self._settings["backend"] if self._settings else "native"
-        trainer = Trainer(Scores(self), State(self._memory()), backend, None, self._seed)
+        device = self._settings["device"] if self._settings else "native"
+        trainer = Trainer(Scores(self), State(self._memory()), device, None, self._seed)
         return self._arranged(trainer.predict(data, size, Callbacks([], self, samples=_rows(data))))
 
     def train_on_batch(
@@ -1035,7 +1040,7 @@ class Model(Weighted, Configured):
 
         With ``seconds``, the time of each step is measured, in seconds: the least of 15 repeats, which take about so long
         together; the list of times is empty without.
-        The model stays as it is. Raises `Limitation` where the backend runs no plan.
+        The model stays as it is. Raises `Limitation` where the device runs no plan.
 
         >>> import numpy as np
         >>> import nacre

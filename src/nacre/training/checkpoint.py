@@ -18,6 +18,7 @@ import numpy as np
 from nacre.errors import Limitation, ModelFileError, NacreError, UsageError
 from nacre.interop import safetensors
 from nacre.training.callbacks import Callback, frequency
+from nacre.training.devices import device_of
 from nacre.training.position import Logs
 
 KEPT = 2  # the newest, and the one before in case the newest is damaged
@@ -352,7 +353,8 @@ def _identity(described: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[st
         "model": described["architecture"],
         "input_shapes": described["input_shapes"],
         "optimizer": {"class_name": training["optimizer"]["class_name"], "config": rule},
-        **{name: training[name] for name in ("loss", "loss_weights", "metrics", "weighted_metrics", "backend")},
+        **{name: training[name] for name in ("loss", "loss_weights", "metrics", "weighted_metrics")},
+        "device": device_of(training),
         **terms,
     }
 

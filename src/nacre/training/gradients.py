@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nacre import ops
 from nacre.autodiff import gradients
-from nacre.backends.base import Executable, Program, State
+from nacre.backends.base import Block, Executable, Program, State
 from nacre.calculus.lbfgs import lbfgs
 from nacre.data import Dataset
 from nacre.errors import NonFiniteLossError, UsageError, find
@@ -51,7 +51,7 @@ def gradients_of(
         "seed": np.full(steps, seed, np.uint32),
         "step": (np.arange(first, first + steps) % 2**32).astype(np.uint32),
     }
-    found = executable.run(state, [c.array if c.ready else c.take(rows) for c in data.columns], rows, numbers)
+    found = executable.run(state, Block([c.array if c.ready else c.take(rows) for c in data.columns]), rows, numbers)
     return found.pop("loss"), {name.removeprefix(_PREFIX): gradient for name, gradient in found.items()}
 
 

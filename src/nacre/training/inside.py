@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nacre import ops
 from nacre.autodiff import gradients
-from nacre.backends.base import Executable, Program, State
+from nacre.backends.base import Block, Executable, Program, State
 from nacre.data import Dataset
 from nacre.ir import Value
 from nacre.layers import Layer, Softmax
@@ -117,7 +117,7 @@ def look_inside(
         "seed": np.full(steps, numbers["seed"], np.uint32),
         "step": (np.arange(numbers["step"], numbers["step"] + steps) % 2**32).astype(np.uint32),
     }
-    found = executable.run(state, [c.array if c.ready else c.take(rows) for c in columns], rows, schedule)
+    found = executable.run(state, Block([c.array if c.ready else c.take(rows) for c in columns]), rows, schedule)
     inside = [
         Call(
             name,

@@ -1,4 +1,4 @@
-"""The trainer introduces network, loss, optimizer, data and backend to each other, and runs the epochs."""
+"""The trainer introduces network, loss, optimizer, data and device to each other, and runs the epochs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from nacre.backends import native, reference
+from nacre.backends import native
 from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep, Program, State
 from nacre.data import Column, Data, Dataset, Shards, Stream, not_finite
-from nacre.errors import Limitation, NonFiniteLossError, UsageError, find
+from nacre.errors import Limitation, NonFiniteLossError, UsageError
 from nacre.ir import Value
 from nacre.layers import Parameter
 from nacre.ops import next_seed
 from nacre.optimizers import Optimizer
 from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
+from nacre.training.devices import lowering
 from nacre.training.gradients import fit_lbfgs, gradient_program, gradients_of, loss_function
 from nacre.training.history import History
 from nacre.training.inside import Inside, inside_program, look_inside
@@ -41,8 +43,6 @@ from nacre.training.program import (
 
 Array = npt.NDArray[Any]
 
-BACKENDS: dict[str, Callable[[Program], Executable]] = {"native": native.compile, "reference": reference.compile}
-
 T = TypeVar("T")
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
@@ -54,18 +54,19 @@ EVALUATION_ROWS = 256  # rows of a batch where the batch size changes nothing bu
 
 
 class Trainer:
-    """Runs programs of one network on one backend; ``goal`` is missing for a network that only predicts."""
+    """Runs programs of one network on one device; ``goal`` is missing for a network that only predicts."""
 
     def __init__(
-        self, network: Network, state: State, backend: str, goal: Goal | None = None, seed: int | None = None
+        self, network: Network, state: State, device: str, goal: Goal | None = None, seed: int | None = None
     ) -> None:
         self.network, self.state, self.goal = network, state, goal
-        self.compile = find("backend", backend, BACKENDS)
+        self.compile = lowering(device)
         self.seed = next_seed() if seed is None else seed
         self.like: Trainer | None = None  # one of an equal network with an equal goal, whose programs will do
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
         self._lent, self._lending = lru_cache(_KEPT)(self._compiled), Lock()
+        self._at_hand: WeakKeyDictionary[Dataset, dict[int, Block]] = WeakKeyDictionary()
         self._drawn = 0  # steps outside of training for which there were random numbers
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
@@ -222,7 +223,7 @@ class Trainer:
         try:
             asks = last[1].program.schedule
             schedule = self._schedule("predict", len(last[1].program.batches(len(x)))) if asks else _NO_SCHEDULE
-            return list(last[1].run(self.state, [x], None, schedule, None, False).values())
+            return list(last[1].run(self.state, Block([x]), None, schedule, None, False).values())
         except NotFinite:
             raise not_finite("x", x) from None
 
@@ -233,7 +234,7 @@ class Trainer:
         kind = "train" if self.goal is not None and data.y is not None else "predict"
         executable = self._executable_for(kind, data, min(batch_size, len(data)))
         if not isinstance(executable, native.NativeExecutable):
-            raise Limitation("Only the native backend runs plans.", hint='compile with backend="native"')
+            raise Limitation("Only the native engine runs plans.", hint='compile with device="native"')
         steps = executable.plans[executable.program.rows].described()
         if not seconds:
             return steps, []
@@ -370,7 +371,14 @@ class Trainer:
             for rows in _gathered(order, columns, batch_size):
                 yield executable, Block([column.take(rows) for column in columns]), np.arange(len(rows))
         elif len(order) or not done:
-            yield executable, Block([column.array for column in columns]), order
+            yield executable, self._block(data, columns), order
+
+    def _block(self, data: Dataset, columns: tuple[Column, ...]) -> Block:
+        """The columns as they lie in memory: the same block as long as there is such data, so that a device may keep it."""
+        of_data = self._at_hand.setdefault(data, {})
+        if len(columns) not in of_data:  # inputs alone, or all
+            of_data[len(columns)] = Block([column.array for column in columns])
+        return of_data[len(columns)]
 
     def _executable_for(self, kind: str, data: Dataset | Shards, batch_size: int, every: int = 0) -> Executable:
         rows = RowTypes.of(data)

@@ -1,0 +1,355 @@
+"""The XLA lowering: the very same programs, handed to XLA through JAX, on whatever it computes on: CPU, GPU, TPU.
+
+Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that
+ends by itself where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled
+once for a size of batch, and no bit depends on how a run is cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from threading import Lock
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import lax
+
+from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
+from nacre.errors import UsageError
+from nacre.ir import Graph, Input, Memory, TensorType, order
+from nacre.ops import TABLE
+
+_STEPS = 256  # at most in one piece of a run
+_BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
+_KEPT = 128  # loops kept compiled
+_SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
+_SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
+
+Arrays = dict[str, Any]  # arrays of JAX by name
+
+# ------------------------------------------------------------------ meaning
+
+
+def _matmul(a: Any, b: Any, *, transpose_a: bool, transpose_b: bool, precision: str) -> Any:
+    """As its row says; a GPU multiplies what is rounded faster, and rounds what must not be unless it is told."""
+    if precision == "bfloat16" and a.dtype == jnp.float32:
+        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+        dtype = jnp.dtype(jnp.float32)
+    else:
+        dtype = a.dtype
+    along = (((0 if transpose_a else 1,), (1 if transpose_b else 0,)), ((), ()))
+    return lax.dot_general(a, b, along, precision=lax.Precision.HIGHEST, preferred_element_type=dtype)
+
+
+def _scatter_add(indices: Any, updates: Any, *, rows: int) -> Any:
+    table = jnp.zeros((rows, *updates.shape[indices.ndim :]), updates.dtype)
+    return table.at[jnp.clip(indices, 0, rows - 1)].add(updates)
+
+
+# Rows whose meaning is written in a way that JAX does not know, or that is slow.
+_OWN: Mapping[str, Callable[..., Any]] = {"erf": lax.erf, "matmul": _matmul, "scatter_add": _scatter_add}
+
+
+def evaluate(graph: Graph, inputs: Mapping[str, Any]) -> Arrays:
+    """The outputs of a graph for given inputs, computed or traced by JAX.
+
+    >>> x = Input("x", TensorType((2,)))
+    >>> print(evaluate(Graph([x], {"y": x + x}), {"x": np.array([1, 2], "float32")})["y"])
+    [2. 4.]
+    """
+    values: dict[int, Any] = {}
+    for node in order(graph.outputs.values()):
+        if isinstance(node, Input):
+            found = inputs[node.name]
+        else:
+            assert node.operation is not None
+            name, operands = node.operation.name, [values[id(o)] for o in node.operands]
+            own = _OWN.get(name)
+            found = own(*operands, **node.attrs) if own else TABLE[name].body(jnp, *operands, **node.attrs)
+        values[id(node)] = jnp.asarray(found, dtype=node.dtype)
+    return {name: values[id(value)] for name, value in graph.outputs.items()}
+
+
+# ------------------------------------------------------------------ devices
+
+
+def devices() -> list[str]:
+    """The names of what JAX finds in this process, as in ``xla:cpu:0``."""
+    return [f"xla:{kind}:{n}" for kind in ("cpu", "gpu", "tpu") for n in range(len(_of_kind(kind)))]
+
+
+def find_device(name: str) -> jax.Device:
+    """The device called ``xla``, which is JAX's own choice, ``xla:KIND`` or ``xla:KIND:NUMBER``. Raises `UsageError` if there is
+    none."""
+    kind, _, number = name.removeprefix("xla").removeprefix(":").partition(":")
+    found = _of_kind(kind) if kind else jax.local_devices()
+    if not found:
+        hints = {
+            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'",
+            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'",
+        }
+        raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
+    at = int(number or 0)
+    if at >= len(found):
+        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())})
+    return found[at]
+
+
+@lru_cache
+def _of_kind(kind: str) -> list[jax.Device]:
+    try:
+        return list(jax.local_devices(backend=kind))
+    except RuntimeError:  # what JAX says of a kind that it has not
+        return []
+
+
+class Place:
+    """Where the arrays of a run are: on one device. Whoever spreads runs over several says here what is where."""
+
+    def __init__(self, device: jax.Device) -> None:
+        self.device = device
+        self.sharding = jax.sharding.SingleDeviceSharding(device)
+
+    def state(self, memory: Memory) -> Any:
+        """A weight or slot in whole, which stays until somebody changes it elsewhere."""
+        if getattr(memory.on_device, "sharding", None) != self.sharding:
+            memory.put_on_device(jax.device_put(memory.read(), self.sharding))
+        return memory.on_device
+
+    def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
+        """Of each column, batches (room, rows, ...) of which the first hold the rows that are wanted; the others mean nothing."""
+        if (resident := self._resident(block)) is None:
+            return [
+                self._padded(column[wanted], (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)
+            ]
+        return [
+            _gathered(column, self._padded(wanted, (room, t.shape[0]), "int32"), t.dtype)
+            for column, t in zip(resident, types, strict=True)
+        ]
+
+    def _padded(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
+        whole = TensorType(shape, dtype).zeros()  # where it is aligned so, a CPU computes on it as it lies
+        whole.reshape(shape[0] * shape[1], *shape[2:])[: len(array)] = array
+        return jax.device_put(whole, self.sharding)
+
+    def _resident(self, block: Block) -> list[Any] | None:
+        """The columns on the device, for as long as there is the block; None if they stay where they are."""
+        if block.on_device is None:
+            fits = sum(column.nbytes for column in block) < _SHARE * self.free
+            columns = [jax.device_put(column, self.sharding) for column in block] if fits else None
+            block.on_device = self.sharding, columns
+        place, columns = block.on_device
+        return columns if place == self.sharding else None
+
+    @property
+    def free(self) -> int:
+        """Bytes for rows to stay in; none on a CPU, where they lie in the very memory that it computes in."""
+        told = self.device.memory_stats() or {}
+        return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
+
+
+@partial(jax.jit, static_argnames="dtype")
+def _gathered(column: Any, numbers: Any, dtype: str) -> Any:
+    return jnp.take(column, numbers, axis=0, mode="clip").astype(dtype)
+
+
+# ------------------------------------------------------------------ running
+
+
+class XlaExecutable:
+    """A program as loops of XLA's. Runs over the same state wait for each other."""
+
+    def __init__(self, program: Program, place: Place) -> None:
+        self.program, self.place = program, place
+        graphs = [*program.graphs.values(), *([program.sampled] if program.sampled else [])]
+        self._exact = any(v.dtype == "float64" for graph in graphs for v in order(graph.outputs.values()))
+        full = program.graphs[program.rows]
+        widest = max(
+            sum(full.input(name).type.nbytes for name in program.columns),
+            sum(full.outputs[name].type.nbytes for name in program.emits),
+        )
+        self._room = max(1, min(_STEPS, _BYTES // max(1, widest)))  # steps that the loop over full batches has room for
+        self._pace = 1  # steps of the next piece; found by trying
+        self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
+
+    def twin(self) -> XlaExecutable:
+        """Itself: it keeps nothing of a state."""
+        return self
+
+    def run(
+        self,
+        state: State,
+        block: Block,
+        order: npt.NDArray[np.int64] | None,
+        schedule: Mapping[str, Array],
+        feed: Feed | None = None,
+        finite: bool = True,
+    ) -> dict[str, Array]:
+        """See `nacre.backends.base.Executable`. Ctrl-C ends it at once, and at most `_SECONDS` of work are lost."""
+        if not finite and not all(np.isfinite(column).all() for column in block):
+            raise NotFinite
+        rows = np.arange(len(block[0])) if order is None else order
+        feed = feed or Feed(self.program, len(rows))
+        if feed.batches:
+            state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
+        return feed.finished()
+
+    def _run(
+        self,
+        state: State,
+        block: Block,
+        rows: npt.NDArray[np.int64],
+        schedule: Mapping[str, Array],
+        feed: Feed,
+        commit: Callable[[Callable[[], None]], None],
+    ) -> None:
+        with jax.enable_x64(self._exact):
+            current = {name: self.place.state(state[name]) for name in self.program.state}
+            pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
+            ahead = next(pieces, None)
+            while ahead is not None:
+                begin = time.perf_counter()
+                loop, steps, given = ahead
+                count, changed, emits = loop(current, given, np.int32(len(steps)))
+                ahead = next(pieces, None)  # gathered and moved while this one is computed
+                done = int(count)  # waits for it
+                current |= changed
+                commit(partial(_take, state, feed, steps, done, changed, emits))
+                if done < len(steps):
+                    break
+                short = time.perf_counter() - begin < _SECONDS / 2
+                self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
+
+    def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
+        """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
+        program, step = self.program, 0
+        full = feed.batches.count(program.rows)
+        while step < len(feed.batches):
+            due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
+            if program.sampled is not None and step == due < full:
+                graph, room, stop = program.sampled, 1, step + 1
+            elif step < full:
+                graph, room, stop = program.graphs[program.rows], self._room, min(step + self._pace, full, due)
+            else:
+                graph, room, stop = program.graphs[feed.batches[step]], 1, step + 1
+            yield graph, room, range(step, stop)
+            step = stop
+
+    def _ready(
+        self,
+        graph: Graph,
+        room: int,
+        steps: range,
+        block: Block,
+        rows: npt.NDArray[np.int64],
+        schedule: Mapping[str, Array],
+    ) -> tuple[Callable[..., Any], range, Arrays]:
+        """The loop of a piece, its steps, and rows and numbers for them, on their way to the device."""
+        program = self.program
+        wanted = rows[steps.start * program.rows : steps.stop * program.rows]
+        types = [graph.input(name).type for name in program.columns]
+        given: Arrays = dict(zip(program.columns, self.place.rows(block, wanted, types, room), strict=True))
+        for name in program.schedule:
+            given[name] = np.zeros(room, graph.input(name).dtype)
+            given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
+        return _loop(self._steps[id(graph)], room), steps, given
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a loop does at each of its steps. Equal for graphs of the same text, which share what is compiled."""
+
+    changes: tuple[str, ...]
+    emits: tuple[str, ...]
+    watch: str | None
+    text: tuple[Any, ...]
+    graph: Graph = field(compare=False)
+
+    @classmethod
+    def of(cls, program: Program, graph: Graph) -> _Step:
+        """That of a graph of the program."""
+        samples = program.samples if graph is program.sampled else ()
+        places: dict[int, Any] = {id(i): i.name for i in graph.inputs}
+        text: list[Any] = [(i.name, i.type) for i in graph.inputs]
+        for place, node in enumerate(graph.nodes):
+            assert node.operation is not None
+            places[id(node)] = place
+            operands = tuple(places[id(o)] for o in node.operands)
+            text.append((node.operation.name, operands, repr(sorted(node.attrs.items())), node.type))
+        text += [(name, places[id(value)]) for name, value in graph.outputs.items()]
+        changes = tuple(name for name in program.state if name in graph.outputs)
+        return cls(changes, (*program.emits, *samples), program.watch, tuple(text), graph)
+
+
+@lru_cache(_KEPT)
+def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
+    graph = one.graph
+
+    def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
+        def step(carried: tuple[Any, Any, Arrays, Arrays]) -> tuple[Any, Any, Arrays, Arrays]:
+            at, _, moving, handed = carried
+            now = {name: lax.dynamic_index_in_dim(array, at, keepdims=False) for name, array in given.items()}
+            found = evaluate(graph, state | moving | now)
+            good = jnp.bool_(True) if one.watch is None else jnp.isfinite(found[one.watch].ravel()[0])
+            moving = {name: jnp.where(good, found[name], moving[name]) for name in one.changes}
+            handed = {n: lax.dynamic_update_index_in_dim(handed[n], found[n], at, 0) for n in one.emits}
+            return at + good, good, moving, handed
+
+        room_for = {n: jnp.zeros((room, *graph.outputs[n].shape), graph.outputs[n].dtype) for n in one.emits}
+        first = jnp.int32(0), jnp.bool_(True), {name: state[name] for name in one.changes}, room_for
+        at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
+        return at, moved, handed
+
+    return jax.jit(run)
+
+
+def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, emits: Arrays) -> None:
+    """Note what a piece gave: also what was handed out in a step that was not finite, though not what it would have changed."""
+    program = feed.program
+    for name, lengths, shape, _ in program.emitted:
+        ran, length = min(done + 1, len(steps)), lengths[feed.batches[steps.start]]
+        at = steps.start * lengths[program.rows]
+        feed.emits[name][at : at + ran * length] = np.asarray(emits[name])[:ran].reshape(ran * length, *shape)
+    for name, array in changed.items():
+        state[name].write_on_device(array)
+    for name in emits.keys() & program.samples if done else ():
+        feed.samples[name][feed.due.index(steps.start)] = np.asarray(emits[name]).item()
+    feed.done[0] += done
+
+
+def _undisturbed(work: Callable[[Callable[[Callable[[], None]], None]], None]) -> None:
+    """Work in a thread of its own. A signal that ends the waiting for it comes before or behind what the work commits."""
+    committing, waiting = Lock(), True
+
+    def commit(body: Callable[[], None]) -> None:
+        with committing:
+            if not waiting:
+                raise _Left
+            body()
+
+    pool = ThreadPoolExecutor(1)
+    running = pool.submit(work, commit)
+    pool.shutdown(wait=False)
+    try:
+        running.result()
+    except BaseException:
+        with committing:
+            waiting = False
+        raise
+
+
+class _Left(Exception):  # noqa: N818 - nobody sees it
+    """Nobody waits any more."""
+
+
+def compile(program: Program, device: jax.Device) -> XlaExecutable:
+    """Make a program ready to run on a device."""
+    return XlaExecutable(program, Place(device))
