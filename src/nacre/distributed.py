@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import NoReturn
 
 from nacre.errors import UsageError
@@ -141,7 +142,13 @@ _joined = Place()  # the processes that this one has met
 def join(found: Place) -> None:
     """Note that this process has met the others: from now on, it does not end without them noticing."""
     global _joined
-    _joined = found
+    _joined, usual = found, sys.excepthook
+
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        usual(kind, error, trace)
+        leave(130 if issubclass(kind, KeyboardInterrupt) else 1)
+
+    sys.excepthook = end
 
 
 def joined() -> Place:

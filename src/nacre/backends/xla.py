@@ -7,9 +7,12 @@ once for a size of batch, and no bit depends on how a run is cut.
 
 from __future__ import annotations
 
+import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from threading import Lock
@@ -20,8 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jax.experimental import multihost_utils
 
+from nacre import distributed
 from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
+from nacre.distributed import Watchdog, give_up, join, joined
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, Memory, TensorType, order
 from nacre.ops import TABLE
@@ -31,6 +37,8 @@ _BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
 _KEPT = 128  # loops kept compiled
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
+_DAY = 86_400  # seconds
+_HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
 
 Arrays = dict[str, Any]  # arrays of JAX by name
 
@@ -82,36 +90,83 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any]) -> Arrays:
 
 def devices() -> list[str]:
     """The names of what JAX finds in this process, as in ``xla:cpu:0``."""
-    return [f"xla:{kind}:{n}" for kind in ("cpu", "gpu", "tpu") for n in range(len(_of_kind(kind)))]
+    return [f"xla:{kind}:{n}" for kind in ("cpu", "gpu", "tpu") for n in range(_here(kind))]
 
 
-def find_device(name: str) -> jax.Device:
-    """The device called ``xla``, which is JAX's own choice, ``xla:KIND`` or ``xla:KIND:NUMBER``. Raises `UsageError` if there is
-    none."""
+def _here(kind: str) -> int:
+    """How many devices of a kind this process has."""
+    return sum(device.process_index == jax.process_index() for device in _of_kind(kind))
+
+
+def find_devices(name: str) -> list[jax.Device]:
+    """The devices called ``xla``, all of JAX's own choice, or ``xla:KIND``, all of a kind, of all processes; or
+    ``xla:KIND:NUMBER``, a single one. Raises `UsageError` if there is none."""
     kind, _, number = name.removeprefix("xla").removeprefix(":").partition(":")
-    found = _of_kind(kind) if kind else jax.local_devices()
+    found = _of_kind(kind)
     if not found:
         hints = {
             "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'",
             "tpu": "on a machine with a TPU: pip install 'jax[tpu]'",
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
-    at = int(number or 0)
-    if at >= len(found):
+    if not number:
+        return found
+    if joined().processes > 1:
+        raise UsageError(f"{name!r} is of one process, and there are {joined().processes}.", hint=f"xla:{kind}")
+    if int(number) >= len(found):
         raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())})
-    return found[at]
+    return [found[int(number)]]
 
 
 @lru_cache
 def _of_kind(kind: str) -> list[jax.Device]:
+    """Those of all processes, which meet when the first asks; of JAX's own choice, if no kind is named."""
+    _meet()
     try:
-        return list(jax.local_devices(backend=kind))
+        return list(jax.devices(kind or None))
     except RuntimeError:  # what JAX says of a kind that it has not
         return []
 
 
+@lru_cache
+def _meet() -> None:
+    """Wait until the processes that train together have found each other."""
+    here = distributed.place()
+    if here.processes > 1:
+        jax.distributed.initialize(
+            here.coordinator,
+            here.processes,
+            here.index,
+            cluster_detection_method="deactivate",  # it is known, and each process has the devices that it sees
+            heartbeat_timeout_seconds=_HEARTBEAT,
+            shutdown_timeout_seconds=_DAY,  # the others wait while the first writes down what came out
+        )
+        join(here)
+
+
+_watchdog = Watchdog()
+
+
+@contextmanager
+def _giving_up() -> Iterator[None]:
+    """A context for what processes do together: who finds that another is lost, ends."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        give_up(f"another is lost. {str(error).splitlines()[0]}")
+
+
+def wait_for_all() -> None:
+    """Wait until all processes have come so far."""
+    with _giving_up(), _watchdog.step():
+        multihost_utils.sync_global_devices("nacre")
+
+
 class Place:
-    """Where the arrays of a run are: on one device. Whoever spreads runs over several says here what is where."""
+    """Where the arrays of a run are: on one device."""
+
+    whole: Any = None  # the sharding of what a loop gives; of one device, JAX finds out
+    processes = 1
 
     def __init__(self, device: jax.Device) -> None:
         self.device = device
@@ -155,6 +210,40 @@ class Place:
         return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
 
 
+class Spread(Place):
+    """Where the arrays of a run are: the state on all of several devices, and of each batch a share of the rows on each."""
+
+    def __init__(self, devices: Sequence[jax.Device]) -> None:
+        super().__init__(devices[0])
+        self.mesh = jax.sharding.Mesh(np.array(devices), ("data",))
+        self.sharding = self.whole = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
+        self._shares = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(None, "data"))
+        self.processes = len({device.process_index for device in devices})
+
+    def state(self, memory: Memory) -> Any:
+        """A weight or slot in whole, on each device."""
+        if getattr(memory.on_device, "sharding", None) != self.sharding:
+            array = memory.read()
+            memory.put_on_device(jax.make_array_from_callback(array.shape, self.sharding, lambda index: array[index]))
+        return memory.on_device
+
+    def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
+        """Of each column, batches (room, rows, ...) cut along their rows, if these can be divided. This process reads its share."""
+        return [self._shared(column, wanted, (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)]
+
+    def _shared(self, column: Array, wanted: npt.NDArray[np.int64], shape: tuple[int, ...], dtype: str) -> Any:
+        numbers = wanted.reshape(-1, shape[1])
+        sharding = self.sharding if shape[1] % self.mesh.size else self._shares
+
+        def share(index: tuple[slice, ...]) -> Array:
+            of_rows = numbers[:, index[1]]
+            whole = TensorType((shape[0], *of_rows.shape[1:], *shape[2:]), dtype).zeros()
+            whole[: len(of_rows)] = column[of_rows]
+            return whole
+
+        return jax.make_array_from_callback(shape, sharding, share)
+
+
 @partial(jax.jit, static_argnames="dtype")
 def _gathered(column: Any, numbers: Any, dtype: str) -> Any:
     return jnp.take(column, numbers, axis=0, mode="clip").astype(dtype)
@@ -175,9 +264,11 @@ class XlaExecutable:
             sum(full.input(name).type.nbytes for name in program.columns),
             sum(full.outputs[name].type.nbytes for name in program.emits),
         )
-        self._room = max(1, min(_STEPS, _BYTES // max(1, widest)))  # steps that the loop over full batches has room for
+        # Steps that the loop over full batches has room for; processes go by single steps, each cutting its run as it likes.
+        self._room = 1 if place.processes > 1 else max(1, min(_STEPS, _BYTES // max(1, widest)))
         self._pace = 1  # steps of the next piece; found by trying
         self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
+        self._agreed = place.processes == 1
 
     def twin(self) -> XlaExecutable:
         """Itself: it keeps nothing of a state."""
@@ -198,7 +289,8 @@ class XlaExecutable:
         rows = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(self.program, len(rows))
         if feed.batches:
-            state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
+            with _giving_up() if self.place.processes > 1 else nullcontext():
+                state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
         return feed.finished()
 
     def _run(
@@ -211,21 +303,44 @@ class XlaExecutable:
         commit: Callable[[Callable[[], None]], None],
     ) -> None:
         with jax.enable_x64(self._exact):
+            if not self._agreed:
+                with _watchdog.step():
+                    self._agree(state, rows, schedule)
             current = {name: self.place.state(state[name]) for name in self.program.state}
             pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
             ahead = next(pieces, None)
             while ahead is not None:
                 begin = time.perf_counter()
                 loop, steps, given = ahead
-                count, changed, emits = loop(current, given, np.int32(len(steps)))
-                ahead = next(pieces, None)  # gathered and moved while this one is computed
-                done = int(count)  # waits for it
+                with _watchdog.step() if self.place.processes > 1 else nullcontext():
+                    count, changed, emits = loop(current, given, np.int32(len(steps)))
+                    ahead = next(pieces, None)  # gathered and moved while this one is computed
+                    done = int(count)  # waits for it
                 current |= changed
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
                     break
                 short = time.perf_counter() - begin < _SECONDS / 2
                 self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
+
+    def _agree(self, state: State, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
+        """Demand that all processes are about to take the same step: program, weights, numbers, first batch."""
+        parts = {
+            "program": repr([(step.changes, step.emits, step.text) for step in self._steps.values()]).encode(),
+            "step and settings": b"".join(schedule[name][:1].tobytes() for name in self.program.schedule),
+            "order of rows": rows[: self.program.rows].tobytes(),
+            "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
+        }
+        mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])
+        found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
+        for part, of_all in zip(parts, found.swapaxes(0, 1), strict=True):
+            if others := [index for index, one in enumerate(of_all) if not np.array_equal(one, of_all[0])]:
+                raise UsageError(
+                    "The processes do not begin alike.",
+                    {"differs": part, "from process 0": ", ".join(map(str, others))},
+                    "the same script, data and seed everywhere (nacre.utils.set_random_seed), and one folder of checkpoints",
+                )
+        self._agreed = True
 
     def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
         """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
@@ -259,7 +374,7 @@ class XlaExecutable:
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
-        return _loop(self._steps[id(graph)], room), steps, given
+        return _loop(self._steps[id(graph)], room, self.place.whole), steps, given
 
 
 @dataclass(frozen=True)
@@ -289,8 +404,9 @@ class _Step:
 
 
 @lru_cache(_KEPT)
-def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
-    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
+def _loop(one: _Step, room: int, whole: Any) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each;
+    with the sharding ``whole``, all of it on each device."""
     graph = one.graph
 
     def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
@@ -308,7 +424,7 @@ def _loop(one: _Step, room: int) -> Callable[..., tuple[Any, Arrays, Arrays]]:
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
-    return jax.jit(run)
+    return jax.jit(run, out_shardings=whole)
 
 
 def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, emits: Arrays) -> None:
@@ -350,6 +466,16 @@ class _Left(Exception):  # noqa: N818 - nobody sees it
     """Nobody waits any more."""
 
 
-def compile(program: Program, device: jax.Device) -> XlaExecutable:
-    """Make a program ready to run on a device."""
-    return XlaExecutable(program, Place(device))
+def compile(program: Program, devices: Sequence[jax.Device]) -> XlaExecutable:
+    """Make a program ready to run on devices: one that learns on all, any other on those of this process.
+
+    So whoever evaluates or predicts need not wait for other processes, which may have nothing to evaluate."""
+    learns = bool(_Step.of(program, program.graphs[program.rows]).changes)
+    mine = devices if learns else [one for one in devices if one.process_index == jax.process_index()]
+    if learns and program.rows > len(mine) and program.rows % len(mine):
+        warnings.warn(
+            f"Batches of {program.rows} rows cannot be divided over {len(mine)} devices: each computes all of them. "
+            f"Take a multiple of {len(mine)}.",
+            stacklevel=2,
+        )
+    return XlaExecutable(program, Spread(mine) if len(devices) > 1 else Place(mine[0]))

@@ -83,7 +83,7 @@ class Job:
             lost = sorted((one for one in ended if one.running.returncode), key=lambda one: -one.rank)
             self.stop(signal.SIGTERM)
             return lost
-        except BaseException:
+        except BaseException:  # Ctrl-C above all
             self.stop(signal.SIGINT)
             raise
 
@@ -94,10 +94,14 @@ class Job:
         )
         click.echo(told, err=not self.as_json)
 
+    def pass_signal(self, sign: int) -> None:
+        """Give a signal to all."""
+        for one in self.processes:
+            _signal(one, signal.Signals(sign))
+
     def stop(self, sign: signal.Signals) -> None:
         """End what still runs: by asking, then by force; and print the rest of what was said."""
-        for one in self.processes:
-            _signal(one, sign)
+        self.pass_signal(sign)
         until = time.monotonic() + _STOPPING
         while any(one.running.poll() is None for one in self.processes) and time.monotonic() < until:
             self._pass_on(0.1)
@@ -214,6 +218,7 @@ def launch(
     words, job = words_of(command), Job(as_json)
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _stop)
+    signal.signal(signal.SIGUSR1, lambda sign, _: job.pass_signal(sign))
     for left in range(restarts, -1, -1):
         environ = {
             **os.environ,

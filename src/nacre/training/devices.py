@@ -10,6 +10,7 @@ from typing import Any
 
 from nacre.backends import native, reference
 from nacre.backends.base import Executable, Program
+from nacre.distributed import joined
 from nacre.errors import UnknownName, UsageError, did_you_mean, guest
 from nacre.upstairs import room
 
@@ -54,7 +55,12 @@ def lowering(name: str) -> Lowering:
         return LOWERINGS[name]
     guest("jax", f"device={name!r}", "xla")
     xla = room("backends.xla")
-    return partial(xla.compile, device=xla.find_device(name))
+    return partial(xla.compile, devices=xla.find_devices(name))
+
+
+def meeting(name: str) -> Callable[[], None]:
+    """What waits until all processes that compute on such a device have come so far; nothing where each is by itself."""
+    return room("backends.xla").wait_for_all if name not in LOWERINGS and joined().processes > 1 else lambda: None
 
 
 def device_of(settings: Mapping[str, Any]) -> Any:
