@@ -8,6 +8,8 @@ once for a size of batch, and no bit depends on how a run is cut.
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,6 +144,21 @@ def _meet() -> None:
             shutdown_timeout_seconds=_DAY,  # the others wait while the first writes down what came out
         )
         join(here)
+        with _standard_output_to_error():  # where it is told who is connected to whom
+            wait_for_all()
+
+
+@contextmanager
+def _standard_output_to_error() -> Iterator[None]:
+    """A context in which what libraries print goes to standard error: results alone belong to the other."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 _watchdog = Watchdog()
