@@ -231,3 +231,16 @@ def test_models_on_two_devices_share_a_layer() -> None:
         found.append([*one.get_weights(), *other.get_weights(), one.predict(x, verbose=0), other.predict(x, verbose=0)])
     for a, b in zip(*found, strict=True):
         assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_device_without_room_is_told_of_and_the_state_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network("xla")
+    before = bits(model)
+
+    def full(*given: Any) -> Any:
+        raise xla.jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
+
+    monkeypatch.setattr(xla, "_loop", lambda step, room: full)
+    with pytest.raises(MemoryError, match=r"A batch of 16 rows needs more memory than .* has; use smaller batches\."):
+        model.fit(X, Y, batch_size=16, verbose=0)
+    assert bits(model) == before

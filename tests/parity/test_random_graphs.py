@@ -1,4 +1,4 @@
-"""Random graphs run alike on both lowerings.
+"""Random graphs run alike on all lowerings.
 
 Most compute with small whole numbers, so that every lowering must give the very same. Each value has a bound, and what might
 grow beyond the whole numbers that float32 can tell apart is clipped.
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nacre import ops
-from nacre.backends import native, reference
+from nacre.backends import native, reference, xla
 from nacre.backends.base import Block, Program, State
 from nacre.backends.native import plan as planning
 from nacre.backends.native._binding import ISAS
@@ -265,6 +265,17 @@ def test_a_random_graph_is_on_native_what_it_is_on_the_oracle(seed, exact, monke
                 assert np.allclose(found[name], array, rtol=tolerance, atol=tolerance), f"{name}: {where}"
             bits |= {b"".join(a.tobytes() for a in found.values())} if isa != "reference" else set()
             assert len(bits) <= 1, f"other bits: {where}"
+
+
+@pytest.mark.parametrize(("seed", "exact"), [(s, s < 10) for s in range(14)])
+def test_a_random_graph_is_on_xla_what_it_is_on_the_oracle(seed, exact):
+    made = _Maker([seed, 0, exact], exact)
+    expected = made.run(reference.compile(made.program))
+    found = made.run(xla.compile(made.program, xla.find_device("xla")))
+    tolerance = 0 if exact else 1e-4
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert np.allclose(found[name], array, rtol=tolerance, atol=tolerance), f"{name}:\n{to_text(made.graph)}"
 
 
 @pytest.mark.parametrize("exact", [True, False])

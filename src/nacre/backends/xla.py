@@ -1,8 +1,12 @@
 """The XLA lowering: the very same programs, handed to XLA through JAX, on whatever it computes on: CPU, GPU, TPU.
 
-Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that
-ends by itself where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled
-once for a size of batch, and no bit depends on how a run is cut.
+Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that ends by itself
+where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled once for a size
+of batch, and no bit depends on how a run is cut.
+
+On several devices, of one process or of several, each computes its share of the rows of a batch: the program is the same, its
+state lies on all of them, and XLA puts in what they have to tell each other. Processes take single steps, so it does not matter
+either that each cuts its run as it likes.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ _DAY = 86_400  # seconds
 _HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
 
 Arrays = dict[str, Any]  # arrays of JAX by name
+Commit = Callable[[Callable[[], None]], None]  # calls what it is given, unless nobody waits for it any more
 
 # ------------------------------------------------------------------ meaning
 
@@ -107,8 +112,8 @@ def find_devices(name: str) -> list[jax.Device]:
     found = _of_kind(kind)
     if not found:
         hints = {
-            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'",
-            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'",
+            "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'; or device='xla'",
+            "tpu": "on a machine with a TPU: pip install 'jax[tpu]'; or device='xla'",
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
     if not number:
@@ -116,7 +121,7 @@ def find_devices(name: str) -> list[jax.Device]:
     if joined().processes > 1:
         raise UsageError(f"{name!r} is of one process, and there are {joined().processes}.", hint=f"xla:{kind}")
     if int(number) >= len(found):
-        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())})
+        raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())}, "one of those found")
     return [found[int(number)]]
 
 
@@ -164,18 +169,37 @@ def _standard_output_to_error() -> Iterator[None]:
 _watchdog = Watchdog()
 
 
+class _Lost(Exception):  # noqa: N818 - nobody sees it
+    """What processes do together failed."""
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """A context for what processes do together, and for no longer than it may take. Raises `_Lost` if another process is lost."""
+    if joined().processes == 1:
+        yield
+        return
+    try:
+        with _watchdog.step():
+            yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # which of them hangs on where JAX meets it
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        raise _Lost(str(error).splitlines()[0]) from error
+
+
 @contextmanager
 def _giving_up() -> Iterator[None]:
-    """A context for what processes do together: who finds that another is lost, ends."""
+    """A context for who waits for what processes do together, and ends if another is lost."""
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        give_up(f"another is lost. {str(error).splitlines()[0]}")
+    except _Lost as lost:
+        give_up(f"what all do together failed, so another is probably lost. {lost}")
 
 
 def wait_for_all() -> None:
     """Wait until all processes have come so far."""
-    with _giving_up(), _watchdog.step():
+    with _giving_up(), _together():
         multihost_utils.sync_global_devices("nacre")
 
 
@@ -214,7 +238,8 @@ class Place:
     def _resident(self, block: Block) -> list[Any] | None:
         """The columns on the device, for as long as there is the block; None if they stay where they are."""
         if block.on_device is None:
-            fits = sum(column.nbytes for column in block) < _SHARE * self.free
+            small = all(len(column) < 2**31 for column in block)  # rows are numbered in int32
+            fits = small and sum(column.nbytes for column in block) < _SHARE * self.free
             columns = [jax.device_put(column, self.sharding) for column in block] if fits else None
             block.on_device = self.sharding, columns
         place, columns = block.on_device
@@ -305,9 +330,15 @@ class XlaExecutable:
             raise NotFinite
         rows = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(self.program, len(rows))
-        if feed.batches:
-            with _giving_up() if self.place.processes > 1 else nullcontext():
+        try:
+            with _giving_up():
                 state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                f"A batch of {self.program.rows:,} rows needs more memory than {self.place.device} has; use smaller batches."
+            ) from error
         return feed.finished()
 
     def _run(
@@ -317,19 +348,18 @@ class XlaExecutable:
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
         feed: Feed,
-        commit: Callable[[Callable[[], None]], None],
+        commit: Commit,
     ) -> None:
         with jax.enable_x64(self._exact):
             if not self._agreed:
-                with _watchdog.step():
-                    self._agree(state, rows, schedule)
+                self._agree(state, rows, schedule)
             current = {name: self.place.state(state[name]) for name in self.program.state}
             pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
             ahead = next(pieces, None)
             while ahead is not None:
                 begin = time.perf_counter()
                 loop, steps, given = ahead
-                with _watchdog.step() if self.place.processes > 1 else nullcontext():
+                with _together() if self.place.processes > 1 else nullcontext():
                     count, changed, emits = loop(current, given, np.int32(len(steps)))
                     ahead = next(pieces, None)  # gathered and moved while this one is computed
                     done = int(count)  # waits for it
@@ -349,7 +379,8 @@ class XlaExecutable:
             "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
         }
         mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])
-        found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
+        with _together():
+            found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
         for part, of_all in zip(parts, found.swapaxes(0, 1), strict=True):
             if others := [index for index, one in enumerate(of_all) if not np.array_equal(one, of_all[0])]:
                 raise UsageError(
@@ -458,7 +489,7 @@ def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, em
     feed.done[0] += done
 
 
-def _undisturbed(work: Callable[[Callable[[Callable[[], None]], None]], None]) -> None:
+def _undisturbed(work: Callable[[Commit], None]) -> None:
     """Work in a thread of its own. A signal that ends the waiting for it comes before or behind what the work commits."""
     committing, waiting = Lock(), True
 
