@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nacre.distributed import Place, Watchdog, place
+from nacre.distributed import Place, place
 from nacre.errors import UsageError
 
 SLURM = {
@@ -89,16 +89,24 @@ def test_one_process_of_a_launcher_is_alone_with_its_name() -> None:
 
 
 def test_a_step_that_never_ends_is_ended_and_asks_for_another_try() -> None:
-    script = "import time, nacre.distributed as d; w = d.Watchdog(0.3, 0.3)\nwith w.step(): time.sleep(60)"
+    script = "import time, nacre.distributed as d; w = d.Watchdog(0.3)\nwith w.step(): time.sleep(60)"
     begun = time.monotonic()
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
     assert (ended.returncode, time.monotonic() - begun < 40) == (75, True)
     assert "a step takes too long" in ended.stderr
 
 
-def test_steps_as_long_as_those_before_go_on_and_so_does_what_is_between_them() -> None:
-    watchdog = Watchdog(least=0.2, first=0.2)
-    for _ in range(3):
-        with watchdog.step():
-            time.sleep(0.02)
-        time.sleep(0.3)  # had it been a step, this process would be gone
+def test_a_step_that_is_new_or_of_the_usual_length_goes_on_and_so_does_what_is_between() -> None:
+    script = """
+import time, nacre.distributed as d
+watchdog = d.Watchdog(0.5, 60)
+with watchdog.step(new=True):
+    time.sleep(1)
+for seconds in (0.2, 0.2, 0.2, 1.0):  # the last takes less than ten times as long as the others
+    with watchdog.step():
+        time.sleep(seconds)
+    time.sleep(0.6)
+print("through")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert (ended.returncode, ended.stdout) == (0, "through\n")

@@ -177,31 +177,34 @@ def _end(code: int) -> NoReturn:
 class Watchdog:
     """Ends this process when a step takes much longer than those before: one that waits for another process may wait for ever.
 
-    A step may take ``factor`` times the median of the last ones, and ``least`` seconds at least; the first, which is compiled and
-    waits for all others to begin, ``first`` seconds.
+    A step may take ``factor`` times the median of the last ones, and ``least`` seconds at least; one of a new kind, which is compiled
+    here or elsewhere first, ``new`` seconds.
     """
 
     factor = 10.0
 
-    def __init__(self, least: float = 60.0, first: float = 600.0) -> None:
-        self.least, self._took = least, deque([first / self.factor], maxlen=50)
+    def __init__(self, least: float = 60.0, new: float = 600.0) -> None:
+        self.least, self.new = least, new
+        self._took: deque[float] = deque(maxlen=50)
         self._until: float | None = None  # when the step that runs must be over
         self._change = threading.Condition()
         self._watching: threading.Thread | None = None
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """A context for one step."""
+    def step(self, new: bool = False) -> Iterator[None]:
+        """A context for one step, of a new kind perhaps."""
         if self._watching is None:
             self._watching = threading.Thread(target=self._watch, name="nacre-watchdog", daemon=True)
             self._watching.start()
         begun = time.monotonic()
-        self._set(begun + max(self.least, self.factor * statistics.median(self._took)))
+        usual = max(self.least, self.factor * statistics.median(self._took or [0.0]))
+        self._set(begun + (self.new if new else usual))
         try:
             yield
         finally:
             self._set(None)
-        self._took.append(time.monotonic() - begun)
+        if not new:
+            self._took.append(time.monotonic() - begun)
 
     def _set(self, until: float | None) -> None:
         with self._change:

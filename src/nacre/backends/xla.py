@@ -174,13 +174,10 @@ class _Lost(Exception):  # noqa: N818 - nobody sees it
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def _together(new: bool = True) -> Iterator[None]:
     """A context for what processes do together, and for no longer than it may take. Raises `_Lost` if another process is lost."""
-    if joined().processes == 1:
-        yield
-        return
     try:
-        with _watchdog.step():
+        with _watchdog.step(new):
             yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:  # which of them hangs on where JAX meets it
         if "RESOURCE_EXHAUSTED" in str(error):
@@ -311,6 +308,7 @@ class XlaExecutable:
         self._pace = 1  # steps of the next piece; found by trying
         self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
         self._agreed = place.processes == 1
+        self._met: set[Callable[..., Any]] = set()  # loops that are compiled
 
     def twin(self) -> XlaExecutable:
         """Itself: it keeps nothing of a state."""
@@ -359,10 +357,11 @@ class XlaExecutable:
             while ahead is not None:
                 begin = time.perf_counter()
                 loop, steps, given = ahead
-                with _together() if self.place.processes > 1 else nullcontext():
+                with _together(loop not in self._met) if self.place.processes > 1 else nullcontext():
                     count, changed, emits = loop(current, given, np.int32(len(steps)))
                     ahead = next(pieces, None)  # gathered and moved while this one is computed
                     done = int(count)  # waits for it
+                self._met.add(loop)
                 current |= changed
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
@@ -472,7 +471,8 @@ def _loop(one: _Step, room: int, whole: Any) -> Callable[..., tuple[Any, Arrays,
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
-    return jax.jit(run, out_shardings=whole)
+    compiled: Callable[..., tuple[Any, Arrays, Arrays]] = jax.jit(run, out_shardings=whole)
+    return compiled
 
 
 def _take(state: State, feed: Feed, steps: range, done: int, changed: Arrays, emits: Arrays) -> None:
