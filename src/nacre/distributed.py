@@ -177,8 +177,8 @@ def _end(code: int) -> NoReturn:
 class Watchdog:
     """Ends this process when a step takes much longer than those before: one that waits for another process may wait for ever.
 
-    A step may take ``factor`` times the median of the last ones, and ``least`` seconds at least; one of a new kind, which is compiled
-    here or elsewhere first, ``new`` seconds.
+    A step may take ``factor`` times the median of the last ones, and ``least`` seconds at least; one of a new kind, which is
+    compiled first, here or elsewhere, ``new`` seconds.
     """
 
     factor = 10.0
