@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nacre.distributed import free_port
+from nacre.backends import xla
+from nacre.distributed import Place, free_port
+from nacre.errors import UsageError
 
 # What is trained everywhere: the whole batch counts for the normalization, and the last batch of an epoch is short.
 SCRIPT = """
@@ -29,7 +31,7 @@ def train(device, epochs, calls=(), seed=3):
     nacre.utils.set_random_seed(seed)
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(104, 6)).astype("float32"), rng.integers(0, 3, 104)
-    model = nacre.Sequential([nacre.Input((6,)), layers.Dense(9, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)])
+    model = nacre.Sequential([nacre.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)])
     model.add(layers.Dense(3, "softmax"))
     model.compile(nacre.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
     model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, validation_data=(x[:20], y[:20]))
@@ -80,8 +82,8 @@ shards = [shard.data.shape for shard in shared.addressable_shards]
 same = bool(np.array_equal(np.asarray(shared)[:2], rows[63:31:-1].reshape(2, 16, 6)))
 made, texts, loop_of = [], [], xla._loop
 
-def spied(step, room, whole):
-    loop = loop_of(step, room, whole)
+def spied(step, room, layout):
+    loop = loop_of(step, room, layout)
     def run(*given):
         if step.changes and loop not in made:
             made.append(loop)
@@ -93,18 +95,26 @@ xla._loop = spied
 history = train("xla", 4).history.history
 sent = [[text.count(f" {what}(") for what in ("all-gather", "all-to-all", "collective-permute")] for text in texts]
 xla._loop = loop_of
+split_model = train("xla/4", 4)
+kernels = {name: memory.on_device for name, memory in split_model._trainer.state.items() if name.endswith("kernel")}
+split = [split_model.history.history, {name: kernel.addressable_shards[0].data.shape for name, kernel in kernels.items()}]
 model = nacre.Sequential([nacre.Input((6,)), layers.Dense(3)])
 model.compile("sgd", "mse", device="xla")
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     model.fit(rows, rows[:, :3], batch_size=30, verbose=0)
-print(json.dumps([history, shards, same, [str(one.message) for one in told], sent]))
+print(json.dumps([history, shards, same, [str(one.message) for one in told], sent, split]))
 """
     )
     ended = run(["script.py"], XLA_FLAGS="--xla_force_host_platform_device_count=8")
     assert ended.returncode == 0, ended.stderr
-    found, shards, same, told, sent = json.loads(ended.stdout)
+    found, shards, same, told, sent, (of_split, columns) = json.loads(ended.stdout)
     check(found, one)
+    check(of_split, one)
+    assert columns == {
+        "dense/kernel": [6, 2],
+        "dense_1/kernel": [8, 3],
+    }  # of 8 columns a quarter; 3 cannot be divided by 4
     assert sent == [[0, 0, 0]] * 2  # full batches and the short one: sums are exchanged, and no rows or weights
     assert (shards, same) == ([[3, 2, 6]] * 8, True)
     assert [text[:56] for text in told] == ["Batches of 30 rows cannot be divided over 8 devices: eac"]
@@ -195,6 +205,16 @@ time.sleep(300)
     assert "[0] The processes do not begin alike." in ended.stdout
     assert "process 1 of 2 ended with exit code 1" in ended.stderr
     assert "fault" in ended.stderr
+
+
+def test_layers_are_split_over_devices_that_can_be_grouped_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="cannot share layers in groups of 99"):
+        xla.find_devices("xla/99")
+    monkeypatch.setattr(xla, "joined", lambda: Place("a:1", 2, 0))
+    with pytest.raises(UsageError, match="over the devices of one process"):
+        xla.find_devices("xla/2")
+    with pytest.raises(UsageError, match="is of one process, and there are 2"):
+        xla.find_devices("xla:cpu:0")
 
 
 def test_several_processes_need_xla() -> None:

@@ -101,6 +101,7 @@ def test_who_is_killed_or_asks_for_it_is_started_again_and_in_the_end_all_is_wel
 def test_it_is_started_again_no_more_often_than_asked() -> None:
     ended = launch("-n", "2", "--restarts", "1", "--", "child.py", "75")
     assert ended.returncode == 75
+    assert "process 1 of 2 ended with exit code 75, while process 0 hung or went on; all are stopped" in ended.stderr
     assert "lost 2 times: not started again" in ended.stderr
     assert len(pids()) == 4
 

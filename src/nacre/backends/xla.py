@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
 from nacre import distributed
 from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
@@ -47,6 +48,8 @@ _DAY = 86_400  # seconds
 _HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
 
 Arrays = dict[str, Any]  # arrays of JAX by name
+Layout = tuple[NamedSharding, tuple[NamedSharding, ...]]  # of what a loop gives, and of each state that it changes
+Devices = npt.NDArray[Any]  # of JAX: each row of them holds the state once
 Commit = Callable[[Callable[[], None]], None]  # calls what it is given, unless nobody waits for it any more
 
 # ------------------------------------------------------------------ meaning
@@ -105,9 +108,11 @@ def _here(kind: str) -> int:
     return sum(device.process_index == jax.process_index() for device in _of_kind(kind))
 
 
-def find_devices(name: str) -> list[jax.Device]:
+def find_devices(name: str) -> Devices:
     """The devices called ``xla``, all of JAX's own choice, or ``xla:KIND``, all of a kind, of all processes; or
-    ``xla:KIND:NUMBER``, a single one. Raises `UsageError` if there is none."""
+    ``xla:KIND:NUMBER``, a single one. With ``/N`` behind it, N of them share wide layers: they are the second axis of what is
+    given. Raises `UsageError` if there is none."""
+    name, _, split = name.partition("/")
     kind, _, number = name.removeprefix("xla").removeprefix(":").partition(":")
     found = _of_kind(kind)
     if not found:
@@ -117,12 +122,20 @@ def find_devices(name: str) -> list[jax.Device]:
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
     if not number:
-        return found
+        return _in_groups(found, int(split or 1))
     if joined().processes > 1:
         raise UsageError(f"{name!r} is of one process, and there are {joined().processes}.", hint=f"xla:{kind}")
     if int(number) >= len(found):
         raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())}, "one of those found")
-    return [found[int(number)]]
+    return _in_groups([found[int(number)]], int(split or 1))
+
+
+def _in_groups(found: Sequence[jax.Device], split: int) -> Devices:
+    if split > 1 and joined().processes > 1:
+        raise UsageError("Layers are split over the devices of one process.", {"processes": joined().processes})
+    if len(found) % split:
+        raise UsageError(f"{len(found)} devices cannot share layers in groups of {split}.")
+    return np.array(found).reshape(-1, split)
 
 
 @lru_cache
@@ -203,12 +216,15 @@ def wait_for_all() -> None:
 class Place:
     """Where the arrays of a run are: on one device."""
 
-    whole: Any = None  # the sharding of what a loop gives; of one device, JAX finds out
     processes = 1
 
     def __init__(self, device: jax.Device) -> None:
         self.device = device
         self.sharding = jax.sharding.SingleDeviceSharding(device)
+
+    def layout(self, _types: Sequence[TensorType]) -> Layout | None:
+        """Where a loop puts what it gives, and state of such types; None: where it runs."""
+        return None
 
     def state(self, memory: Memory) -> Any:
         """A weight or slot in whole, which stays until somebody changes it elsewhere."""
@@ -250,20 +266,34 @@ class Place:
 
 
 class Spread(Place):
-    """Where the arrays of a run are: the state on all of several devices, and of each batch a share of the rows on each."""
+    """Where the arrays of a run are: the state on each row of devices, and of each batch a share of the rows on each.
 
-    def __init__(self, devices: Sequence[jax.Device]) -> None:
-        super().__init__(devices[0])
-        self.mesh = jax.sharding.Mesh(np.array(devices), ("data",))
-        self.sharding = self.whole = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
-        self._shares = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(None, "data"))
-        self.processes = len({device.process_index for device in devices})
+    Devices in a row share matrices by their columns, if these can be divided; all else of the state lies on each.
+    """
+
+    def __init__(self, devices: Devices) -> None:
+        super().__init__(devices[0, 0])
+        mesh = jax.sharding.Mesh(devices, ("data", "model"))
+        self.groups, self.split = devices.shape
+        self.sharding = NamedSharding(mesh, PartitionSpec())
+        self._shares = NamedSharding(mesh, PartitionSpec(None, "data"))
+        self._columns = NamedSharding(mesh, PartitionSpec(None, "model"))
+        self.processes = len({device.process_index for device in devices.flat})
+
+    def layout(self, types: Sequence[TensorType]) -> Layout:
+        """All that is given on each device, and state as it lies."""
+        return self.sharding, tuple(self._lies(t) for t in types)
+
+    def _lies(self, type_: TensorType) -> NamedSharding:
+        split = self.split > 1 and type_.rank == 2 and type_.shape[1] % self.split == 0
+        return self._columns if split else self.sharding
 
     def state(self, memory: Memory) -> Any:
-        """A weight or slot in whole, on each device."""
-        if getattr(memory.on_device, "sharding", None) != self.sharding:
+        """A weight or slot, on each device or by columns."""
+        sharding = self._lies(memory.type)
+        if getattr(memory.on_device, "sharding", None) != sharding:
             array = memory.read()
-            memory.put_on_device(jax.make_array_from_callback(array.shape, self.sharding, lambda index: array[index]))
+            memory.put_on_device(jax.make_array_from_callback(array.shape, sharding, lambda index: array[index]))
         return memory.on_device
 
     def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
@@ -272,7 +302,7 @@ class Spread(Place):
 
     def _shared(self, column: Array, wanted: npt.NDArray[np.int64], shape: tuple[int, ...], dtype: str) -> Any:
         numbers = wanted.reshape(-1, shape[1])
-        sharding = self.sharding if shape[1] % self.mesh.size else self._shares
+        sharding = self.sharding if shape[1] % self.groups else self._shares
 
         def share(index: tuple[slice, ...]) -> Array:
             of_rows = numbers[:, index[1]]
@@ -414,14 +444,14 @@ class XlaExecutable:
         schedule: Mapping[str, Array],
     ) -> tuple[Callable[..., Any], range, Arrays]:
         """The loop of a piece, its steps, and rows and numbers for them, on their way to the device."""
-        program = self.program
+        program, one = self.program, self._steps[id(graph)]
         wanted = rows[steps.start * program.rows : steps.stop * program.rows]
         types = [graph.input(name).type for name in program.columns]
         given: Arrays = dict(zip(program.columns, self.place.rows(block, wanted, types, room), strict=True))
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
-        return _loop(self._steps[id(graph)], room, self.place.whole), steps, given
+        return _loop(one, room, self.place.layout([graph.outputs[name].type for name in one.changes])), steps, given
 
 
 @dataclass(frozen=True)
@@ -451,9 +481,8 @@ class _Step:
 
 
 @lru_cache(_KEPT)
-def _loop(one: _Step, room: int, whole: Any) -> Callable[..., tuple[Any, Arrays, Arrays]]:
-    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each;
-    with the sharding ``whole``, all of it on each device."""
+def _loop(one: _Step, room: int, layout: Layout | None) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
     graph = one.graph
 
     def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
@@ -471,7 +500,8 @@ def _loop(one: _Step, room: int, whole: Any) -> Callable[..., tuple[Any, Arrays,
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
-    compiled: Callable[..., tuple[Any, Arrays, Arrays]] = jax.jit(run, out_shardings=whole)
+    places = None if layout is None else (layout[0], dict(zip(one.changes, layout[1], strict=True)), layout[0])
+    compiled: Callable[..., tuple[Any, Arrays, Arrays]] = jax.jit(run, out_shardings=places)
     return compiled
 
 
@@ -514,16 +544,17 @@ class _Left(Exception):  # noqa: N818 - nobody sees it
     """Nobody waits any more."""
 
 
-def compile(program: Program, devices: Sequence[jax.Device]) -> XlaExecutable:
+def compile(program: Program, devices: Devices) -> XlaExecutable:
     """Make a program ready to run on devices: one that learns on all, any other on those of this process.
 
     So whoever evaluates or predicts need not wait for other processes, which may have nothing to evaluate."""
     learns = bool(_Step.of(program, program.graphs[program.rows]).changes)
-    mine = devices if learns else [one for one in devices if one.process_index == jax.process_index()]
+    here = [one.process_index == jax.process_index() for one in devices[:, 0]]
+    mine = devices if learns else devices[here]
     if learns and program.rows > len(mine) and program.rows % len(mine):
         warnings.warn(
             f"Batches of {program.rows} rows cannot be divided over {len(mine)} devices: each computes all of them. "
             f"Take a multiple of {len(mine)}.",
             stacklevel=2,
         )
-    return XlaExecutable(program, Spread(mine) if len(devices) > 1 else Place(mine[0]))
+    return XlaExecutable(program, Spread(mine) if devices.size > 1 else Place(mine[0, 0]))

@@ -29,6 +29,7 @@ from nacre.training.run import SETTINGS
 COMMANDS = ("train", "resume")
 _SETTLING = 1.0  # seconds in which the end of one process brings others down, before it is said which was lost
 _STOPPING = 10.0  # seconds that a process has to stop when it is asked to
+_FOLLOWS, _FAULT, _KILLED = 1, 2, 3  # ends, by what they tell; JAX aborts who cannot reach another
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -53,9 +54,9 @@ class Process:
 
     @property
     def rank(self) -> int:
-        """How much its end tells: a signal more than a fault, and that more than a request to be started again."""
+        """How much its end tells: a signal more than a fault, and that more than what follows from the loss of another."""
         code = self.running.returncode
-        return 3 if code < 0 else {0: 0, RESTART: 1}.get(code, 2)
+        return {0: 0, RESTART: _FOLLOWS, -signal.SIGABRT: _FOLLOWS}.get(code, _FAULT if code > 0 else _KILLED)
 
 
 class Job:
@@ -66,23 +67,26 @@ class Job:
         self.processes: list[Process] = []
         self._selector = selectors.DefaultSelector()
 
-    def run(self, commands: Sequence[tuple[int, Sequence[str], Mapping[str, str]]]) -> list[Process]:
+    def run(
+        self, commands: Sequence[tuple[int, Sequence[str], Mapping[str, str]]]
+    ) -> tuple[list[Process], list[Process]]:
         """Start processes, each given as its number, its words and its environment, and wait for all to end well, or for one to
-        end otherwise: then the others are stopped. Those that ended otherwise come back, the most telling first."""
+        end otherwise: then the others are stopped. Those that ended otherwise come back, the most telling first; and those that
+        had to be stopped."""
         try:
             for index, words, environ in commands:
                 self._start(index, words, environ)
             lost_at: float | None = None
-            while alive := [one for one in self.processes if one.running.poll() is None]:
+            while any(one.running.poll() is None for one in self.processes):
                 self._pass_on(0.1)
                 if lost_at is None and any(one.running.poll() for one in self.processes):
                     lost_at = time.monotonic()
                 if lost_at is not None and time.monotonic() > lost_at + _SETTLING:
                     break
-            ended = [one for one in self.processes if one not in alive or one.running.poll() is not None]
-            lost = sorted((one for one in ended if one.running.returncode), key=lambda one: -one.rank)
+            lost = sorted((one for one in self.processes if one.running.poll()), key=lambda one: -one.rank)
+            stopped = [one for one in self.processes if one.running.poll() is None]
             self.stop(signal.SIGTERM)
-            return lost
+            return lost, stopped
         except BaseException:  # Ctrl-C above all
             self.stop(signal.SIGINT)
             raise
@@ -227,13 +231,17 @@ def launch(
             "PYTHONUNBUFFERED": "1",
         }
         numbers = range(node * processes, (node + 1) * processes)
-        lost = job.run([(index, words, environ | {PROCESS: str(index)}) for index in numbers])
+        lost, stopped = job.run([(index, words, environ | {PROCESS: str(index)}) for index in numbers])
         if not lost:
             return
         first = lost[0]
         more = {"process": first.index, "code": first.running.returncode}
-        job.tell("lost", f"process {first.index} of {nodes * processes} ended {first.how}; all are stopped", **more)
-        if first.rank == 2:
+        hung = ", ".join(str(one.index) for one in stopped) if first.rank == _FOLLOWS else ""
+        other = f", while process {hung} hung or went on" if hung else ""
+        job.tell(
+            "lost", f"process {first.index} of {nodes * processes} ended {first.how}{other}; all are stopped", **more
+        )
+        if first.rank == _FAULT:
             job.tell("fault", "that is a fault, and would come again: not started again", **more)
             ctx.exit(first.running.returncode)
         if left:

@@ -96,7 +96,11 @@ _OPTIONS: list[tuple[str, Any, str]] = [
         str,
         "How pictures vary in training: none, or some of flip,shift,rotate,zoom,noise,cutout, as in shift:0.2.",
     ),
-    ("device", str, "What computes: native, reference, or with nacre[xla] installed xla, xla:cpu, xla:gpu."),
+    (
+        "device",
+        str,
+        "What computes: native, reference, or with nacre[xla] installed xla, xla:cpu, xla:gpu; xla/2: pairs share layers.",
+    ),
     ("patience", click.IntRange(0), "Epochs without a better validation loss before training ends; 0: never."),
 ]
 

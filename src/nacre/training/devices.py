@@ -17,7 +17,7 @@ from nacre.upstairs import room
 Lowering = Callable[[Program], Executable]
 
 LOWERINGS: dict[str, Lowering] = {"native": native.compile, "reference": reference.compile}
-_XLA = re.compile(r"xla(:(cpu|gpu|tpu)(:[0-9]{1,4})?)?")
+_XLA = re.compile(r"xla(:(cpu|gpu|tpu)(:[0-9]{1,4})?)?(/[1-9][0-9]{0,3})?")
 
 
 def devices() -> list[str]:
@@ -35,6 +35,7 @@ def check_device(name: Any) -> None:
     """Refuse what can be no device on any machine: `UsageError` for what is no name, else `UnknownName`.
 
     >>> check_device("xla:gpu:1")
+    >>> check_device("xla/4")
     >>> check_device("cuda")
     Traceback (most recent call last):
     nacre.errors.UnknownName: There is no device called 'cuda'.
