@@ -24,7 +24,6 @@ from nacre.training.position import Logs
 
 KEPT = 2  # the newest, and the one before in case the newest is damaged
 REST = 10.0  # seconds at least between two checkpoints that are paced by the clock
-NOTICE = 5.0  # seconds within which it is noticed that this process is to end
 SHARE = 0.01  # of the time that they may take
 
 CALLBACK_PREFIX = "/callback/"  # of tensors; a weight is called layer/weight, and no layer has an empty name
@@ -257,7 +256,7 @@ class PacedCheckpoints(Checkpoints):
 
     def stride(self, kind: str) -> int | None:
         """As many batches as will take until the next checkpoint, going by the last ones; first a single one, to find out."""
-        seconds = min(NOTICE, self._due - time.monotonic())
+        seconds = min(REST, self._due - time.monotonic())  # who asks it to end need not wait for long
         return max(1, int(self._speed * seconds)) if kind == "train" else None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
