@@ -4,7 +4,7 @@ V := .venv
 BIN := $(V)/bin
 CXX ?= c++
 
-.PHONY: demo test check fast format sanitize clean
+.PHONY: demo test check fast format docs sanitize clean
 .DEFAULT_GOAL := demo
 
 demo: $(V)/.ready
@@ -26,6 +26,11 @@ format: $(V)/.dev
 	@$(BIN)/ruff format -q
 	@$(BIN)/ruff check -q --fix
 	@$(BIN)/clang-format -i $$(find cpp -name '*.h' -o -name '*.cpp')
+
+# The site: every block of code in docs/ runs, and a warning is an error.
+docs: $(V)/.dev
+	@$(BIN)/python -m sphinx -q -W --keep-going -j auto docs build/docs
+	@echo "docs: build/docs/index.html"
 
 # The core watches itself while it is tested: memory and undefined behavior in one build, races in another, each kept in
 # build/sanitize.

@@ -1,13 +1,15 @@
 """How far `nacre.budget` is from what happens: memory and seconds of an epoch, predicted, and measured in fresh processes.
 
-python -m benchmarks.budget [NUMBER_OF_SHAPES]
+python -m benchmarks.budget [NUMBER_OF_SHAPES] [--rounds N]
 
 Memory is the growth of what is resident of a process, from before data and network are made to after the fourth epoch; time is the
-median of those after the first. Say with the figures whether the machine was quiet.
+median of those after the first. With N rounds, each shape is predicted and measured in turn N times, and medians are shown. Say
+with the figures whether the machine was quiet.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -89,28 +91,41 @@ def measure(shape: Shape) -> dict[str, float]:
     return {"seconds": median(watch.seconds[1:]), "total": resident() - before, "most": resident("VmHWM") - before}
 
 
+def seen_of(shape: Shape) -> dict[str, float]:
+    """What `measure` says in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.budget", "measure", json.dumps(asdict(shape))]
+    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
+def cells(shape: Shape, rounds: int) -> list[str]:
+    """A row of the table."""
+    pairs = [(nacre.budget(shape.model(), shape.rows, shape.batch_size), seen_of(shape)) for _ in range(rounds)]
+    found = pairs[0][0]
+    assert found.training is not None
+    row = ["-".join(map(str, [shape.inputs, *shape.hidden])), shape.optimizer, str(shape.batch_size)]
+    for name, predicted in (("total", found.training.total), ("most", found.training.most)):
+        nbytes = median(seen[name] for _, seen in pairs)
+        row += [f"{nbytes / 1e6:.1f}", f"{predicted / 1e6:.1f}", f"{predicted / nbytes - 1:+.1%}"]
+    seconds = median(seen["seconds"] for _, seen in pairs)
+    expected = median(one.seconds_per_epoch or 0.0 for one, _ in pairs)
+    return [*row, f"{seconds:.3f}", f"{expected:.3f}", f"{expected / seconds - 1:+.1%}", found.timed]
+
+
 def main() -> None:
     if sys.argv[1:2] == ["measure"]:
         said = json.loads(sys.argv[2])
         print(json.dumps(measure(Shape(**said | {"hidden": tuple(said["hidden"])}))))
         return
-    chosen = SHAPES[: int(sys.argv[1])] if len(sys.argv) > 1 else SHAPES
+    parser = argparse.ArgumentParser(description="Predicted and measured memory and time of trainings.")
+    parser.add_argument("shapes", type=int, nargs="?", default=len(SHAPES))
+    parser.add_argument("--rounds", type=int, default=1)
+    asked = parser.parse_args()
     heads = ["inputs, hidden", "optimizer", "batch", "memory MB", "predicted", "off", "most MB", "predicted", "off"]
     heads += ["epoch s", "predicted", "off", "how"]
     print(" | ".join(heads))
-    for shape in chosen:
-        found = nacre.budget(shape.model(), shape.rows, shape.batch_size)
-        command = [sys.executable, "-m", "benchmarks.budget", "measure", json.dumps(asdict(shape))]
-        run = subprocess.run(command, capture_output=True, text=True, check=True)
-        seen = json.loads(run.stdout)
-        assert found.training is not None
-        assert found.seconds_per_epoch is not None
-        cells = ["-".join(map(str, [shape.inputs, *shape.hidden])), shape.optimizer, str(shape.batch_size)]
-        for name, predicted in (("total", found.training.total), ("most", found.training.most)):
-            cells += [f"{seen[name] / 1e6:.1f}", f"{predicted / 1e6:.1f}", f"{predicted / seen[name] - 1:+.1%}"]
-        off = found.seconds_per_epoch / seen["seconds"] - 1
-        cells += [f"{seen['seconds']:.3f}", f"{found.seconds_per_epoch:.3f}", f"{off:+.1%}", found.timed]
-        print(" | ".join(cells), flush=True)
+    for shape in SHAPES[: asked.shapes]:
+        print(" | ".join(cells(shape, asked.rounds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,14 +36,22 @@ _WAYS = {
 }
 
 
+def way(name: str) -> str | None:
+    """What to do instead of something that nacre has not, if that is known, by its name with its room.
+
+    >>> way("layers.Conv2D")
+    'nacre is for dense networks: what goes before them is done to the data'
+    """
+    return next((instead for pattern, instead in _WAYS.items() if re.fullmatch(pattern, name)), None)
+
+
 def absent(room: str, known: Iterable[str]) -> Callable[[str], Any]:
     """A ``__getattr__`` for a room, whose error says what to do instead."""
     names = list(known)
 
     def __getattr__(name: str) -> NoReturn:  # noqa: N807 - it becomes one
         full = f"{room}.{name}" if room else name
-        way = next((way for pattern, way in _WAYS.items() if re.fullmatch(pattern, full)), None)
-        hint = way or did_you_mean(name, names)
+        hint = way(full) or did_you_mean(name, names)
         raise AttributeError(f"nacre{f'.{room}' if room else ''} has no {name!r}.\n  try:  {hint}", name=name)
 
     return __getattr__

@@ -25,7 +25,12 @@ from nacre.training.forecast import Forecast, forecast, measured_seconds
 from nacre.training.program import Goal, RowType, RowTypes, slot_types
 
 _CHEAP_BYTES = 1 << 30  # a batch that takes less memory is run to know its time
-_CHEAP_SECONDS = 0.4  # so long, if a step takes no longer by the rates of the machine
+_LONGEST_STEP = (
+    1.0  # seconds by the rates of the machine, up to which it is run: the answer takes three such steps at most
+)
+_MEASURING = 0.8  # seconds of it, or three steps
+_RUN = 0.03  # seconds of one of its runs, if a step is shorter
+_RATING = 0.05  # seconds in which a rate of the machine is measured
 _SIDES = 3  # of pictures that are named
 _SAMPLE_ROWS = 1 << 17  # random rows, if it is not said how many there are
 _SAMPLE_BYTES = 1 << 27  # of random rows, more than caches hold, as in an epoch
@@ -229,12 +234,12 @@ def budget(
     number of rows of the data, ``dtype`` that of their inputs ("uint8" for pictures), ``memory`` the bytes there are, else what
     this machine and its control group have free.
 
-    Memory is that of arrays; Python and the code take some 50 MB beside it. What is freed on the way is given back at once only if
-    it is large: matrices of 3 to 32 MB leave up to 20 MB behind, and more where normal numbers were drawn. Of the 24 trainings of
-    ``benchmarks/budget.py``, 13 took what was predicted within 1 %, those with such matrices up to 8 % more.
+    Memory is that of arrays; Python and the code take some 50 MB beside it. The 24 networks of ``benchmarks/budget.py``, trained on
+    800 rows each, took what was predicted within 0.6 MB. Normal numbers are drawn in float64, and what that took may stay with the
+    process: 17 MB for a matrix of 4096 x 1024.
 
-    Time is measured, on batches of random rows for some 0.4 seconds, if a step is short and takes at most 1 GB and half of what
-    is free; else it is a rough estimate, from the rates at which this machine multiplies and reads large matrices.
+    Time is measured, on batches of random rows for 0.8 seconds or three steps, if a step takes at most 1 GB, half of what is free,
+    and roughly a second; else it is a rough estimate, from the rates at which this machine multiplies and reads large matrices.
 
     Raises `UsageError` for a number that is not positive, and `NotBuiltError` for a model that does not know its inputs' shape.
 
@@ -335,17 +340,15 @@ class _Asked:
         return MemoryUse(weights, padding, kept, planned.gradients, planned.work - planned.gradients, data, most)
 
 
-_OF_UNIFORM, _OF_NORMAL = 2, 9  # what is drawn beside its place; in float64 what it takes to make normal numbers
+_OF_NORMAL = 8  # with the numbers in float64 from which normal ones are made
 _ORDER = 8  # bytes for the number of a row, in the order of an epoch
 
 
 def _drawing(weight: Parameter) -> int:
-    """How many times its own size a weight takes while its first value is drawn: with it, and what it is computed from."""
+    """How many times its own size a weight takes while its first value is drawn: itself, and what it is computed from."""
     rule = weight.initializer
-    if isinstance(rule, Zeros | Ones | Constant):
-        return 2
     uniform = isinstance(rule, RandomUniform) or (isinstance(rule, VarianceScaling) and rule.distribution == "uniform")
-    return _OF_UNIFORM if uniform else _OF_NORMAL
+    return 1 if uniform or isinstance(rule, Zeros | Ones | Constant) else _OF_NORMAL
 
 
 def _targets(model: Model) -> Dataset:
@@ -385,10 +388,10 @@ def _seconds(
     estimate = planned.seconds(*_rates())
     types = asked.types(model)
     width = sum(TensorType(t.shape, t.dtype).nbytes for t in (*types.inputs, *types.targets))
-    if use.most - use.data <= min(_CHEAP_BYTES, available // 2) and estimate < _CHEAP_SECONDS / 2:
+    if use.most - use.data <= min(_CHEAP_BYTES, available // 2) and estimate <= _LONGEST_STEP:
         batches = max(1, min(asked.rows or _SAMPLE_ROWS, _SAMPLE_BYTES // width) // asked.batch_size)
-        run = max(1, min(batches, int(_CHEAP_SECONDS / 8 / estimate)))
-        found = measured_seconds(model, goal, types, asked.batch_size, batches, run, _CHEAP_SECONDS)
+        run = max(1, min(batches, int(_RUN / estimate)))
+        found = measured_seconds(model, goal, types, asked.batch_size, batches, run, _MEASURING)
         if found is not None:
             return found, "measured"
     return estimate, "from rates"
@@ -401,7 +404,7 @@ def _rates() -> tuple[float, float]:
     for side, rows in ((1024, 256), (4096, 1)):
         model = Sequential([Input((side,)), Dense(side, use_bias=False, kernel_initializer="zeros")])
         types = RowTypes((RowType((side,), "float32"),))
-        seconds = measured_seconds(model, None, types, rows, 1, 1, _CHEAP_SECONDS / 8)
+        seconds = measured_seconds(model, None, types, rows, 1, 1, _RATING)
         assert seconds is not None
         found.append((2 * rows * side * side / seconds, 4 * side * side / seconds))
     return found[0][0], found[1][1]

@@ -32,14 +32,21 @@ class NacreError(Exception):
 
     ``what`` is one sentence; ``details`` are facts (found, expected, where), one line each; ``hint`` says what to do.
 
-    >>> print(ShapeError("Dense 'output' expects 784 features, got 28.", {"input": "(batch, 28)"}, "put Flatten() before it"))
+    >>> error = ShapeError("Dense 'output' expects 784 features, got 28.", {"input": "(batch, 28)"}, "put Flatten() before it")
+    >>> print(error)
     Dense 'output' expects 784 features, got 28.
       input:  (batch, 28)
       try:    put Flatten() before it
+
+    The three stay with it, for whoever shows them in another form.
+
+    >>> error.what, error.details, error.hint
+    ("Dense 'output' expects 784 features, got 28.", {'input': '(batch, 28)'}, 'put Flatten() before it')
     """
 
     def __init__(self, what: str, details: Mapping[str, object] | None = None, hint: str = "") -> None:
-        lines = {**(details or {}), **({"try": hint} if hint else {})}
+        self.what, self.details, self.hint = what, dict(details or {}), hint
+        lines = {**self.details, **({"try": hint} if hint else {})}
         width = max((len(key) for key in lines), default=0) + 1
         super().__init__("\n".join([what] + [f"  {key + ':':<{width}}  {value}" for key, value in lines.items()]))
 

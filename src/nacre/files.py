@@ -8,7 +8,7 @@ import platform
 import re
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} cannot be read: {error}.") from error
+
+
+if sys.platform != "win32":  # there, nothing of the kind is let go of when a process dies
+    import fcntl
 
 
 def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
@@ -46,6 +50,48 @@ def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryvie
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}")
     _sweep(target)
     _replace(target, pieces)
+
+
+@contextlib.contextmanager
+def held(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a file, which is made if it is not there, and removed in the end unless an error ends this.
+
+    The system lets go of it when the process dies, whatever it dies of; `is_held` tells.
+    """
+    with Path(path).open("ab") as file:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+        Path(path).unlink(missing_ok=True)
+
+
+def is_held(path: str | os.PathLike[str]) -> bool | None:
+    """Whether a process is at work that holds a file; None if nobody can tell, as the file is not there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "at work")
+    ...     with held(path):
+    ...         print(is_held(path))
+    ...     print(is_held(path))
+    True
+    None
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would make us wait
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk that cannot tell
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _replace(target: Path, pieces: Iterable[bytes | memoryview]) -> None:

@@ -33,12 +33,14 @@ class Initializer(Configured):
 
 
 def initial(initializer: Any, shape: Shape, dtype: str, seed: int) -> Array:
-    """The first value of a weight; ``seed`` decides where the initializer has none of its own."""
+    """The first value of a weight, an array that nobody else has; ``seed`` decides where the initializer has none of its own."""
     if isinstance(initializer, Initializer) and "seed" in initializer.config_names() and initializer.seed is None:
         initializer = copy(initializer)
         initializer.seed = seed
     array: Array = initializer(shape, dtype)
-    return array
+    return (
+        array if type(initializer) in _CLASSES else np.array(array)
+    )  # a function of the user's may keep what it gives
 
 
 # ------------------------------------------------------------------ fixed

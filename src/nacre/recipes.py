@@ -13,17 +13,29 @@ _EMBEDDED = 8  # numbers that stand for a term
 
 
 def array_network(
-    shape: Sequence[int], classes: int, widths: Sequence[int], activation: str, dropout: float, scale: int | None
+    shape: Sequence[int],
+    classes: int,
+    widths: Sequence[int],
+    activation: str,
+    dropout: float,
+    scale: int | None,
+    kernel_initializer: str = "glorot_uniform",
 ) -> Sequential:
-    """Dense layers, one after the other, and a probability for each class. Inputs are divided by ``scale``, if there is one."""
+    """Dense layers, one after the other, and a probability for each class. Inputs are divided by ``scale``, if there is one.
+    ``kernel_initializer`` is that of the hidden layers, here and below."""
     layers: list[Layer | Symbol] = [Input(shape)]
     layers += [Rescaling(1 / scale)] if scale else []
-    layers += [Flatten(), *_hidden(widths, activation, dropout)]
+    layers += [Flatten(), *_hidden(widths, activation, dropout, kernel_initializer)]
     return Sequential([*layers, Dense(classes, activation="softmax")])
 
 
 def picture_network(
-    pictures: Pictures, widths: Sequence[int], activation: str, dropout: float, augment: Mapping[str, Any]
+    pictures: Pictures,
+    widths: Sequence[int],
+    activation: str,
+    dropout: float,
+    augment: Mapping[str, Any],
+    kernel_initializer: str = "glorot_uniform",
 ) -> Sequential:
     """Dense layers behind pictures of bytes, which come as -1 to 1, in training augmented as ``augment`` says: the arguments of
     `layers.Augmentation`. The model keeps the rule by which files become pictures.
@@ -34,13 +46,19 @@ def picture_network(
     """
     layers: list[Layer | Symbol] = [Input(pictures.shape), Rescaling(1 / 127.5, -1.0)]
     layers += [Augmentation(**augment)] if augment else []
-    layers += [Flatten(), *_hidden(widths, activation, dropout)]
+    layers += [Flatten(), *_hidden(widths, activation, dropout, kernel_initializer)]
     model = Sequential([*layers, Dense(len(pictures.classes), activation="softmax")])
     model.features = pictures
     return model
 
 
-def table_network(features: Features, widths: Sequence[int], activation: str, dropout: float) -> Model:
+def table_network(
+    features: Features,
+    widths: Sequence[int],
+    activation: str,
+    dropout: float,
+    kernel_initializer: str = "glorot_uniform",
+) -> Model:
     """Dense layers behind the columns of a table; terms of categories become numbers that are learned.
 
     For each target, probabilities of its classes, or a number. The model keeps the features: it takes tables.
@@ -60,7 +78,7 @@ def table_network(features: Features, widths: Sequence[int], activation: str, dr
         inputs.append(Input((len(features.categories),), dtype="int32", name="categories"))
         parts.append(Flatten(name="terms")(Embedding(features.terms, _EMBEDDED, name="embedding")(inputs[-1])))
     x = Concatenate(name="row")(parts) if len(parts) > 1 else parts[0]
-    for layer in _hidden(widths, activation, dropout):
+    for layer in _hidden(widths, activation, dropout, kernel_initializer):
         x = layer(x)
     outputs: list[Symbol] = []
     names = output_names(features)
@@ -99,8 +117,9 @@ def table_goals(features: Features) -> dict[str, Any]:
     }
 
 
-def _hidden(widths: Sequence[int], activation: str, dropout: float) -> list[Layer]:
+def _hidden(widths: Sequence[int], activation: str, dropout: float, kernel_initializer: str) -> list[Layer]:
     found: list[Layer] = []
     for width in widths:
-        found += [Dense(width, activation=activation), *([Dropout(dropout)] if dropout else [])]
+        dense = Dense(width, activation=activation, kernel_initializer=kernel_initializer)
+        found += [dense, *([Dropout(dropout)] if dropout else [])]
     return found

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import nacre
-from nacre.backends.native import _binding, lower
+from nacre.backends.native import _binding, lower, rows
 from nacre.backends.native.lowering import Lowering
 from nacre.ir import TensorType
-from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
+from nacre.layers import Activation, Dense, Dropout, Flatten, LayerNormalization, Rescaling, Residual
 from nacre.training.program import Goal, RowType, RowTypes, Target, prediction_program, training_program
 
 FOLDER = Path(__file__).parent / "plans"
@@ -106,6 +106,35 @@ def test_what_a_program_can_make_besides_is_not_sought_among_all_layers(monkeypa
         counts.append(len(looked))
         looked.clear()
     assert counts[2] - counts[1] == 2 * (counts[1] - counts[0]) > 0
+
+
+def test_what_runs_with_a_reduction_is_not_sought_among_all_layers(monkeypatch):
+    """Twice the blocks with a normalization, twice the nodes that are looked at."""
+    looked, look = [], rows.Cluster._takes
+    monkeypatch.setattr(rows.Cluster, "_takes", lambda *given: looked.append(1) or look(*given))
+    counts = []
+    for depth in (10, 20, 40):
+        blocks = [Residual([LayerNormalization(), Dense(8, "relu")]) for _ in range(depth)]
+        model = nacre.Sequential([nacre.Input((8,)), *blocks, Dense(3, "softmax")])
+        model.compile("sgd", SCE)
+        model.train_on_batch(np.ones((4, 8)), np.arange(4) % 3)
+        counts.append(len(looked))
+        looked.clear()
+    assert counts[2] - counts[1] == 2 * (counts[1] - counts[0]) > 0
+
+
+def test_a_program_over_rows_may_be_a_long_one():
+    program = rows.Program((4, 8))
+
+    def longer(x):
+        return program.step(rows.MATRIX, rows.ON_MATRICES, 0, [x])
+
+    one, other = (program.read(rows.PLAIN_MATRIX, 0, buffer) for buffer in (1, 2))
+    for _ in range(1000):
+        one, other = longer(one), longer(other)
+    args = program.args([(x, rows.PLAIN_MATRIX, "float32") for x in (one, longer(longer(other)))])
+    assert args is not None
+    assert args[5] == 3  # registers of matrices: both, and the one that is being made
 
 
 def test_a_prediction_leaves_nothing_behind():

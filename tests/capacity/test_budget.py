@@ -19,6 +19,7 @@ from nacre import capacity
 from nacre.cli import main
 from nacre.errors import NotBuiltError, UsageError
 from nacre.layers import BatchNormalization, Dense, Reshape
+from nacre.training.forecast import undisturbed
 
 GB = 10**9
 
@@ -115,8 +116,8 @@ def test_prediction_needs_less_memory_than_training():
 @pytest.mark.usefixtures("untimed")
 def test_drawing_the_first_weights_takes_more_than_they_do():
     kernel = 4 * 4096 * 1024
-    # Numbers are drawn beside their place, and then put into panels; normal ones are made in float64.
-    for name, times in (("glorot_uniform", 2), ("he_normal", 9), ("zeros", 2)):
+    # Numbers are drawn, and then put into panels beside them; normal ones are made in float64.
+    for name, times in (("glorot_uniform", 2), ("he_normal", 8), ("zeros", 2)):
         model = nacre.Sequential([nacre.Input((4096,)), Dense(1024, use_bias=False, kernel_initializer=name)])
         assert nacre.budget(model).prediction.most == times * kernel
 
@@ -216,6 +217,23 @@ def test_a_small_step_is_measured_and_leaves_the_model_as_it_was():
     assert model.optimizer.iterations == 0
     assert not any(w.memory.begun for w in model.weights)
     assert "measured on a few batches" in str(found)
+
+
+def test_a_step_is_measured_up_to_a_second_of_it(monkeypatch):
+    model = network(64, 32, 10)
+    monkeypatch.setattr(capacity, "_rates", lambda: (1.0, 1.0))
+    flops = nacre.budget(model).flops_per_step
+    for seconds, timed in ((0.9, "measured"), (1.1, "from rates")):
+        monkeypatch.setattr(capacity, "_rates", lambda seconds=seconds: (flops / seconds, 1e15))
+        assert nacre.budget(model).timed == timed
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.45])
+def test_what_others_do_for_less_than_half_of_the_time_does_not_count(share):
+    random = np.random.default_rng(0)
+    alone = random.uniform(1.0, 1.02, size=100)
+    seen = alone + np.where(np.arange(100) < 100 * share, random.uniform(0.5, 5.0, size=100), 0)
+    assert 1.0 <= undisturbed(random.permutation(seen).tolist()) <= 1.02
 
 
 @pytest.mark.usefixtures("untimed")

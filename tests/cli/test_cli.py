@@ -246,7 +246,7 @@ def test_a_device_is_chosen_and_kept(blobs: str) -> None:
     for out, device in (("here", "native"), ("there", "xla:cpu")):
         words = ["--model", "mlp:none", "--epochs", "2", "--seed", "3", "--device", device, "--out", out]
         assert invoke("train", blobs, *words, "-q").exit_code == 0
-        assert tomllib.loads(Path(out, "run.toml").read_text())["options"]["device"] == device
+        assert read_toml(Path(out, "run.toml"))["options"]["device"] == device
         assert ["device", device] in [line.split() for line in invoke("summary", out).stdout.splitlines()]
     here, there = (nacre.models.load_model(f"{out}/model.safetensors").get_weights() for out in ("here", "there"))
     for a, b in zip(here, there, strict=True):
@@ -563,3 +563,59 @@ def test_completion_prints_a_script(name: str) -> None:
 def test_data_sets_are_completed() -> None:
     result = shell(_NACRE_COMPLETE="bash_complete", COMP_WORDS="nacre train dig", COMP_CWORD="2")
     assert "plain,digits" in result.stdout
+
+
+def test_weights_begin_as_the_options_say_and_the_run_remembers() -> None:
+    """He's normal numbers have twice the variance that 784 inputs would need: 2 / 64 for the digits."""
+    result = CliRunner().invoke(
+        main,
+        shlex.split(
+            "train digits --model mlp:200,5 --kernel-initializer he_normal --epochs 1 --learning-rate 0 --seed 0 --out run -q"
+        ),
+    )
+    assert result.exit_code == 0, result.output
+    run = nacre.Run.open("run")
+    assert run.settings()["options"]["kernel_initializer"] == "he_normal"
+    first, second, last = [w for w in nacre.models.load_model(run.model).get_weights() if w.ndim == 2]
+    assert first.var() == pytest.approx(2 / 64, rel=0.05)
+    assert second.var() == pytest.approx(2 / 200, rel=0.15)
+    assert abs(last).max() <= np.sqrt(6 / (5 + 10))  # the last layer begins as it always does
+    wrong = CliRunner().invoke(main, ["train", "digits", "--kernel-initializer", "he_norml", "--out", "no"])
+    assert wrong.exit_code == 2
+    assert "he_normal" in wrong.stderr
+    assert not Path("no").exists()
+
+
+_INTERRUPTED = """
+import os, signal, sys
+sys.argv = ARGV
+
+class Midway:
+    def find_spec(self, name, path=None, target=None):
+        if name == "nacre.cli.tune":  # in the middle of loading
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Midway())
+try:
+    import nacre.cli
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("name", ["/usr/bin/nacre", str(Path(nacre.__file__).parent / "__main__.py")])
+def test_ctrl_c_while_the_command_is_loaded_ends_it_quietly(name: str) -> None:
+    code = _INTERRUPTED.replace("ARGV", repr([name, "train"]))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
+def test_ctrl_c_while_others_import_the_command_line_is_theirs() -> None:
+    code = _INTERRUPTED.replace("ARGV", "['notebook']")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "interrupted\n"
+
+
+def test_once_loaded_ctrl_c_is_answered_by_commands() -> None:
+    code = "import sys, signal; sys.argv = ['nacre']; import nacre.cli; assert signal.getsignal(2) is signal.default_int_handler"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -22,6 +22,7 @@ from nacre.callbacks import BackupAndRestore
 from nacre.cli import main
 from nacre.interop import safetensors
 from nacre.training import checkpoint
+from nacre.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -134,9 +135,12 @@ def test_a_real_disk_that_fills_up_leaves_whole_files_only(tmp_path: Path) -> No
     ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=bound, timeout=120, check=False)
     assert ended.returncode == 1
     assert "run/model.safetensors: File too large.\n  try:  free some space" in ended.stderr
-    assert sorted(path.name for path in Path("run").rglob("*") if path.is_file()) == ["history.jsonl", "run.toml"]
+    left = sorted(path.name for path in Path("run").rglob("*") if path.is_file())
+    assert left == ["history.jsonl", "run.toml", "running"]  # the last one tells that nobody is at work on the run
+    assert Run(Path("run")).running is False
     assert Path("run/history.jsonl").read_bytes().endswith(b"}\n")
     assert invoke("resume", "run", "-q").exit_code == 0
+    assert not Path("run/running").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_before_training() -> None:

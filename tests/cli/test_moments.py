@@ -23,6 +23,7 @@ from nacre.errors import DataError, UsageError
 from nacre.models import load_model
 from nacre.ops import set_random_seed
 from nacre.ops.random import next_seed
+from nacre.progress import shown_by
 
 Array = np.ndarray[Any, Any]
 ARRAYS = [
@@ -183,7 +184,7 @@ def test_the_command_writes_the_model_and_tells_where_it_is() -> None:
     assert invoke("at", "run", "29", "--out", "beyond").exit_code == 2
     missing = invoke("at", "run", "7", "--out", "nowhere/seven")
     assert (missing.exit_code, "there is no folder nowhere" in missing.stderr) == (2, True)
-    assert "Epoch" not in missing.stderr  # it is said before the training is repeated
+    assert "Repeating" not in missing.stderr  # it is said before the training is repeated
     assert not Path("beyond").exists()
 
 
@@ -253,3 +254,18 @@ def test_settings_of_a_fork_that_are_none_are_refused() -> None:
     run.note({name: value for name, value in run.settings().items() if name != "before"} | {"keep": 0})
     run.report.unlink()
     assert "from 1 on, got 0" in invoke("resume", "run", "-q").stderr
+
+
+def test_people_see_how_far_the_repeating_is_unless_they_want_quiet() -> None:
+    made(*ARRAYS)
+    seen: list[tuple[str, int, int, str]] = []
+    with shown_by(lambda *told: seen.append(told)):
+        nacre.Run.open("run").at(20)
+    assert seen == [("Steps", step, 20, "steps") for step in range(1, 21)]
+    said = "Repeating the training up to step 10"
+    for words in (["at", "run", "10", "--out", "model"], ["fork", "run", "--at", "10", "--out", "forked"]):
+        assert said in invoke(*words).stderr
+        shutil.rmtree("forked", ignore_errors=True)
+        Path("model").unlink(missing_ok=True)
+        assert said not in invoke(*words, "-q").stderr
+    assert "Repeating" not in invoke("at", "run", "0", "--out", "first").stderr  # nothing is to be repeated

@@ -117,6 +117,7 @@ def test_gradcheck_of_a_model_finds_a_layer_that_hides_its_gradient():
         (lambda m: nacre.Sequential([nacre.Input((5,)), Dense(1)]).gradients(X, Y), NotBuiltError, "compile"),
         (lambda m: m.fit_lbfgs(X, Y, steps=0), UsageError, "steps"),
         (lambda m: m.fit_lbfgs(X, Y, tolerance=-1), UsageError, "tolerance"),
+        (lambda m: m.fit_lbfgs(X, Y, evaluations=0), UsageError, "evaluations"),
     ],
 )
 def test_mistakes_are_explained(call, error, message):
@@ -148,6 +149,25 @@ def test_lbfgs_descends_at_every_step_and_beats_gradient_descent():
     assert all(b < a for a, b in itertools.pairwise(losses))
     descent = other.fit(X, Y, batch_size=len(X), epochs=40, verbose=0).history["loss"]
     assert losses[-1] < 0.2 * descent[-1]
+
+
+def test_lbfgs_counts_rows_by_their_weights():
+    targets, weights = RNG.normal(size=(41, 1)), RNG.integers(0, 4, 41)
+    model = nacre.Sequential([nacre.Input((5,)), Dense(1)])
+    model.compile(loss="mse")
+    model.fit_lbfgs(X, targets, sample_weight=weights)
+    rows = np.c_[X, np.ones(len(X))].repeat(weights, 0)
+    expected = np.linalg.lstsq(rows, targets.repeat(weights, 0), rcond=None)[0]
+    np.testing.assert_allclose(np.vstack(model.get_weights()), expected, atol=1e-4)
+
+
+def test_lbfgs_ends_after_the_evaluations_it_is_given():
+    whole, few = _model(), _model()
+    counts = whole.fit_lbfgs(X, Y, steps=20).history["evaluations"]
+    assert counts[0] == 1
+    assert all(b > a for a, b in itertools.pairwise(counts))
+    allowed = few.fit_lbfgs(X, Y, steps=20, evaluations=counts[7]).history["evaluations"]
+    assert allowed == counts[:8]
 
 
 def test_lbfgs_leaves_frozen_weights_and_the_optimizer_alone():

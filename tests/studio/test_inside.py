@@ -164,6 +164,12 @@ def test_a_digit_is_drawn_and_a_step_taken(page: Page, studio: str, runs, shot):
     page.get_by_role("link", name="Graph").click()
     expect(page.locator(".drawing img")).to_be_visible()
     shot(page, "inside-graph")
+    corner = """image => { const context = new OffscreenCanvas(9, 9).getContext('2d'); context.drawImage(image, 0, 0);
+        return Math.max(...context.getImageData(4, 4, 1, 1).data.slice(0, 3)); }"""
+    assert page.locator(".drawing img").evaluate(corner) == 255
+    page.get_by_role("button", name="Change between light and dark").click()
+    page.wait_for_function(f"({corner})(document.querySelector('.drawing img')) < 60")
+    shot(page, "inside-graph-dark")
     page.get_by_role("link", name="Weights").click()
     expect(page.get_by_role("img", name="unit 0", exact=True)).to_be_visible()
     shot(page, "inside-weights")

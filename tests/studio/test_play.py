@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import runpy
 import subprocess
 import sys
@@ -440,3 +441,22 @@ def test_the_studio_answers_and_refuses_kindly(tmp_path):
     )
     assert answer.status_code == 400
     assert "not known" in answer.json()["error"]
+
+
+def test_wide_rows_are_judged_by_fewer_of_them():
+    session = Session(Recipe())
+    assert session.shown()["judged"] == 10_000
+    session.problem = dataclasses.replace(session.problem, x=np.zeros((len(session.problem.x), 784), np.float32))
+    assert session.shown()["judged"] == 1275
+
+
+def test_what_is_missing_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path))
+    monkeypatch.delenv("NACRE_DATA", raising=False)
+    assert "load_data()" in data.missing()["mnist"]
+    place = tmp_path / "shelf" / "mnist"
+    place.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (place / f"{name}-ubyte.gz").touch()
+    monkeypatch.setenv("NACRE_DATA", str(tmp_path / "shelf"))
+    assert data.missing() == {}

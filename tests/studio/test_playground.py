@@ -188,6 +188,7 @@ def test_nothing_is_cut_off_on_a_narrow_page(ground: Page, shot):
     ground.set_viewport_size({"width": 390, "height": 800})
     expect(ground.get_by_role("button", name="Play", exact=True)).to_be_visible()
     assert ground.evaluate("document.scrollingElement.scrollWidth") <= 390
+    ground.wait_for_function("(graph => graph.scrollWidth <= graph.clientWidth)(document.querySelector('.pg-graph'))")
     shot(ground, "playground-narrow")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,7 @@ from nacre.cli.sources import open_training
 from nacre.errors import UnknownName
 from nacre.models import load_model
 from nacre.studio import application, folders
+from nacre.studio import runs as views
 from nacre.studio.folders import Runs
 from nacre.studio.jobs import Jobs
 from nacre.studio.runs import routes
@@ -108,7 +110,11 @@ def test_the_list_says_of_each_run_what_its_folder_says(client: TestClient, root
     assert (good["state"], good["data"], good["network"], good["epochs"]) == ("over", "digits", "mlp:128, relu", 6)
     assert good["sparks"] == figures["loss"]
     assert listed["points"]["data"] == "points.csv"
-    assert not any(run["trouble"] for run in listed.values())
+    assert {name: [text[:25] for text in run["trouble"]] for name, run in listed.items()} == {
+        "good": [],
+        "bad": ["The accuracy did not grow"],
+        "points": [],
+    }
 
 
 def test_a_folder_that_is_not_there_yet_holds_no_runs(tmp_path: Path) -> None:
@@ -156,6 +162,56 @@ def test_a_run_without_signs_of_life_is_interrupted(root: Path, age: float, mode
     for path in folder.iterdir():
         os.utime(path, (time.time() - age,) * 2)
     assert Runs(root)["now"].summary.state == state
+
+
+def test_a_run_whose_process_is_killed_is_interrupted_at_once_and_goes_on(root: Path) -> None:
+    place = root / "killed"
+    words = ["nacre", "train", "digits", "--epochs", "100000", "--quiet", "--out", str(place)]
+    with subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL) as training:
+        runs = Runs(root)
+        until = time.monotonic() + 60
+        while "killed" not in (found := runs.all()) or not found["killed"].epochs:
+            assert time.monotonic() < until, "it never began"
+            time.sleep(0.05)
+        assert (summary := runs["killed"].summary) is not None
+        assert summary.state == "training"
+        training.kill()
+        training.wait()
+    assert (summary := runs["killed"].summary) is not None
+    assert (summary.state, summary.seen > time.time() - folders.QUIET) == ("interrupted", True)
+    with Run(place).at_work():
+        assert (summary := runs["killed"].summary) is not None
+        assert summary.state == "training"
+
+
+def test_news_of_progress_come_the_slower_the_longer_a_training_takes_and_its_end_at_once(root: Path) -> None:
+    run = Runs(root)["good"]
+    assert run.summary is not None
+    run.summary = msgspec.structs.replace(run.summary, state="training", begun=1000.0)
+    run.version = 5
+    news = views._is_news
+    assert news(run, None, 1000.0)
+    for age, pause in ((0.3, 0.1), (6.0, 2.0), (3600.0, views._SLOWEST)):
+        now = 1000.0 + age
+        assert not news(run, (4, "training", now - 0.9 * pause), now)
+        assert news(run, (4, "training", now - 1.1 * pause), now)
+        assert not news(run, (5, "training", now - 1.1 * pause), now)  # nothing has changed
+        assert news(run, (5, "interrupted", now), now)
+
+
+def test_a_training_that_ends_by_an_error_says_which(root: Path) -> None:
+    words = ["train", "digits", "--learning-rate", "1e30", "--epochs", "2", "--quiet", "--out", str(root / "nan")]
+    assert CliRunner().invoke(main, words).exit_code != 0
+    assert (summary := Runs(root)["nan"].summary) is not None
+    assert summary.state == "interrupted"
+    assert re.match("The loss became .* at step", summary.trouble[0])
+
+
+def test_only_settings_that_did_something_are_shown(client: TestClient) -> None:
+    assert set(given(client, "/of/good")["settings"]) == {
+        *("data", "model", "activation", "optimizer", "epochs", "batch_size", "learning_rate", "seed"),
+        "validation_split",
+    }
 
 
 def test_a_run_is_over_with_its_report(root: Path) -> None:
@@ -475,6 +531,7 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     finally:
         training.kill()
         training.wait()
+    expect(look.locator(".head .state")).to_have_text("interrupted")  # long before its last sign of life is old
     look.get_by_role("link", name="All runs").click()
     expect(look.get_by_role("link", name=HOSTILE)).to_be_visible()
     look.get_by_label("Filter").fill("good")
@@ -489,6 +546,27 @@ def test_a_training_appears_by_itself_and_its_curve_grows(look: Page, root: Path
     look.set_viewport_size({"width": 390, "height": 844})
     assert look.evaluate("document.documentElement.scrollWidth") == 390
     shot(look, "runs-list-narrow")
+
+
+def test_a_page_that_nobody_sees_hears_nothing(look: Page) -> None:
+    expect(look.get_by_role("link", name="good")).to_be_visible()
+    turn = """is => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => is});
+        document.dispatchEvent(new Event('visibilitychange')); }"""
+    with look.expect_event("requestfailed", lambda request: request.url.endswith("runs/news")):
+        look.evaluate(turn, True)
+    with look.expect_request("**/runs/news"):
+        look.evaluate(turn, False)
+    expect(look.get_by_role("link", name="good")).to_be_visible()
+
+
+def test_the_report_of_a_run_opens_beside_it(look: Page) -> None:
+    look.get_by_role("link", name="good").click()
+    with look.expect_popup() as opened:
+        look.get_by_role("link", name="Report").click()
+    expect(opened.value.get_by_role("heading").first).to_be_visible()
+    assert (
+        opened.value.evaluate("getComputedStyle(document.body).fontFamily") != "Times New Roman"
+    )  # its style is let in
 
 
 def test_the_pictures_behind_a_cell_are_shown(look: Page, shot) -> None:

@@ -122,12 +122,37 @@ def test_there_are_never_more_plays_than_are_allowed() -> None:
 
 def test_a_play_that_takes_many_steps_ends_when_it_should() -> None:
     player = Player(Recipe(), lambda _recipe: None)
-    asked = Thread(target=lambda: player.do(lambda: player.take(10**9)))
+
+    def ask() -> None:
+        with pytest.raises(UsageError, match="has ended"):
+            player.do(lambda: player.take(10**9))
+
+    asked = Thread(target=ask)
     asked.start()
     assert comes(lambda: player.session.step)
     player.end()
     asked.join()
     assert 0 < player.session.step < 10**9
+
+
+def test_who_waits_for_a_play_that_ends_waits_no_longer_however_long_its_step_takes() -> None:
+    player, go_on, said = Player(Recipe(), lambda _recipe: None), Event(), list[str]()
+    begun = Event()
+
+    def ask(what: Callable[[], Any]) -> None:
+        with pytest.raises(UsageError) as found:
+            player.do(what)
+        said.append(str(found.value).splitlines()[0])
+
+    asked = [Thread(target=ask, args=(lambda: (begun.set(), go_on.wait(60)),)), Thread(target=ask, args=(dict,))]
+    asked[0].start()
+    assert begun.wait(20)
+    asked[1].start()
+    player.end(0.0)
+    for one in asked:
+        one.join(20)
+    go_on.set()
+    assert said == ["This play has ended."] * 2
 
 
 @pytest.mark.parametrize(

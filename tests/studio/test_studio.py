@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -84,3 +85,36 @@ def test_the_command_says_where_it_is_and_ends_by_ctrl_c(tmp_path):
         assert "'unsafe" not in policy
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
+
+
+def test_ctrl_c_ends_the_command_in_the_middle_of_a_long_step(tmp_path):
+    words = [sys.executable, "-m", "nacre", "studio", str(tmp_path), "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        url, _, token = json.loads(process.stdout.readline())["url"].partition("?token=")
+
+        def post(path, body):
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+            asked = urllib.request.Request(f"{url}api/playground/{path}", json.dumps(body).encode(), headers)
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return json.load(answer)
+
+        hidden = [{"name": f"hidden_{k}", "units": 900} for k in (1, 2, 3)]
+        settings = {"hidden": hidden, "batch_size": 1200}
+        play = post("open", {"recipe": {"settings": settings, "data": {"source": "digits", "rows": 1797}}})["id"]
+        said = []
+
+        def step():
+            try:
+                post(f"{play}/step", {"batches": 100_000})
+            except urllib.error.HTTPError as error:
+                with error:
+                    said.append(json.load(error)["error"])
+
+        stepping = threading.Thread(target=step)
+        stepping.start()
+        with urllib.request.urlopen(f"{url}api/playground/{play}/events", timeout=60) as events:
+            events.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        stepping.join()
+        assert said in (["This play has ended."], [])  # none if it had not been asked yet

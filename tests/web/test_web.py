@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from talk import ask, connect, port_of, raw, read
 
@@ -80,6 +80,16 @@ def locked(folder):
 
 def _is_well(url):
     assert ask(url, method="POST", body=b"{}", headers=JSON).json["bytes"] == 2
+
+
+def test_an_answer_with_a_policy_of_its_own_has_that_alone(folder):
+    async def page(_request):
+        return Response("", headers={"content-security-policy": "sandbox"})
+
+    with running(application([Route("/", page)])) as url:
+        policies = ask(url).headers
+        assert policies["content-security-policy"] == "sandbox"
+        assert policies["x-content-type-options"] == "nosniff"
 
 
 # ------------------------------------------------------------------ hosts, pages, types, tokens

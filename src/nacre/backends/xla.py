@@ -132,9 +132,13 @@ def find_devices(name: str) -> Devices:
 
 def _in_groups(found: Sequence[jax.Device], split: int) -> Devices:
     if split > 1 and joined().processes > 1:
-        raise UsageError("Layers are split over the devices of one process.", {"processes": joined().processes})
+        raise UsageError(
+            "Layers are split over the devices of one process.", {"processes": joined().processes}, "leave out /N"
+        )
     if len(found) % split:
-        raise UsageError(f"{len(found)} devices cannot share layers in groups of {split}.")
+        raise UsageError(
+            f"{len(found)} devices cannot share layers in groups of {split}.", hint=f"a divisor of {len(found)}"
+        )
     return np.array(found).reshape(-1, split)
 
 
@@ -380,7 +384,7 @@ class XlaExecutable:
     ) -> None:
         with jax.enable_x64(self._exact):
             if not self._agreed:
-                self._agree(state, rows, schedule)
+                self._agree(state, block, rows, schedule)
             current = {name: self.place.state(state[name]) for name in self.program.state}
             pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
             ahead = next(pieces, None)
@@ -399,12 +403,13 @@ class XlaExecutable:
                 short = time.perf_counter() - begin < _SECONDS / 2
                 self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
 
-    def _agree(self, state: State, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
+    def _agree(self, state: State, block: Block, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
         """Demand that all processes are about to take the same step: program, weights, numbers, first batch."""
+        first = rows[: self.program.rows]
         parts = {
             "program": repr([(step.changes, step.emits, step.text) for step in self._steps.values()]).encode(),
             "step and settings": b"".join(schedule[name][:1].tobytes() for name in self.program.schedule),
-            "order of rows": rows[: self.program.rows].tobytes(),
+            "first batch": first.tobytes() + b"".join(column[first].tobytes() for column in block),
             "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
         }
         mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])

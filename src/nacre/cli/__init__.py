@@ -3,6 +3,7 @@
 import click
 
 from nacre import __version__
+from nacre.cli import early
 from nacre.cli.about import about
 from nacre.cli.at import at
 from nacre.cli.budget import budget
@@ -14,6 +15,7 @@ from nacre.cli.demo import demo
 from nacre.cli.doctor import doctor
 from nacre.cli.evaluate import evaluate
 from nacre.cli.explain import explain
+from nacre.cli.export import export
 from nacre.cli.features import features
 from nacre.cli.fork import fork
 from nacre.cli.gradcheck import gradcheck
@@ -47,6 +49,7 @@ COMMANDS: tuple[click.Command, ...] = (
     evaluate,
     predict,
     serve,
+    export,
     explain,
     compare,
     plot,
@@ -83,5 +86,6 @@ def main() -> None:
 
 for _command in COMMANDS:
     main.add_command(_command)
+early.loaded()
 
 __all__ = ["COMMANDS", "main"]

@@ -41,7 +41,7 @@ def at(run: str, step: int, out: Path, as_json: bool, quiet: bool) -> None:
     check_step(opened, step)
     settings = Settings.of(opened.settings())
     source = open_training(settings)
-    model = model_at(opened, step, source, verbose=int(not quiet))
+    model = model_at(opened, step, source, quiet)
     model.save(out)
     steps, last = steps_of(settings, source), last_step(opened)
     epoch, batch = divmod(step - 1, steps) if step else (-1, -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,6 @@ def _of_data(
     """What is found of a script or of data, for programs and for people."""
     if out is not None:
         check_writable(out)
-    note = ""
     if Path(what).suffix == ".py":
         set_random_seed(0)  # the same question gets the same answer, unless the script has a seed of its own
         model, arguments = first_training(what)
@@ -78,8 +78,8 @@ def _of_data(
         # The same question gets the same answer, unless a seed is given.
         settings, source = opened(settings_for(what, None, {"seed": 0} | options), quiet)
         source, note = _in_memory(source, settings)
-        diagnosis = _examined(settings, source, None, quiet)
-    document, text = {**diagnosis.document(), "note": note, "fixed": None}, _joined(note, str(diagnosis))
+        diagnosis = _examined(settings, source, None, quiet, note)
+    document, text = diagnosis.document() | {"fixed": None}, str(diagnosis)
     if not fix:
         return document, text
     if not _curable(diagnosis):
@@ -109,13 +109,13 @@ def _of_run(what: str, options: dict[str, Any], fix: bool, out: Path | None, qui
         settings = settings.with_(validation_split=ASIDE)
         source = open_training(settings)
     source, note = _in_memory(source, settings)
-    diagnosis = _examined(settings, source, run.figures, quiet)
-    document, text = {**diagnosis.document(), "note": note, "fixed": None}, _joined(note, str(diagnosis))
+    diagnosis = _examined(settings, source, run.figures, quiet, note)
+    document, text = diagnosis.document() | {"fixed": None}, str(diagnosis)
     if not fix:
         return document, text
     if not _curable(diagnosis):
         return document, f"{text}\n\nThere is nothing to fix."
-    fork = fork_of(diagnosis, run, settings, source, sampled=bool(note))
+    fork = fork_of(diagnosis, run, settings, source, bool(diagnosis.case.note), quiet)
     proof = try_fix(diagnosis, fork)
     kept = keep(fork, proof, out, Path(what).parent)
     document["fixed"] = proof.document() | fork.noted(proof)
@@ -125,12 +125,13 @@ def _of_run(what: str, options: dict[str, Any], fix: bool, out: Path | None, qui
     return document, text
 
 
-def _examined(settings: Settings, source: Source, history: Any, quiet: bool) -> Diagnosis:
+def _examined(settings: Settings, source: Source, history: Any, quiet: bool, note: str) -> Diagnosis:
     set_random_seed(settings.seed)
     model = network(settings, source)
     if not quiet:
         print("Examining: short trainings of copies", file=sys.stderr, flush=True)
-    return diagnose(model, **terms(settings, source), history=history)
+    found = diagnose(model, **terms(settings, source), history=history)
+    return replace(found, case=found.case.with_(note=note or found.case.note))
 
 
 def _in_memory(source: Source, settings: Settings) -> tuple[Source, str]:
@@ -144,7 +145,3 @@ def _in_memory(source: Source, settings: Settings) -> tuple[Source, str]:
 
 def _curable(diagnosis: Diagnosis) -> bool:
     return any(finding.fix is not None for finding in diagnosis.alarms)
-
-
-def _joined(note: str, text: str) -> str:
-    return f"{note}\n\n{text}" if note else text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nacre import activations
+from nacre import activations, initializers
 from nacre.callbacks import EarlyStopping
 from nacre.cli.moments import CHANGEABLE, last_step, model_at, phases_until, steps_of, terms
 from nacre.cli.networks import network, widths_of
@@ -16,7 +16,7 @@ from nacre.cli.report import write_report
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Source
 from nacre.cli.train import Outcome, begin
-from nacre.configured import serialize
+from nacre.configured import serialize, snake_case
 from nacre.doctor import Case, Diagnosis, Finding, Proof, case_of, last_good_epoch, plan_of
 from nacre.layers import Dense, Dropout
 from nacre.models import Model, Sequential
@@ -95,6 +95,9 @@ class Fork:
                 said["model"] = "mlp:" + (",".join(map(str, units)) or "none")
             if hidden and hidden[0].activation is not activations.get(before.activation):
                 said["activation"] = hidden[0].activation.__name__
+            begin = type(hidden[0].kernel_initializer).__name__ if hidden else ""
+            if begin and begin != type(initializers.get(before.kernel_initializer)).__name__:
+                said["kernel_initializer"] = snake_case(begin)
         if isinstance(config["learning_rate"], float):
             said["learning_rate"] = config["learning_rate"]
         return before.with_(**said)
@@ -117,10 +120,12 @@ class Fork:
             return network(settings, self.source)
 
 
-def fork_of(diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, sampled: bool) -> Fork:
+def fork_of(
+    diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, sampled: bool, quiet: bool = True
+) -> Fork:
     """Where to try the first fix: at the end of the last epoch at which the run was well, by its own figures and by what its
     network then predicts; at the beginning for a fix that needs fresh weights, and where the run never was well. ``sampled``
-    tells that the source has only some of the rows to train on."""
+    tells that the source has only some of the rows to train on; unless ``quiet``, people see how far the repeating is."""
     with seeded(settings.seed):
         begun = network(settings, source)
     fork = Fork(run, settings, source, sampled, 0, 0, _ANEW, _case(begun, settings, source))
@@ -136,7 +141,7 @@ def fork_of(diagnosis: Diagnosis, run: Run, settings: Settings, source: Source, 
     forked = run.settings().get("before", [])
     if not epochs or (forked and epochs * steps < forked[-1]["until"]):
         return replace(fork, why="the figures of the run name no epoch up to which it went well")
-    case = fork.case.going_on(model_at(run, epochs * steps, source))
+    case = fork.case.going_on(model_at(run, epochs * steps, source, quiet))
     if not diagnosis.well(case):
         return replace(fork, why=f"the run never went well, not even at its best, in epoch {epochs}")
     best = "the validation loss was at its best" if watched else "the loss was at its lowest"

@@ -10,10 +10,12 @@ from nacre.callbacks import Callback, EarlyStopping
 from nacre.cli.networks import network
 from nacre.cli.settings import Settings
 from nacre.cli.sources import Source, open_training
+from nacre.cli.waiting import waiting
 from nacre.errors import DataError, UsageError
 from nacre.interop import safetensors
 from nacre.models import Model
 from nacre.ops.random import seeded
+from nacre.progress import tell
 from nacre.training.checkpoint import GoFrom, GoUntil, Moment, put
 from nacre.training.run import Run
 
@@ -81,12 +83,12 @@ def phases_until(noted: Mapping[str, Any], step: int) -> list[tuple[Settings, in
     raise AssertionError
 
 
-def moment_before(run: Run, source: Source) -> Moment | None:
-    """Where the last settings of a run take over; None if they are the only ones."""
+def moment_before(run: Run, source: Source, quiet: bool = True) -> Moment | None:
+    """Where the last settings of a run take over; None if they are the only ones. Unless ``quiet``, people see how far it is."""
     moment = None
     for settings, until in phases(run.settings())[:-1]:
         assert until is not None
-        moment = _reach(run, settings, source, until, moment)[1]
+        moment = _reach(run, settings, source, until, moment, quiet)[1]
     return moment
 
 
@@ -106,32 +108,49 @@ def check_step(run: Run, step: Any) -> int:
     return step
 
 
-def model_at(run: Run, step: int, source: Source | None = None, verbose: int = 0) -> Model:
-    """The model of a run after a step; see `Run.at`. ``source`` are its data, if they are open already."""
+def model_at(run: Run, step: int, source: Source | None = None, quiet: bool = True) -> Model:
+    """The model of a run after a step; see `Run.at`. ``source`` are its data, if they are open already. Unless ``quiet``, people
+    see how far it is."""
     check_step(run, step)
     noted = run.settings()
     source = open_training(Settings.of(noted)) if source is None else source
     model, moment = None, None
     for settings, until in phases_until(noted, step):
-        model, moment = _reach(run, settings, source, until, moment, verbose)
+        model, moment = _reach(run, settings, source, until, moment, quiet)
     assert model is not None
     _check_figures(run, model, step // steps_of(Settings.of(noted), source))
     return model
 
 
 def _reach(
-    run: Run, settings: Settings, source: Source, step: int, moment: Moment | None, verbose: int = 0
+    run: Run, settings: Settings, source: Source, step: int, moment: Moment | None, quiet: bool
 ) -> tuple[Model, Moment]:
     """The model after a step, and all that the training was then; it begins anew, at a moment, or at what the run kept."""
     until = GoUntil(run.steps, step)
     begin = [] if moment is None else [GoFrom(moment)]
-    with seeded(settings.seed):
+    with seeded(settings.seed), waiting(f"Repeating the training up to step {step:,}", quiet or not step):
         model = network(settings, source)
-        model.fit(**terms(settings, source), verbose=verbose, callbacks=[*begin, until, *stopping(settings, source)])
+        callbacks = [*begin, until, *stopping(settings, source), _Telling(step)]
+        model.fit(**terms(settings, source), verbose=0, callbacks=callbacks)
     if until.reached is None:
         raise _other(run, {"the training ended": f"after step {model.optimizer.iterations}, expected {step} or later"})
     put(model, until.reached)  # when a training ends, weights may become averages, or those of another epoch
     return model, until.reached
+
+
+class _Telling(Callback):
+    """Tells how far the training is on its way to a step."""
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+
+    def stride(self, kind: str) -> int | None:
+        """A hundredth of the way."""
+        return max(1, self.until // 100) if kind == "train" else None
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - the hook's
+        """Tell the step."""
+        tell("Steps", self.model.optimizer.iterations, self.until, "steps")
 
 
 def _check_figures(run: Run, model: Model, epochs: int) -> None:

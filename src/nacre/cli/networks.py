@@ -35,16 +35,17 @@ def widths_of(text: str) -> list[int] | None:
 def network(settings: Settings, source: Source) -> Model:
     """The network that is asked for, compiled."""
     widths = widths_of(settings.model)
+    hidden, begin = (settings.activation, settings.dropout), settings.kernel_initializer
     if widths is None:
         model = _own(settings.model, source)
     elif isinstance(source.features, Pictures):
         amounts = augmentation(settings.augment)
-        model = picture_network(source.features, widths, settings.activation, settings.dropout, amounts)
+        model = picture_network(source.features, widths, *hidden, amounts, begin)
     elif source.features is not None:
-        model = table_network(source.features, widths, settings.activation, settings.dropout)
+        model = table_network(source.features, widths, *hidden, begin)
     else:
         shape, classes = source.train.x.shape[1:], len(source.classes)
-        model = array_network(shape, classes, widths, settings.activation, settings.dropout, source.scale)
+        model = array_network(shape, classes, widths, *hidden, source.scale, begin)
     if model._settings is None:
         goals: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
         goals = table_goals(source.features) if isinstance(source.features, Features) else goals

@@ -21,6 +21,7 @@ class Settings:
     column: tuple[str, ...] = ()
     model: str = "mlp:128"
     activation: str = "relu"
+    kernel_initializer: str = "glorot_uniform"
     optimizer: str = "sgd"
     epochs: int = 20
     batch_size: int = 32

@@ -13,6 +13,7 @@ from nacre.insight import lipschitz_bound
 from nacre.interop import safetensors
 from nacre.layers import Layer
 from nacre.models import Model, load_model
+from nacre.models.files import is_of_keras
 from nacre.training.devices import device_of
 
 
@@ -35,8 +36,8 @@ def summary(model: str, norms: bool, as_json: bool) -> None:
       nacre summary my-run/model.safetensors --json
     """
     path = model_file(model)
-    loaded = load_model(path)  # which checks everything in the file
-    described = json.loads(safetensors.read(path)[1]["nacre"])
+    loaded = load_model(path)
+    described = loaded.snapshot()[0] if is_of_keras(path) else json.loads(safetensors.read(path)[1]["nacre"])
     training = described.get("training")
     bound = lipschitz_bound(loaded) if norms else None
     document = _document(loaded, described) | ({} if bound is None else {"norms": bound.document()})

@@ -68,6 +68,7 @@ _OPTIONS: list[tuple[str, Any, str]] = [
     ("column", str, "What a column of a table is, NAME=KIND: number, category, boolean, date or drop."),
     ("model", str, "mlp:128,64 for hidden layers so wide, mlp:none, or a function in a file: model.py:build."),
     ("activation", str, "Activation of the hidden layers."),
+    ("kernel_initializer", str, "How the weights of the hidden layers begin: he_normal, say, which suits relu."),
     ("optimizer", str, "sgd, adam, or any other by its name."),
     ("epochs", click.IntRange(1), "Passes over the data."),
     ("batch_size", click.IntRange(1), "Rows per step."),
@@ -310,8 +311,13 @@ def carry_out(settings: Settings, source: Source, open_run: Callable[[], Run], q
     """
     set_random_seed(settings.seed)
     model = network(settings, source)
-    name, judge = source.judge
     run = open_run()
+    with run.at_work():
+        return _carried_out(model, settings, source, run, quiet)
+
+
+def _carried_out(model: Model, settings: Settings, source: Source, run: Run, quiet: bool) -> Outcome:
+    name, judge = source.judge
     checkpoints = PacedCheckpoints(run.checkpoints)
     rows, seconds = 0, 0.0
     if run.over:
@@ -333,7 +339,7 @@ def _fit(
 ) -> tuple[int, float]:
     """Train, or go on; the rows trained on, and the seconds it took. Model and history are kept even if it ends early."""
     noted = run.settings()
-    moment = moment_before(run, source)
+    moment = moment_before(run, source, quiet)
     callbacks: list[Any] = [checkpoints, *stopping(settings, source), Following(run)]
     if moment is not None:  # where there are checkpoints, they are further on
         callbacks.insert(0, GoFrom(moment))

@@ -153,7 +153,7 @@ class Table:
             try:
                 found[str(series.name)] = _column(f"{series.name!r} of {name}", series)
             except DTypeError as error:
-                left_out[str(series.name)] = str(error).splitlines()[0]
+                left_out[str(series.name)] = error.what
         if not found and left_out:
             raise DTypeError(next(iter(left_out.values())))
         table = cls(found, name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from nacre import losses
@@ -26,9 +27,10 @@ Described = dict[str, Any]
 class Case:
     """A compiled model, the rows it is trained on and judged by, and the arguments of `fit`.
 
-    Inputs and targets go by the names of the model's inputs and outputs. ``given`` tells whether the user has validation rows;
-    where there are none, some of the rows to train on are held out, and ``split`` tells that they were split off at the end of the
-    rows. ``stop`` makes the callbacks of the training, and ``watched`` tells whether it looks at the rows it is judged by at all.
+    Inputs, targets and weights of the rows go by the names of the model's inputs and outputs; there are no weights if all rows
+    count alike. ``given`` tells whether the user has validation rows; where there are none, some of the rows to train on are held
+    out, and ``split`` tells that they were split off at the end of the rows. ``note`` says which rows these are, where they need
+    not be all. ``stop`` makes the callbacks of the training, and ``watched`` tells whether it looks at the rows it is judged by.
     """
 
     model: Model
@@ -42,6 +44,9 @@ class Case:
     epochs: int | None = None
     shuffle: bool = True
     class_weight: Mapping[int, float] | None = None
+    weights: Inputs = field(default_factory=dict)
+    weights_validation: Inputs = field(default_factory=dict)
+    note: str = ""
     stop: Callable[[], list[Callback]] = list
     watched: bool = True
 
@@ -54,7 +59,26 @@ class Case:
 
     def take(self, rows: Array) -> Case:
         """The same with some of the rows to train on."""
-        return self.with_(x={n: a[rows] for n, a in self.x.items()}, y={n: a[rows] for n, a in self.y.items()})
+        return self.with_(x=taken(self.x, rows), y=taken(self.y, rows), weights=taken(self.weights, rows))
+
+    def judged_by(self, rows: Array) -> Case:
+        """The same, judged by some of the rows that it is judged by."""
+        return self.with_(
+            x_validation=taken(self.x_validation, rows),
+            y_validation=taken(self.y_validation, rows),
+            weights_validation=taken(self.weights_validation, rows),
+        )
+
+    def holding_out(self, rows: Array) -> Case:
+        """The same, judged by some of the rows to train on, and trained on the others."""
+        part = self.take(rows)
+        others = np.setdiff1d(np.arange(len(self)), rows)
+        return self.take(others).with_(x_validation=part.x, y_validation=part.y, weights_validation=part.weights)
+
+    @property
+    def row_weights(self) -> Array:
+        """How much each row to train on counts, where there is one output; (n,), ones if all count alike."""
+        return weight_of(self.weights, len(self))
 
     # -------------------------------------------------------------- changes of the data
 
@@ -133,8 +157,19 @@ def single(parts: Mapping[str, Array]) -> Any:
     return next(iter(parts.values())) if len(parts) == 1 else dict(parts)
 
 
+def taken(parts: Inputs, rows: Array) -> Inputs:
+    """Some rows of all."""
+    return {name: array[rows] for name, array in parts.items()}
+
+
+def weight_of(weights: Inputs, count: int) -> Array:
+    """How much each of so many rows counts, in float64; alike, if there are no weights, or if all are 0."""
+    weight = next(iter(weights.values())).astype(np.float64) if weights else np.ones(count)
+    return weight if weight.any() else np.ones(count)
+
+
 class _Several(list[Any]):
     """Layers in the place of one."""
 
 
-__all__ = ["Array", "Case", "Described", "Inputs", "single"]
+__all__ = ["Array", "Case", "Described", "Inputs", "single", "taken", "weight_of"]

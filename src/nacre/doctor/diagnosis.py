@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from nacre.doctor.case import Case, Inputs
+from nacre.data.stream import is_stream
+from nacre.doctor.case import Case
 from nacre.doctor.facts import Facts, how_far
 from nacre.doctor.finding import REMARK, Finding, many
 from nacre.doctor.findings import BY_HEART, CAUSES, CONSEQUENCES, LAST
+from nacre.doctor.rows import Rows, divided, rows_of
 from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, Trial, judge, run
-from nacre.errors import Limitation, UsageError
+from nacre.errors import UsageError
 from nacre.models import Model
 from nacre.models.files import copied
 from nacre.ops import seeded
@@ -167,7 +169,8 @@ class Diagnosis:
     def document(self) -> dict[str, Any]:
         """The diagnosis as JSON can hold it."""
         reached = {name: value for name, value in vars(self.score).items() if np.isfinite(value)}
-        return {"findings": [finding.document() for finding in self.findings], "reached": reached}
+        found = [finding.document() for finding in self.findings]
+        return {"note": self.case.note, "findings": found, "reached": reached}
 
     def __str__(self) -> str:
         if not self.alarms:
@@ -176,19 +179,22 @@ class Diagnosis:
             head = f"{len(self.alarms)} finding{'s' * (len(self.alarms) > 1)}, the likeliest cause first."
         parts = [f"{n}. {finding}" for n, finding in enumerate(self.alarms, 1)]
         remarks = [f"   {f.name}: {f.title}" for f in self.findings if not f.alarm]
-        return "\n\n".join([head, *parts, *(["remarks\n" + "\n".join(remarks)] if remarks else [])])
+        note = [self.case.note] if self.case.note else []
+        return "\n\n".join([*note, head, *parts, *(["remarks\n" + "\n".join(remarks)] if remarks else [])])
 
 
 def diagnose(
     model: Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     batch_size: int | None = None,
     epochs: int | None = None,
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
     class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    steps_per_epoch: int | None = None,
     history: Any = None,
 ) -> Diagnosis:
     """Say why a training fails, or will fail: what is measured of data, network and a short training, the likeliest cause first.
@@ -197,9 +203,12 @@ def diagnose(
     model are trained; the model stays as it is. ``history`` is the `History` of a training that went wrong, by default the model's
     last one. Without validation rows, a fifth of the rows is held out. The same call finds the same, to the last bit.
 
+    Rows count as much as their ``sample_weight`` says, in the trainings and wherever it is judged how good they are; gradients are
+    looked at with all rows alike. Of an iterable of batches, the first are looked at, 20,000 rows or 256 MB at most (a generator is
+    then that much further), and as many rows, from all over, of data that are read in pieces; `Case.note` says so.
+
     Each finding has the name that the field has for it, the numbers that show it, an explanation, and mostly a fix, as code and,
-    by `Diagnosis.fix`, tried. Raises what `Model.fit` raises for data that do not fit, and `Limitation` for data that do not lie
-    in arrays.
+    by `Diagnosis.fix`, tried. Raises what `Model.fit` raises for data that do not fit.
 
     >>> import numpy as np, nacre
     >>> random = np.random.default_rng(0)
@@ -212,14 +221,24 @@ def diagnose(
     >>> found.findings[0].name
     'missing non-linearity'
     """
-    size = 32 if batch_size is None else batch_size
-    model.rows_of(x, y)  # a model that is built for these rows draws its weights as it would in fit
+    case = case_of(
+        model,
+        x,
+        y,
+        batch_size,
+        epochs,
+        validation_split,
+        validation_data,
+        shuffle,
+        class_weight,
+        sample_weight,
+        steps_per_epoch,
+    )
     copied(
         model,
         "The doctor trains copies of the model",
         "functions and layers with names of their own: def loss(y_true, y_pred)",
     )
-    case = case_of(model, x, y, size, epochs, validation_split, validation_data, shuffle, class_weight)
     figures = history if history is not None else model.history
     figures = getattr(figures, "history", figures)
     with seeded(0):
@@ -241,7 +260,7 @@ def examine(case: Case, history: Mapping[str, list[float]] | None = None) -> Dia
     names = [finding.name for finding in ranked]
     once = [finding for n, finding in enumerate(ranked) if finding.name not in names[:n]]
     classes = facts.task.kind == "classes"
-    guess = f"; always saying the most frequent class, {np.max(np.asarray(facts.task.shares)):.3f}" if classes else ""
+    guess = f"; always saying the most frequent class, {facts.mass.max() / facts.mass.sum():.3f}" if classes else ""
     return Diagnosis(once, facts.case, facts.trial.judged, guess)
 
 
@@ -289,47 +308,53 @@ def _weighed(facts: Facts, finding: Finding) -> Finding | None:
 def case_of(
     model: Model,
     x: Any,
-    y: Any,
-    batch_size: int = 32,
+    y: Any = None,
+    batch_size: int | None = None,
     epochs: int | None = None,
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
     class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    steps_per_epoch: int | None = None,
 ) -> Case:
     """A training of a compiled model with these arguments of `Model.fit`; see `diagnose`."""
-    for what, given in (("batch_size", batch_size), ("epochs", 1 if epochs is None else epochs)):
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+    for what, given in (("batch_size", batch_size), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
             raise UsageError(f"{what} is a whole number from 1 on, got {given!r}.")
     if not isinstance(validation_split, int | float) or not 0 <= validation_split < 1:
         raise UsageError(f"validation_split lies in [0, 1), got {validation_split!r}.")
-    count, some = model.rows_of(x, y)
-    rows = np.arange(count)
-    if validation_data is not None:
-        if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-            raise Limitation(
-                "The doctor takes validation_data as a pair of arrays.", hint="validation_data=(x_val, y_val)"
-            )
-        held, some_held = model.rows_of(*validation_data[:2])
-        x_held, y_held = some_held(np.arange(held))
+    if validation_split and validation_data is None:
+        train, judge = divided(model, x, y, sample_weight, validation_split)
+        kept, held = np.arange(len(train)), np.arange(len(judge))
     else:
-        kept = count - int(count * (validation_split or 0))
-        if not validation_split:
-            rows = np.random.default_rng(0).permutation(count) if shuffle else rows
-            kept = max(1, count - max(1, int(count * _HELD_OUT)))
-        few = (
-            count < _FEW and not validation_split
-        )  # then nothing can be held out: it is judged by the rows it is trained on
-        x_held, y_held = some(rows if few else rows[kept:])
-        rows = np.sort(rows if few else rows[:kept])
-    x_train, y_train = some(rows)
+        train = judge = rows_of(model, x, y, sample_weight, steps_per_epoch)
+        kept, held = np.arange(len(train)), np.arange(len(train))
+    if train.batch is not None:
+        if batch_size is not None:
+            raise UsageError("batch_size and validation_split are for arrays, but x is an iterable of batches.")
+        batch_size, shuffle = train.batch, False  # as the batches come
+    if validation_data is not None:
+        judge = _judging(model, validation_data)
+        held = np.arange(len(judge))
+    elif (
+        judge is train and len(train) >= _FEW
+    ):  # of fewer, nothing can be held out: it is judged by the rows it is trained on
+        order = np.random.default_rng(0).permutation(len(train)) if shuffle else kept
+        at = len(train) - max(1, int(len(train) * _HELD_OUT))
+        kept, held = np.sort(order[:at]), order[at:]
+    x_train, y_train, weights = train.take(kept)
+    x_held, y_held, weights_held = judge.take(held)
     return Case(
-        model, _plain(x_train), _plain(y_train), _plain(x_held), _plain(y_held),
+        model, x_train, y_train, x_held, y_held,
         validation_data is not None or bool(validation_split),
         validation_data is None and bool(validation_split),
-        batch_size, epochs, shuffle, class_weight,
+        32 if batch_size is None else batch_size, epochs, shuffle, class_weight, weights, weights_held, train.told,
     )  # fmt: skip
 
 
-def _plain(arrays: Mapping[str, Any]) -> Inputs:
-    return {name: np.asarray(array) for name, array in arrays.items()}
+def _judging(model: Model, given: Any) -> Rows:
+    """The rows for validation, given as `Model.fit` takes them."""
+    if isinstance(given, tuple | list) and len(given) in (2, 3) and not is_stream(given):
+        return rows_of(model, *given)
+    return rows_of(model, given)

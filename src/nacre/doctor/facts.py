@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from nacre.activations import linear
-from nacre.doctor.case import Array, Case, single
+from nacre.doctor.case import Array, Case, single, weight_of
 from nacre.doctor.task import Task
 from nacre.doctor.trial import Score, Trial, judge, plan_of, run
 from nacre.layers import (
@@ -99,9 +99,7 @@ class Facts:
     @cached_property
     def held_out(self) -> Case:
         """The case with a fifth of the rows to train on held out, to be judged by."""
-        held, kept = np.split(np.random.default_rng(0).permutation(len(self.case)), [len(self.case) // 5])
-        x, y = ({n: a[held] for n, a in part.items()} for part in (self.case.x, self.case.y))
-        return self.case.take(np.sort(kept)).with_(x_validation=x, y_validation=y)
+        return self.case.holding_out(np.random.default_rng(0).permutation(len(self.case))[: len(self.case) // 5])
 
     def called(self, name: str) -> str:
         """An input, in a sentence."""
@@ -159,6 +157,12 @@ class Facts:
         return self.task.labels_of(next(iter(self.case.y.values())))
 
     @cached_property
+    def mass(self) -> Array:
+        """How much the rows of each class count in the loss, all together: how many they are, if they have no weights."""
+        weights = self.case.row_weights / self.case.row_weights.mean()
+        return np.bincount(self.labels, weights=weights, minlength=self.task.classes)
+
+    @cached_property
     def targets(self) -> Array:
         """Some targets that are numbers, (rows, outputs) in float64."""
         y = next(iter(self.case.y.values()))[self.rows]
@@ -168,10 +172,16 @@ class Facts:
 
     @cached_property
     def start(self) -> Inside:
-        """What goes on inside for one batch, with the weights as they are."""
-        rows = np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT]
-        part = self.case.take(rows)
+        """What goes on inside for one batch, with the weights as they are; all rows count alike."""
+        part = self.case.take(np.random.default_rng(1).permutation(len(self.case))[:_LOOKED_AT])
         return self.case.model.inside(single(part.x), single(part.y), training=True)
+
+    @property
+    def first_loss(self) -> float:
+        """The loss of that batch, on the scale of the training: as if losses and weights of rows had nothing to do with each other,
+        which before the training they have not."""
+        scale = self.case.row_weights.mean() if len(self.case.y) == 1 else 1.0
+        return float(self.start.losses.mean() * scale)
 
     @cached_property
     def links(self) -> list[Link]:
@@ -232,30 +242,40 @@ class Facts:
 
 def said_of(case: Case, task: Task, model: Model) -> tuple[Array, Array]:
     """What a model says of some rows for validation, as probabilities of classes or as numbers, and what is true of them."""
+    return _said(_some_judged(case), task, model)
+
+
+def _some_judged(case: Case) -> Case:
+    """The case, judged by no more than some rows."""
     count = len(next(iter(case.y_validation.values())))
-    rows = np.random.default_rng(1).permutation(count)[:_SAMPLE]
-    outputs = model.predict(single({n: a[rows] for n, a in case.x_validation.items()}), verbose=0).astype(np.float64)
-    target = next(iter(case.y_validation.values()))[rows]
+    return case.judged_by(np.random.default_rng(1).permutation(count)[:_SAMPLE])
+
+
+def _said(case: Case, task: Task, model: Model) -> tuple[Array, Array]:
+    outputs = model.predict(single(case.x_validation), verbose=0).astype(np.float64)
+    target = next(iter(case.y_validation.values()))
     if task.kind == "classes":
         return task.probabilities(model, outputs), task.labels_of(target)
-    return task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
+    return task.predicted(model, outputs), target.reshape(len(target), -1).astype(np.float64)
 
 
 def evidence(case: Case, task: Task, model: Model) -> float:
     """How sure it is that a model predicts rows for validation better than by chance: by how many standard errors a score is above
     0 whose mean is 0 if its predictions have nothing to do with the targets. For classes that is the logarithm of the probability
     of the class, less its mean over the classes as often as they are; for numbers, the covariance of both."""
-    said, true = said_of(case, task, model)
+    case = _some_judged(case)
+    said, true = _said(case, task, model)
     if len(true) < 2:
         return 0.0
+    weights = weight_of(case.weights_validation, len(true))
     if task.kind == "classes":
         logs = np.log(np.clip(said, 1e-3, 1))
-        shares = np.bincount(true, minlength=said.shape[1]) / len(true)
+        shares = np.bincount(true, weights=weights, minlength=said.shape[1]) / weights.sum()
         scores = logs[np.arange(len(true)), true] - logs @ shares
     else:
-        scores = ((said - said.mean(axis=0)) * (true - true.mean(axis=0)) / np.maximum(true.std(axis=0), 1e-30)).sum(
-            axis=1
-        )
+        about = [values - np.average(values, axis=0, weights=weights) for values in (said, true)]
+        scores = (about[0] * about[1] / np.maximum(true.std(axis=0), 1e-30)).sum(axis=1)
+    scores = scores * weights / weights.mean()
     spread = float(scores.std())
     return float(scores.mean()) / spread * math.sqrt(len(scores)) if spread > 0 and math.isfinite(spread) else 0.0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nacre.doctor.case import Array, Case, single
+from nacre.doctor.case import Array, Case, single, weight_of
 from nacre.doctor.task import Task
 from nacre.errors import NonFiniteLossError
 from nacre.models import Model
@@ -119,7 +119,8 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
             epochs=epochs,
             shuffle=case.shuffle,
             class_weight=case.class_weight,
-            validation_data=(single(case.x_validation), single(case.y_validation)) if case.watched else None,
+            sample_weight=single(part.weights) if part.weights else None,
+            validation_data=_judging(case) if case.watched else None,
             callbacks=[*(case.stop() if case.watched else []), curve, seen],
             verbose=0,
         )
@@ -131,7 +132,7 @@ def run(case: Case, task: Task, plan: tuple[int, int] | None = None) -> Trial:
         broke = True
     after = {name: model.named[name].numpy() for name in before}
     moved = {n: _norm(after[n] - w) / max(_norm(w), 1e-12) for n, w in before.items() if w.ndim > 1}
-    trained = Case(model, part.x, part.y, part.x, part.y, True)
+    trained = part.with_(x_validation=part.x, y_validation=part.y, weights_validation=part.weights)
     return Trial(
         model, history, curve.steps, curve.losses, seen, begun,
         judge(trained, task, model), judge(case, task, model), len(part), epochs, seconds, broke, moved,
@@ -142,30 +143,44 @@ def judge(case: Case, task: Task, model: Model) -> Score:
     """How good a model is on the rows that a case is judged by."""
     count = len(next(iter(case.x_validation.values())))
     rows = np.arange(count) if count <= _JUDGED else np.random.default_rng(1).permutation(count)[:_JUDGED]
-    x, y = ({n: a[rows] for n, a in part.items()} for part in (case.x_validation, case.y_validation))
-    outputs = model.predict(single(x), verbose=0)
+    case = case.judged_by(rows)
+    x, *judging = _judging(case)
     if task.kind == "other":
-        return Score(float(model.evaluate(single(x), single(y), verbose=0, return_dict=True)["loss"]))
-    target = next(iter(y.values()))
+        y, *weight = judging
+        given = {"sample_weight": weight[0]} if weight else {}
+        return Score(float(model.evaluate(x, y, **given, verbose=0, return_dict=True)["loss"]))
+    outputs = model.predict(x, verbose=0)
+    target, weights = next(iter(case.y_validation.values())), weight_of(case.weights_validation, len(rows))
+
+    def mean(values: Array) -> float:
+        return float(np.average(values, axis=0, weights=weights).mean())
+
     if task.kind == "numbers":
-        predicted, given = task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
-        error = float(np.mean((predicted - given) ** 2))
-        r2 = 1 - error / max(float(np.var(given, axis=0).mean()), 1e-300)
+        predicted, true = task.predicted(model, outputs), target.reshape(len(rows), -1).astype(np.float64)
+        error = mean((predicted - true) ** 2)
+        r2 = 1 - error / max(mean((true - np.average(true, axis=0, weights=weights)) ** 2), 1e-300)
         if not task.numbered[1] or not math.isfinite(error):
             return Score(error, r2=r2)
-        right, labels = (np.rint(predicted) == given)[:, 0], given[:, 0]
-        return Score(error, float(right.mean()), _recall(right, labels), r2=r2)
+        right, labels = (np.rint(predicted) == true)[:, 0], true[:, 0]
+        return Score(error, mean(right), _recall(right, labels, weights), r2=r2)
     labels = task.labels_of(target)
     p = task.probabilities(model, outputs.astype(np.float64))
     chosen = p.argmax(axis=1)
     right = chosen == labels
-    log_loss = -np.log(np.clip(p[np.arange(len(p)), labels], 1e-7, 1)).mean()
-    return Score(float(log_loss), float(right.mean()), _recall(right, labels), float(log_loss))
+    log_loss = mean(-np.log(np.clip(p[np.arange(len(p)), labels], 1e-7, 1)))
+    return Score(log_loss, mean(right), _recall(right, labels, weights), log_loss)
 
 
-def _recall(right: Array, labels: Array) -> float:
-    """The mean over the classes of the share of their rows that are ``right``."""
-    return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
+def _judging(case: Case) -> tuple[Any, ...]:
+    """The rows a case is judged by as `fit` takes them, with their weights if they have any."""
+    parts = (case.x_validation, case.y_validation, *([case.weights_validation] if case.weights_validation else []))
+    return tuple(map(single, parts))
+
+
+def _recall(right: Array, labels: Array, weights: Array) -> float:
+    """The mean over the classes, of which some row counts, of the share of their rows that are ``right``."""
+    classes = np.unique(labels[weights > 0])
+    return float(np.mean([np.average(right[labels == k], weights=weights[labels == k]) for k in classes]))
 
 
 class _Curve(Callback):

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nacre.data import Features
+from nacre.models import Model
+
 
 @dataclass(frozen=True)
 class Written:
@@ -27,9 +30,25 @@ class Written:
         return asdict(self) | {"path": str(self.path), "notes": list(self.notes)}
 
     def __str__(self) -> str:
-        checked = (
-            []
-            if self.difference is None
-            else [f"Outputs differ by {self.difference:.2g} at most over {self.rows:,} rows."]
-        )
-        return "\n".join([f"{self.path}, {self.nbytes:,} bytes, for {self.format}.", *checked, *self.notes])
+        """What people are told.
+
+        >>> print(Written(Path("model.onnx"), "onnx", 2048, 1000, 3e-8, ("It takes bytes.",)))
+        model.onnx: 2,048 bytes of onnx
+        Its outputs differ from the model's by 3e-08 at most, in 1,000 rows.
+        It takes bytes.
+        """
+        lines = [f"{self.path}: {self.nbytes:,} bytes of {self.format}"]
+        if self.difference is not None:
+            how = f"differ from the model's by {self.difference:.2g} at most" if self.difference else "are the model's"
+            lines.append(f"Its outputs {how}, in {self.rows:,} rows.")
+        return "\n".join([*lines, *self.notes])
+
+
+def without_features(model: Model) -> list[str]:
+    """What there is to say of a model that takes tables or files of pictures, where the file takes numbers."""
+    made = "of columns of tables" if isinstance(model.features, Features) else "of files of pictures"
+    return (
+        []
+        if model.features is None
+        else [f"It takes the numbers that nacre makes {made}: these rules are not in the file."]
+    )

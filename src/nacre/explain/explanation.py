@@ -276,7 +276,8 @@ class Explanation:
                 if weight.new is None or name in seen:  # frozen, or of a layer that is called again
                     continue
                 seen.add(name)
-                change = (weight.new - weight.value.astype(np.float64)).ravel()
+                with np.errstate(invalid="ignore"):  # infinite weights do not change
+                    change = (weight.new - weight.value.astype(np.float64)).ravel()
                 for flat in top(change, most).tolist():
                     at = tuple(int(i) for i in np.unravel_index(flat, weight.value.shape))
                     entry = Update(f"{name}{list(at)}", float(weight.value[at]), float(weight.new[at]))

@@ -91,10 +91,30 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
             metadata = _read_metadata(header.pop(_METADATA, None))
             entries = _read_entries(header, size - file.tell())
             checksums = _open_seal(metadata, entries)
-            return {entry.name: _read_tensor(file, entry, checksums[entry.name]) for entry in entries}, metadata
+            return {entry.name: _read_tensor(file, entry, checksums) for entry in entries}, metadata
     except ValueError as fault:  # the helpers below say what is wrong, this says where
         hint = "it is damaged or was not written by nacre; use another copy"
         raise ModelFileError(f"Cannot load {path}: {fault}.", hint=hint) from fault
+
+
+def read_of_others(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The tensors of a safetensors file that others wrote, who have no checksums; else as `read`, and raises as it does.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/model", {"bias": np.zeros(3, "float32")}, {})
+    ...     read_of_others(f"{folder}/model")
+    {'bias': array([0., 0., 0.], dtype=float32)}
+    """
+    try:
+        with _open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            header = _read_header(file, size)
+            _read_metadata(header.pop(_METADATA, {}))
+            entries = _read_entries(header, size - file.tell())
+            return {entry.name: _read_tensor(file, entry, None) for entry in entries}
+    except ValueError as fault:
+        raise ModelFileError(f"Cannot load {path}: {fault}.", hint="it is damaged; use another copy") from fault
 
 
 # Writing
@@ -169,7 +189,9 @@ def _read_header(file: BinaryIO, size: int) -> dict[str, Any]:
         raise ValueError(f"file is {size} bytes, a model file has at least 10")
     start = file.read(8)
     if start.startswith((b"PK\x03\x04", b"\x89HDF")):
-        raise ValueError("it is a Keras file (.keras or .h5), which nacre does not read yet")
+        raise ValueError(
+            "it is an archive or an HDF5 file, as Keras and PyTorch write them, not a model file of nacre's"
+        )
     length = int.from_bytes(start, "little")
     if length > MAX_HEADER:
         raise ValueError(f"the header says it is {length:,} bytes, more than {MAX_HEADER:,} are not allowed")
@@ -263,15 +285,15 @@ def _open_seal(metadata: dict[str, str], entries: Iterable[_Entry]) -> dict[str,
     return checksums
 
 
-def _read_tensor(file: BinaryIO, entry: _Entry, expected: str) -> Array:
+def _read_tensor(file: BinaryIO, entry: _Entry, checksums: Mapping[str, str] | None) -> Array:
     """The next tensor of the file, read straight into its array."""
     array = np.empty(entry.shape, entry.dtype)
     content = _bytes(array)
     if file.readinto(content) != content.nbytes:  # type: ignore[attr-defined]
         raise ValueError(f"file ends inside tensor {entry.name!r}")
     found = _checksum(entry.dtype, entry.shape, array)
-    if found != expected:
-        raise ValueError(f"tensor {entry.name!r} has checksum {found}, expected {_short(expected)}")
+    if checksums is not None and found != checksums[entry.name]:
+        raise ValueError(f"tensor {entry.name!r} has checksum {found}, expected {_short(checksums[entry.name])}")
     if entry.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
         raise ValueError(f"tensor {entry.name!r} is BOOL, but not all of its bytes are 0 or 1")
     return array.astype(entry.dtype.newbyteorder("="), copy=False)

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakSet
 
+import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError
@@ -86,7 +87,8 @@ class Memory:
     matrix kernels read; what lies after the last column means nothing. Narrow matrices lie so as their transpose. Once a matrix is
     in panels its plain form is let go, and made again for whoever asks, so that a network that is trained takes its memory once.
     Other arrays have one layout, padded so that 32 elements can be read at a time. ``initial`` makes the first value, when it is
-    first needed. While a lowering computes elsewhere, as on a GPU, the value stays there (`on_device`) until somebody asks for it.
+    first needed, as an array that nobody else has. While a lowering computes elsewhere, as on a GPU, the value stays there
+    (`on_device`) until somebody asks for it.
 
     >>> import numpy as np
     >>> m = Memory(TensorType((2, 3)))
@@ -186,11 +188,15 @@ class Memory:
 
     def _from_outside(self) -> Array:
         """From the device, or the first value."""
-        plain = self._room()
         if self._on_device is not None:
+            plain = self._room()
             plain[...] = self._on_device
-        else:
-            plain[...] = 0 if self._initial is None else self._initial()
+            return plain
+        first = 0 if self._initial is None else self._initial()
+        if self._matrix and isinstance(first, np.ndarray) and first.flags.c_contiguous and self.type == _type_of(first):
+            return first  # a copy beside it would be as large, and what malloc once had it may keep
+        plain = self._room()
+        plain[...] = first
         return plain
 
     def _out_of_panels(self) -> Array:
@@ -209,6 +215,10 @@ class Memory:
             part = lying[:, number * PANEL : (number + 1) * PANEL]
             panel[:, : part.shape[1]] = part
             panel[:, part.shape[1] :] = 0
+
+
+def _type_of(array: Array) -> TensorType:
+    return TensorType(array.shape, str(array.dtype))
 
 
 class Turns:

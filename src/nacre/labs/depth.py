@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from nacre.errors import UsageError
-from nacre.labs.result import Result, compared, spread
+from nacre.labs.result import Result, compared
 from nacre.labs.trial import Pair, Task, check_seeds
 
 _APART = 0.02  # part of the parameters by which networks may differ
@@ -57,8 +57,7 @@ def depth(
             learning_rate=learning_rate,
             verbose=verbose,
         )
-        seen, held = zip(*(task.judged(model) for model in models), strict=True)
-        rows.append({**said, f"{task.figure} in training": spread(seen), task.figure: spread(held, task.judged_rows)})
+        rows.append(said | task.spreads(models))
     title = f"Depth at equal parameter counts: {activation}, {epochs} epochs, {seeds} seeds, {len(task.held_x):,} rows to judge by"
     return Result(title, _verdict(rows, task), rows)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nacre.errors import UsageError
-from nacre.labs.result import Result, compared, spread
+from nacre.labs.result import Result, compared
 from nacre.labs.trial import Pair, Task, check_seeds
 
 _STEPS, _LEAST = 600, 100  # steps of a training, if nothing is said; fewer if all took more operations than these:
@@ -68,15 +68,7 @@ def learning_curve(
                 learning_rate=learning_rate,
                 verbose=verbose,
             )
-            seen, held = zip(*(part.judged(model) for model in models), strict=True)
-            rows.append(
-                {
-                    "hidden layers": said,
-                    "rows": size,
-                    f"{task.figure} in training": spread(seen),
-                    task.figure: spread(held, task.judged_rows),
-                }
-            )
+            rows.append({"hidden layers": said, "rows": size} | part.spreads(models))
     title = f"Learning curve: {activation}, about {steps} steps, {seeds} seeds, {len(task.held_x):,} rows to judge by"
     return Result(title, _verdict(rows, task.figure, sizes), rows)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nacre.labs.result import Result, compared, spread
+from nacre.labs.result import Result, compared
 from nacre.labs.trial import Pair, Task, check_seeds
 
 _ROUNDED = 1e-4  # float32 sums in another order differ by less
@@ -54,10 +54,7 @@ def pixel_permutation(
             learning_rate=learning_rate,
             verbose=verbose,
         )
-        seen, held = zip(*(part.judged(model) for model in models), strict=True)
-        rows.append(
-            {"inputs": inputs, f"{task.figure} in training": spread(seen), task.figure: spread(held, task.judged_rows)}
-        )
+        rows.append({"inputs": inputs} | part.spreads(models))
         before.append(models[0])
     model = before[0]
     expected = model.predict(task.held_x)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nacre.data.splits import split_rows
 from nacre.errors import DataError, UsageError
+from nacre.labs.result import spread
 from nacre.layers import Dense, Input
 from nacre.metrics.accuracy import wilson_interval
 from nacre.models import Model, Sequential
@@ -104,6 +105,11 @@ class Task:
         parts = ((self.x, self.y), (self.held_x, self.held_y))
         seen, held = (model.evaluate(x, y, verbose=0, return_dict=True)[self.figure] for x, y in parts)
         return float(seen), float(held)
+
+    def spreads(self, models: Sequence[Model]) -> dict[str, Any]:
+        """How replicas do on the rows to train on, and on the others: two columns of a result."""
+        seen, held = zip(*(self.judged(model) for model in models), strict=True)
+        return {f"{self.figure} in training": spread(seen), self.figure: spread(held, self.judged_rows)}
 
     def trained(
         self,

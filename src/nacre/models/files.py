@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nacre import losses, metrics, optimizers
 from nacre.configured import Configured, custom_object_scope, differing, natural, resolve, serialize, strangers
 from nacre.data import Features, Pictures
-from nacre.errors import ModelFileError, NacreError, UnknownName, UsageError
+from nacre.errors import Limitation, ModelFileError, NacreError, UnknownName, UsageError
 from nacre.interop import safetensors
 from nacre.ir import Memory, TensorType
 from nacre.models.goals import Judged
@@ -21,6 +21,7 @@ from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS
 from nacre.training.checkpoint import CALLBACK_PREFIX
 from nacre.training.program import slot_types
+from nacre.upstairs import room
 
 if TYPE_CHECKING:
     from nacre.models.model import Model
@@ -76,7 +77,8 @@ def _types_of_weights(model: Model) -> dict[str, TensorType]:
 def load_model(
     path: str | Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, **unknown: Any
 ) -> Model:
-    """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint.
+    """The model that `Model.save` wrote, compiled as it was, ready to go on; or the one in a checkpoint, or in a file of Keras,
+    ``.keras`` or ``.h5``, as `nacre.exchange.keras.read` says.
 
     ``custom_objects`` are classes and functions that are not nacre's, by their names in the file; without ``compile``, the model
     comes without loss, metrics and optimizer.
@@ -85,6 +87,15 @@ def load_model(
     is damaged, was made by something else, or describes what its weights are not; `FileNotFoundError` if there is none.
     """
     refuse_unknown(load_model, unknown)
+    if is_of_keras(path):
+        if custom_objects:
+            raise Limitation(
+                f"{path} is of Keras, of which only parts that nacre has can be read.",
+                {"found": f"custom_objects={custom_objects!r}"},
+                "leave custom_objects out",
+            )
+        read: Model = room("exchange.keras").read(path, compile)
+        return read
     tensors, metadata = safetensors.read(path)
     if "nacre" not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not of a nacre model.")
@@ -102,13 +113,21 @@ def load_model(
     except UnknownName as error:
         raise ModelFileError(
             f"{path} has a part that is not nacre's, or of a later nacre.",
-            {"reason": str(error).splitlines()[0]},
+            {"reason": error.what},
             "load_model(path, custom_objects={name: the class or function})",
         ) from error
     except (NacreError, *NONSENSE) as error:
         raise ModelFileError(
             f"{path} does not describe a model.", {"reason": f"{type(error).__name__}: {error}"}
         ) from error
+
+
+def is_of_keras(path: str | Path) -> bool:
+    """Whether a file begins as an archive or as HDF5 does, as those of Keras do, and no file of nacre's."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(8).startswith((b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"))
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:

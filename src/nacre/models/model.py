@@ -53,7 +53,7 @@ from nacre.ir import Input as GraphInput
 from nacre.ir import Memory, TensorType, Turns, Value
 from nacre.layers import InputLayer, Layer, Parameter, Symbol
 from nacre.layers.layer import Record, Shape, Weighted, apart, layers_in, numbers, once, shape_text, traced
-from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, restore, types_of
+from nacre.models.files import FORMAT, NONSENSE, check_restorable, check_tensors, is_of_keras, restore, types_of
 from nacre.models.goals import Judged, by_output, judged, misfit, restored
 from nacre.models.goals import described as described_outputs
 from nacre.models.mistakes import refuse_unknown
@@ -882,12 +882,22 @@ class Model(Weighted, Configured):
         """Loss and metrics of one batch, as `evaluate` gives them."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
-    def fit_lbfgs(self, x: Any, y: Any, steps: int = 100, tolerance: float = 1e-5) -> History:
+    def fit_lbfgs(
+        self,
+        x: Any,
+        y: Any,
+        steps: int = 100,
+        tolerance: float = 1e-5,
+        sample_weight: Any = None,
+        evaluations: int | None = None,
+    ) -> History:
         """Train by L-BFGS on all of x (n, ...) and y at once, for small problems; see `nacre.minimize`.
 
         Takes at most ``steps`` steps, each of which may need the loss and its gradient several times, and ends sooner when the norm
-        of the gradient is at most ``tolerance``, or when float32 resolves no lower loss. Dropout is off, and the optimizer given to
-        `compile` has no part. The `History` holds "loss" and "gradient_norm" after each number of steps, from 0 on.
+        of the gradient is at most ``tolerance``, when float32 resolves no lower loss, or after the step in which the loss has been
+        computed ``evaluations`` times. ``sample_weight`` (n,) multiplies the loss of each row. Dropout is off, and the optimizer
+        given to `compile` has no part. The `History` holds "loss", "gradient_norm" and "evaluations" after each number of steps,
+        from 0 on.
         Raises `UsageError` if a weight has a constraint.
 
         >>> import numpy as np, nacre
@@ -901,9 +911,10 @@ class Model(Weighted, Configured):
         _positive("steps", steps)
         if not isinstance(tolerance, int | float) or not tolerance >= 0:
             raise UsageError(f"tolerance is a number from 0 on, got {tolerance!r}.")
-        data = self._dataset(x, y)
+        most = None if evaluations is None else _positive("evaluations", evaluations)
+        data = self._dataset(x, y, sample_weight)
         history = self.history = History()
-        self._training(data).fit_lbfgs(data, steps, tolerance, history)
+        self._training(data).fit_lbfgs(data, steps, tolerance, most, history)
         return history
 
     # -------------------------------------------------------------- gradients
@@ -1123,10 +1134,17 @@ class Model(Weighted, Configured):
         `nacre.exchange.FORMATS`. The file is there whole or not at all, and is run beside the model, where something that runs it
         is installed; the `nacre.exchange.written.Written` says how far their outputs differ.
 
-        Raises `UsageError` for an unknown suffix, `UnknownName` for an unknown format, and `Limitation` for a model that the
-        format has no words for.
+        Raises `UsageError` for an unknown suffix, and where a library that the format needs is not installed, `UnknownName` for an
+        unknown format, and `Limitation` for a model that the format has no words for.
+
+        >>> import tempfile, nacre
+        >>> model = nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = model.export(f"{folder}/model.onnx")
+        >>> written.format, written.rows, written.difference < 1e-5
+        ('onnx', 1000, True)
         """
-        return room("exchange").export(self, filepath, format)
+        return self._turns().use(lambda: room("exchange").export(self, filepath, format))
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state if the model is compiled, to ONE file, whole or not at all.
@@ -1145,7 +1163,8 @@ class Model(Weighted, Configured):
         self._turns().use(write)
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False) -> None:
-        """Take over the weights in a file of `save_weights` or `save`, or in a checkpoint.
+        """Take over the weights in a file of `save_weights` or `save`, in a checkpoint, or in a file of Keras, ``.weights.h5``,
+        ``.keras`` or ``.h5``, that holds those of the same layers.
 
         All names and shapes must be those of the model's weights, else `ModelFileError` says where they differ, and nothing
         changes. If the model is compiled, the state of the optimizer in the file, with its steps and learning rate, is taken over
@@ -1166,7 +1185,10 @@ class Model(Weighted, Configured):
                 {"found": f"skip_mismatch={skip_mismatch!r}"},
                 "load them into a model like the first one, and hand them over: layer.set_weights(other.get_weights())",
             )
-        tensors, metadata = safetensors.read(filepath)
+        if is_of_keras(filepath):
+            tensors, metadata = room("exchange.keras").weights(self, filepath), {_WEIGHTS: "{}"}
+        else:
+            tensors, metadata = safetensors.read(filepath)
         try:
             training = json.loads(metadata[_WEIGHTS] if _WEIGHTS in metadata else metadata["nacre"])
             training = training if _WEIGHTS in metadata else training.get("training", {})

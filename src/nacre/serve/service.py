@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 import nacre
 from nacre.errors import did_you_mean
 from nacre.models import Model
+from nacre.models.forms import classes_of
 from nacre.serve import page
 from nacre.serve.metrics import Metrics
 from nacre.serve.openapi import document
@@ -151,7 +152,7 @@ class Served:
         """Inputs and outputs, as the Open Inference Protocol tells them; the names of classes are among the parameters."""
         outputs = []
         for number, tensor in enumerate(self.outputs):
-            classes = page.classes_of(self.model, number)
+            classes = classes_of(self.model, number)
             outputs.append({**_described(tensor), **({"parameters": {"classes": classes}} if classes else {})})
         inputs = [_described(tensor) for tensor in self.signature.inputs]
         return {"name": self.name, "versions": [VERSION], "platform": "nacre", "inputs": inputs, "outputs": outputs}

@@ -532,5 +532,5 @@ def one_line(error: NacreError) -> str:
     >>> one_line(NacreError("No.", {"found": 3}, "leave it"))
     'No. found: 3; try: leave it'
     """
-    first, *rest = str(error).splitlines()
-    return f"{first} {'; '.join(re.sub(r':  +', ': ', line.strip()) for line in rest)}".rstrip()
+    more = {**error.details, **({"try": error.hint} if error.hint else {})}
+    return f"{error.what} {'; '.join(f'{name}: {found}' for name, found in more.items())}".rstrip()

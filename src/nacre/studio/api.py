@@ -20,6 +20,7 @@ from nacre.errors import NacreError, UsageError
 
 T = TypeVar("T")
 
+ANSWERING = "nacre-studio"  # the name of the threads that compute answers
 _AT_ONCE = 8  # requests to one address that are computed at a time
 
 _ENCODER = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
@@ -58,7 +59,7 @@ def turns() -> Callable[[Callable[[], T]], Awaitable[T]]:
                 loop.call_soon_threadsafe(tell, result, error)
 
         async with free:
-            Thread(target=compute, name="nacre-studio", daemon=True).start()
+            Thread(target=compute, name=ANSWERING, daemon=True).start()
             return await answer
 
     return computed
@@ -139,11 +140,9 @@ def in_words(error: NacreError) -> tuple[str, str]:
     """The message of an error in one line, and its hint.
 
     >>> in_words(UsageError("There is no layer 7.", {"layers": 3}, hint="0 to 2"))
-    ('There is no layer 7. layers:  3', '0 to 2')
+    ('There is no layer 7. layers: 3', '0 to 2')
     """
-    what, *details = map(str.strip, str(error).splitlines())
-    hints = [line.removeprefix("try:").strip() for line in details if line.startswith("try:")]
-    return " ".join([what, *(line for line in details if not line.startswith("try:"))]), " ".join(hints)
+    return " ".join([error.what, *(f"{name}: {found}" for name, found in error.details.items())]), error.hint
 
 
 def _plain(value: Any) -> Any:
@@ -152,4 +151,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-__all__ = ["Nothing", "ask", "in_words", "json", "refusals", "stream", "tell", "turns"]
+__all__ = ["ANSWERING", "Nothing", "ask", "in_words", "json", "refusals", "stream", "tell", "turns"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import re
 import secrets
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +20,14 @@ from starlette.routing import Mount, Route
 
 from nacre import web
 from nacre.studio import inside, lessons, playground, runs
-from nacre.studio.api import refusals
+from nacre.studio.api import ANSWERING, refusals
 from nacre.studio.folders import Runs
 from nacre.studio.jobs import Jobs
-from nacre.web import Assets
+from nacre.studio.playground.player import PLAYING, Players
+from nacre.web import Assets, Limits
 
 PAGE = Path(__file__).parent / "page"
+_LIMITS = Limits(grace=1)  # who ends the studio leaves the page, too: what is still computed is for nobody
 
 
 def application(root: str | Path = "runs") -> Starlette:
@@ -31,8 +36,8 @@ def application(root: str | Path = "runs") -> Starlette:
     >>> [route.path for route in application().routes]
     ['/', '/api', '/static']
     """
-    found, jobs = Runs(Path(root)), Jobs()
-    views = [*playground.routes(), *runs.routes(found, jobs), *inside.routes(found, jobs), *lessons.routes()]
+    found, jobs, players = Runs(Path(root)), Jobs(), Players()
+    views = [*playground.routes(players), *runs.routes(found, jobs), *inside.routes(found, jobs), *lessons.routes()]
     routes = [
         Route("/", _page),
         Mount("/api", routes=views),
@@ -40,6 +45,7 @@ def application(root: str | Path = "runs") -> Starlette:
     ]
     made = web.application(routes, refusals())
     made.state.closing = asyncio.Event()  # which ends the streams
+    made.state.players, made.state.jobs = players, jobs
     return made
 
 
@@ -48,15 +54,26 @@ def run(root: Path, host: str, port: int | None, token: str | None, started: Cal
     nothing; ``started`` is told the address that holds it. Raises `UsageError` for a host or a port that cannot be had.
     """
     app = application(root)
+
+    def stopping() -> None:
+        app.state.closing.set()
+        app.state.players.close()
+
     web.run(
         app,
         host,
         port,
         token=token or secrets.token_urlsafe(24),
         started=started,
-        stopping=app.state.closing.set,
+        stopping=stopping,
         scripts=scripts(),
+        limits=_LIMITS,
     )
+    if any(thread.name in (PLAYING, ANSWERING) for thread in threading.enumerate()):
+        # They compute in the engine, which notices Ctrl-C for the first thread alone, and the interpreter cannot end below them.
+        app.state.jobs.close()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 async def _page(_request: Request) -> Response:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 # Of curves that mean the same in several figures; others get theirs in turn (``lib/colors.js``).
-BLUE, ORANGE, GREEN, RED, GREY, SKY = "#1f6cb5", "#e67e22", "#2e9e5b", "#d9463b", "#7f7f7f", "#56b4e9"
+BLUE, ORANGE, GREEN, RED, GREY, SKY = "#1f6cb5", "#cc6610", "#2e9e5b", "#d9463b", "#7f7f7f", "#2b8ac9"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

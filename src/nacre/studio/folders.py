@@ -14,15 +14,19 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from nacre.capacity import free_memory
 from nacre.cli.compare import best_epoch
 from nacre.cli.settings import Settings
 from nacre.cli.sources import best_of
-from nacre.errors import NacreError, UnknownName
+from nacre.errors import DataError, NacreError, UnknownName, UsageError
+from nacre.models import Model, load_model
 from nacre.training.run import HISTORY, SETTINGS, Run
 
 PAUSE = 0.5  # seconds at least between two looks at the folder
-SHARE = 0.02  # of the time that looking may take
+SHARE = 0.005  # of the time that looking may take
 QUIET = (
     120.0  # seconds without a sign of life after which a training counts as interrupted; checkpoints come more often
 )
@@ -218,15 +222,21 @@ class Followed:
             loss=finite(losses[-1]) if losses else None,
             sparks=[finite(value) for value in thinned(losses, _SPARKS)],
             pace=self._pace(now) if state == "training" else None,
-            trouble=[text for what, text in self._wrong.items() if what != HISTORY or state != "training"],
+            trouble=[
+                *(text for what, text in self._wrong.items() if what != HISTORY or state != "training"),
+                *([_cut(self.run.ended)] if state == "interrupted" and self.run.ended else []),
+                *unlearned(self.columns, state),
+            ],
         )
         if summary != self.summary:
             self.summary, self.version = summary, self.version + 1
 
     def _state(self, now: float, seen: float) -> str:
-        """Over, or training as long as there are signs of life."""
+        """Over, or training as long as its process lives, or where nobody can tell that, as long as there are signs of life."""
         if self.run.over:
             return "over"
+        if (running := self.run.running) is not None:
+            return "training" if running else "interrupted"
         history, model = self._marks[2], self._marks[3]
         ended = (
             history is not None and model is not None and abs(history[0] - model[0]) < 5e9
@@ -286,6 +296,27 @@ class Runs:
         self._runs = found
 
 
+def model_in(path: Path) -> Model:
+    """The model in a file. Raises `UsageError` for one that would take more than half of the memory that is free; a file need not
+    take the room on its disk that its size says."""
+    size, free = path.stat().st_size, free_memory()
+    if size > free / 2:
+        raise UsageError(
+            f"The model of this run takes {size / 1e9:,.1f} GB; {free / 1e9:,.1f} GB are free for all.",
+            hint="nacre inspect, where there is more memory",
+        )
+    return load_model(path)
+
+
+def check_outputs(outputs: npt.NDArray[Any]) -> None:
+    """Raise `DataError` for outputs of a model that say nothing, as they are no numbers."""
+    if not np.isfinite(outputs).all():
+        raise DataError(
+            "What the model computes is NaN or infinite: its weights are, or are too large.",
+            hint="train it again with a smaller learning rate",
+        )
+
+
 def best_of_columns(columns: Columns) -> Best | None:
     """The figure that tells most at the best epoch: of validation before of training, a metric before the loss.
 
@@ -301,6 +332,23 @@ def best_of_columns(columns: Columns) -> Best | None:
     )
     value = columns[names[0]][epoch]
     return Best(names[0], value, epoch + 1) if math.isfinite(value) else None
+
+
+def unlearned(columns: Columns, state: str = "over") -> list[str]:
+    """What tells a run that diverged, or learned nothing, from others: a loss that grew, or an accuracy that did not.
+
+    >>> unlearned({"loss": [2.3, 0.4], "accuracy": [0.1, 0.9]}), unlearned({"loss": [2.3, 46.0]})
+    ([], ['The loss grew, from 2.3 in the first epoch to 46 in the last.'])
+    >>> unlearned({"loss": [2928.0, 7.3], "accuracy": [0.102, 0.099]})
+    ['The accuracy did not grow: 10.2 % in the first epoch, 9.9 % in the last.']
+    """
+    losses, accuracies = columns.get("loss", ()), columns.get("accuracy", ())
+    if len(losses) > 1 and losses[-1] > 1.1 * losses[0]:
+        return [f"The loss grew, from {losses[0]:.3g} in the first epoch to {losses[-1]:.3g} in the last."]
+    if state != "training" and len(accuracies) > 1 and accuracies[-1] < min(1.1 * accuracies[0], 0.5):
+        first, last = (f"{100 * accuracies[at]:.1f} %" for at in (0, -1))
+        return [f"The accuracy did not grow: {first} in the first epoch, {last} in the last."]
+    return []
 
 
 def thinned(values: Sequence[float], most: int) -> list[float]:

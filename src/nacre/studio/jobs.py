@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import IO, Any
 
 import msgspec
+from msgspec import structs
 
 from nacre.errors import UnknownName, UsageError
 
@@ -38,16 +39,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Child:
-    """A command under way, or over."""
+    """A command under way, or over, and how it stands: its ``job``, which is another one when something has changed."""
 
-    def __init__(self, number: int, run: str, kind: str, arguments: Sequence[str]) -> None:
-        self.id, self.run, self.kind = str(number), run, kind
-        self.command = " ".join(["nacre", *arguments])
-        self.begun = time.time()
-        self.seconds: float | None = None
-        self.state, self.error = "running", ""
-        self.answer: Any = None
-        self._said: list[str] = []
+    def __init__(self, job: Job, arguments: Sequence[str]) -> None:
+        self.job = job
         self._canceled = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nacre", *arguments],
@@ -55,14 +50,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        Thread(target=self._wait, name=f"nacre-job-{number}", daemon=True).start()
-
-    def job(self) -> Job:
-        """How it stands."""
-        return Job(
-            id=self.id, run=self.run, kind=self.kind, command=self.command, state=self.state, begun=self.begun,
-            seconds=self.seconds, progress=self._said, answer=self.answer, error=self.error,
-        )  # fmt: skip
+        Thread(target=self._wait, name=f"nacre-job-{job.id}", daemon=True).start()
 
     def cancel(self) -> None:
         """End it; what it has written stays."""
@@ -86,25 +74,28 @@ class _Child:
         status = self._process.wait()
         listener.join()
         self._process.stderr.close()
-        self.seconds = time.time() - self.begun
-        if self._canceled and status != 0:
-            self.state = "canceled"
-        elif status != 0:
-            self.error = "\n".join(self._said) or f"the command ended with status {status}"
-            self.state = "failed"
-        else:
-            try:
-                self.answer = json.loads(said)
-                self.state = "done"
-            except ValueError:
-                self.error = "The command gave no JSON."
-                self.state = "failed"
+        self._become(seconds=time.time() - self.job.begun, **self._ended(status, said))
+
+    def _ended(self, status: int, said: bytes) -> dict[str, Any]:
+        """What is known of the job now that the command has ended."""
+        if status != 0 and self._canceled:
+            return {"state": "canceled"}
+        if status != 0:
+            told = "\n".join(self.job.progress) or f"the command ended with status {status}"
+            return {"state": "failed", "error": told}
+        try:
+            return {"state": "done", "answer": json.loads(said)}
+        except ValueError:
+            return {"state": "failed", "error": "The command gave no JSON."}
+
+    def _become(self, **more: Any) -> None:
+        self.job = structs.replace(self.job, **more)
 
     def _listen(self, stream: IO[bytes]) -> None:
         for line in iter(lambda: stream.readline(_LINE), b""):
             text = line.decode("utf-8", "replace").rpartition("\r")[2].strip()
             if text:
-                self._said = [*self._said, text][-_LINES:]
+                self._become(progress=[*self.job.progress, text][-_LINES:])
 
 
 class Jobs:
@@ -119,23 +110,27 @@ class Jobs:
     def start(self, run: str, kind: str, arguments: Sequence[str]) -> Job:
         """Start ``nacre`` with arguments that are about a run. Raises `UsageError` while another is, or too many are running."""
         with self._lock:
-            running = [child for child in self._children.values() if child.state == "running"]
-            if any(child.run == run for child in running):
+            running = [child for child in self._children.values() if child.job.state == "running"]
+            if any(child.job.run == run for child in running):
                 raise UsageError(f"A command is at work on {run!r} already.", hint="wait for it, or cancel it")
             if len(running) >= _AT_ONCE:
                 raise UsageError(f"{_AT_ONCE} commands are running already.", hint="wait for one, or cancel it")
             for old in list(self._children)[: max(0, len(self._children) - _KEPT + 1)]:
-                if self._children[old].state != "running":
+                if self._children[old].job.state != "running":
                     del self._children[old]
             self._number += 1
-            child = _Child(self._number, run, kind, arguments)
-            self._children[child.id] = child
-            return child.job()
+            command = " ".join(["nacre", *arguments])
+            job = Job(
+                id=str(self._number), run=run, kind=kind, command=command, state="running", begun=time.time(),
+                seconds=None, progress=[],
+            )  # fmt: skip
+            child = self._children[job.id] = _Child(job, arguments)
+            return child.job
 
     def all(self) -> list[Job]:
         """All, the latest first."""
         with self._lock:
-            return [child.job() for child in reversed(self._children.values())]
+            return [child.job for child in reversed(self._children.values())]
 
     def cancel(self, number: str) -> Job:
         """End one. Raises `UnknownName` if there is none of that number."""
@@ -143,14 +138,14 @@ class Jobs:
             child = self._children.get(number)
         if child is None:
             raise UnknownName(f"There is no job {number!r}.")
-        if child.state == "running":
+        if child.job.state == "running":
             child.cancel()
-        return child.job()
+        return child.job
 
     def close(self) -> None:
         """End all that still run, with the studio; by force those that do not listen."""
         with self._lock:
-            running = [child for child in self._children.values() if child.state == "running"]
+            running = [child for child in self._children.values() if child.job.state == "running"]
         for child in running:
             child.cancel()
         until = time.monotonic() + _LEAVE

@@ -71,8 +71,7 @@ class Checkpoints(Callback):
             try:
                 moment = Moment(*safetensors.read(path))
             except ModelFileError as error:
-                reason = str(error).splitlines()[0]
-                warnings.warn(f"A checkpoint is damaged; going on from the one before. {reason}", stacklevel=2)
+                warnings.warn(f"A checkpoint is damaged; going on from the one before. {error.what}", stacklevel=2)
                 continue
             self._go_on_from(path, moment)
             return moment

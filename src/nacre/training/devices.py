@@ -67,3 +67,6 @@ def meeting(name: str) -> Callable[[], None]:
 def device_of(settings: Mapping[str, Any]) -> Any:
     """The device in the settings of `Model.compile` that a file tells; before there was more than one kind, it was the backend."""
     return settings["backend"] if "backend" in settings else settings["device"]
+
+
+__all__ = ["devices"]  # what is public of it, as nacre.devices

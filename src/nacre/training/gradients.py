@@ -104,6 +104,7 @@ def fit_lbfgs(
     data: Dataset,
     steps: int,
     tolerance: float,
+    evaluations: int | None,
     history: History,
 ) -> None:
     """Move the weights downhill on the loss over all of the data; ``history`` gets the loss after each step."""
@@ -116,7 +117,11 @@ def fit_lbfgs(
         for (name, w), part in zip(weights.items(), np.split(vector, ends), strict=True):
             state[name].write(part.reshape(w.shape))
 
+    count = 0
+
     def function(vector: Array) -> tuple[float, Array]:
+        nonlocal count
+        count += 1
         put(vector)
         loss, found = gradients_of(executable, state, data)
         return float(loss[0]), np.concatenate([found[name].ravel() for name in weights]).astype(np.float64)
@@ -131,8 +136,8 @@ def fit_lbfgs(
                         f"The loss is {loss} to begin with.", hint="other weights, or scaled inputs"
                     )
                 size = float(np.linalg.norm(gradient))
-                history.append(step, {"loss": loss, "gradient_norm": size})
-                if step == steps or size <= tolerance:
+                history.append(step, {"loss": loss, "gradient_norm": size, "evaluations": count})
+                if step == steps or size <= tolerance or (evaluations is not None and count >= evaluations):
                     break
         finally:
             put(x)  # the line search has been elsewhere

@@ -1,6 +1,7 @@
 """A run's folder: what was done (run.toml), how it went (history.jsonl), what came of it (model.safetensors).
 
-The history grows while the run trains, so that others can watch. Until it is over, there are also checkpoints/ to go on from; and
+The history grows while the run trains, so that others can watch; as long as it does, it holds a file, running. Until it is over,
+there are also checkpoints/ to go on from; and
 if it was asked for, layers.jsonl tells what each layer did, once an epoch.
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,8 +18,8 @@ from typing import Any
 
 import tomli_w
 
-from nacre.errors import UsageError
-from nacre.files import read_toml, write_whole
+from nacre.errors import NacreError, UsageError
+from nacre.files import held, is_held, read_toml, write_whole
 from nacre.training.callbacks import Callback
 from nacre.training.history import History
 from nacre.training.position import Logs
@@ -25,6 +27,8 @@ from nacre.training.statistics import LayerStatistics
 from nacre.upstairs import room
 
 SETTINGS, HISTORY, MODEL = "run.toml", "history.jsonl", "model.safetensors"
+RUNNING = "running"
+_MOST_SAID = 1000  # bytes
 REPORT, CHECKPOINTS, STEPS = "report.html", "checkpoints", "steps"
 LAYERS = "layers.jsonl"
 BEST = "best"  # in the folder of a search for settings, the run with those that were best
@@ -87,6 +91,34 @@ class Run:
     def over(self) -> bool:
         """Whether the run came to its end: the model is there, as after Ctrl-C too, and the report, which is written last."""
         return self.model.exists() and self.report.exists() and not any(self.checkpoints.glob("step-*"))
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """What a process does within this context is the run's training: `running` tells others, until it ends or dies, and
+        `ended` why it was none of these, if it met with an error of nacre's."""
+        with held(self.folder / RUNNING):
+            try:
+                yield
+            except NacreError as error:
+                with suppress(OSError):  # the disk may be what is wrong
+                    (self.folder / RUNNING).write_text(error.what, encoding="utf-8")
+                raise
+
+    @property
+    def running(self) -> bool | None:
+        """Whether a process is at work on the run; None if nobody can tell: it is over, or was begun by an earlier nacre."""
+        return is_held(self.folder / RUNNING)
+
+    @property
+    def ended(self) -> str:
+        """What the training met with that ended it too early, as far as it could still say."""
+        try:
+            if not (self.folder / RUNNING).is_file():  # a pipe has no end
+                return ""
+            with (self.folder / RUNNING).open("rb") as file:
+                return file.read(_MOST_SAID).decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     @property
     def checkpoints(self) -> Path:

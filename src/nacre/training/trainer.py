@@ -308,14 +308,15 @@ class Trainer:
         assert self.goal is not None
         return loss_function(self.network, self.goal, data)
 
-    def fit_lbfgs(self, data: Dataset, steps: int, tolerance: float, history: History) -> None:
+    def fit_lbfgs(self, data: Dataset, steps: int, tolerance: float, evaluations: int | None, history: History) -> None:
         """Train on all of the data at once."""
         weights = {name: w for name, w in self.network.named.items() if w.trainable}
         if not weights:
             raise UsageError(
                 "The model has no weight that can be trained.", hint="add a layer with weights, such as Dense"
             )
-        fit_lbfgs(self._backward(data, weights, len(data), False), self.state, weights, data, steps, tolerance, history)
+        executable = self._backward(data, weights, len(data), False)
+        fit_lbfgs(executable, self.state, weights, data, steps, tolerance, evaluations, history)
 
     def _backward(self, data: Dataset, weights: Mapping[str, Parameter], rows: int, training: bool) -> Executable:
         assert self.goal is not None

@@ -85,7 +85,11 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), *headers]
+                given = list(message.get("headers", ()))
+                own = {
+                    name for name, _ in given
+                }  # a policy that an application has for one answer takes the place of ours
+                message["headers"] = [*given, *(one for one in headers if one[0] not in own)]
             await send(message)
 
         held = 0

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { classColor, inkOn, lineColor } from "../../../src/nacre/studio/page/lib/colors.js";
-import { bytes, percent, short } from "../../../src/nacre/studio/page/lib/numbers.js";
+import { bytes, figure, percent, short } from "../../../src/nacre/studio/page/lib/numbers.js";
 
 test("numbers are short, and say that they are missing", () => {
   assert.equal(short(0.12345), "0.123");
@@ -10,6 +10,15 @@ test("numbers are short, and say that they are missing", () => {
   assert.equal(short(NaN), "–");
   assert.equal(short(null), "–");
   assert.equal(percent(0.98765), "98.8 %");
+});
+
+test("a small share is not none, and accuracies are shares wherever they are told", () => {
+  assert.equal(percent(0), "0.0 %");
+  assert.equal(percent(0.0004), "< 0.1 %");
+  assert.equal(percent(0.0005), "0.1 %");
+  assert.equal(figure("val_accuracy", 0.8912), "89.1 %");
+  assert.equal(figure("accuracy", null), "–");
+  assert.equal(figure("loss", 0.8912), "0.891");
 });
 
 test("bytes come out of base64 as they went in", () => {

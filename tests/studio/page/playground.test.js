@@ -18,6 +18,13 @@ test("units neither overlap nor leave the picture, however many there are", () =
   }
 });
 
+test("two hidden layers fit into a phone, and keep their distance in a wide window", () => {
+  const [phone, wide] = [layout([2, 4, 2, 1], 334), layout([2, 4, 2, 1], 600)];
+  assert.ok(phone.width <= 334 && phone.apart >= 80);
+  assert.ok(wide.apart >= 120);
+  assert.ok(layout([2, 4, 4, 4, 1], 334).width > 334); // more is moved over
+});
+
 test("pictures have no lines from their pixels", () => {
   assert.equal(layout([1, 3, 10], 600, false).lines.length, 30);
 });

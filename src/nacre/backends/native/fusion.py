@@ -280,13 +280,13 @@ def instruction(node: Value) -> str | None:
         return None if kind == target else f"cast_{kind}_{target}"
     if node.operands[0].dtype == "uint32" and name not in ("add", "subtract", "multiply", "equal", "not_equal"):
         raise Limitation(
-            f"The native lowering has no {name} for uint32.", hint='cast to int32, or use backend="reference"'
+            f"The native lowering has no {name} for uint32.", hint='cast to int32, or use device="reference"'
         )
     op = f"{name}_{'int32' if kind == 'integer' or (kind == 'bool' and not name.startswith('logical')) else kind}"
     if op not in MAP_OPS:
         raise Limitation(
             f"The native lowering has no {name} for {node.operands[0].dtype}.",
-            hint='cast to float32, or use backend="reference"',
+            hint='cast to float32, or use device="reference"',
         )
     return op
 

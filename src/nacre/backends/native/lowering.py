@@ -80,6 +80,8 @@ class Lowering:
                 self.direct_readers.setdefault(id(operand), []).append(node)
         self.handed_out = {id(v) for v in graph.outputs.values()}
         self.nodes = [v for v in order([*emits, *updates.values(), *last]) if v.operation is not None]
+        self.places = {id(v): place for place, v in enumerate(self.nodes)}
+        self.blocked: dict[tuple[tuple[int, int], int], Value] = {}  # see `by_rows.Cluster`
         # What a program over as many numbers can make besides: totals, and what becomes of the state. Where they stand, by whether
         # they are totals, their shape, and what they are made from.
         self.companions: list[Value] = []
@@ -209,7 +211,7 @@ class Lowering:
                 raise Limitation(
                     "The native lowering computes in float32.",
                     {"found": value.type},
-                    'use backend="reference" for float64',
+                    'use device="reference" for float64',
                 )
             if by_rows.reduces_rows(value) and self._rows(value):
                 continue
@@ -222,8 +224,9 @@ class Lowering:
 
     def _rows(self, seed: Value) -> bool:
         """A program over rows for ``seed`` and everything that can run with it; False when it is not worth one."""
-        waiting = [n for n in self.nodes if id(n) not in self.layouts and id(n) not in self.done]
-        cluster = by_rows.Cluster.around(seed, waiting, self._is_ready)
+        rows, columns = seed.operands[0].shape
+        cluster = by_rows.Cluster((rows, columns), self._is_ready, self._waits, self.blocked)
+        cluster.grow(seed, self._readers, self.places)
         program = by_rows.Program(cluster.shape)
         items: dict[int, by_rows.Item] = {}
         for node in cluster.members.values():
@@ -243,6 +246,10 @@ class Lowering:
         names = [n.operation.name for n in cluster.members.values() if n.operation is not None]
         self.plan.steps.append(Step("rows", operands, args, " ".join(names), len(results)))
         return True
+
+    def _waits(self, value: Value) -> bool:
+        """Whether a node is still to be made."""
+        return id(value) in self.places and id(value) not in self.layouts and id(value) not in self.done
 
     def _is_ready(self, value: Value) -> bool:
         """Whether a value can be read now."""

@@ -6,7 +6,7 @@ a row, and whose other operands exist already. The integers of the kernel are de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from nacre.backends.native import fusion
@@ -33,28 +33,57 @@ def reduces_rows(x: Value) -> bool:
 
 @dataclass
 class Cluster:
-    """Nodes that run together, operands first. ``shape`` is that of the matrices."""
+    """Nodes that run together, operands first. ``shape`` is that of the matrices, ``ready`` tells what can be read now, ``waits``
+    what is not made yet. ``blocked`` is shared by all clusters of a lowering: what keeps a node out of those of a shape, as long
+    as it waits itself. Else the whole way from a node to the end of a deep network would be looked at again for each of its layers.
+    """
 
     shape: tuple[int, int]
     ready: Callable[[Value], bool]
+    waits: Callable[[Value], bool]
+    blocked: dict[tuple[tuple[int, int], int], Value]
     members: dict[int, Value] = field(default_factory=dict)
+    _decided: set[int] = field(default_factory=set)
 
-    @classmethod
-    def around(cls, seed: Value, nodes: Iterable[Value], ready: Callable[[Value], bool]) -> Cluster:
-        """What can run together with ``seed``. ``nodes`` are those not yet made, in order; ``ready`` tells what is."""
-        rows, columns = seed.operands[0].shape
-        cluster = cls((rows, columns), ready)
-        for node in nodes:
-            if cluster._takes(node):
-                cluster.members[id(node)] = node
-        cluster._keep_connected(seed)
-        return cluster
+    def grow(self, seed: Value, readers: Callable[[Value], list[Value | None]], place: Mapping[int, int]) -> None:
+        """Take in what can run together with ``seed``, through any chain of members; ``place`` is that of a node in the order."""
+        pending, seen = [seed], {id(seed)}
+        while pending:
+            node = pending.pop()
+            self._decide(node)
+            if id(node) not in self.members:
+                continue
+            for other in (*_bases(node), *readers(node)):
+                if other is not None and id(other) not in seen and self.waits(other):
+                    seen.add(id(other))
+                    pending.append(other)
+        self.members = dict(sorted(self.members.items(), key=lambda member: place[member[0]]))
+        self._keep_connected(seed)
+
+    def _decide(self, node: Value) -> None:
+        """Take in a node if it fits, once the same is known of what it is made from."""
+        pending = [node]
+        while pending:
+            x = pending[-1]
+            first = [b for b in _bases(x) if id(b) not in self._decided and self.waits(b)] if self._may_fit(x) else []
+            pending += first
+            if first:
+                continue
+            pending.pop()
+            self._decided.add(id(x))
+            if self._takes(x):
+                self.members[id(x)] = x
+
+    def _may_fit(self, node: Value) -> bool:
+        """Whether it is worth a look at the operands."""
+        barrier = self.blocked.get((self.shape, id(node)))
+        return self._sort_of_operands(node) is not None and not (barrier is not None and self.waits(barrier))
 
     def _keep_connected(self, seed: Value) -> None:
         """Only the members that have to do with ``seed``, through any chain of members."""
         neighbors: dict[int, list[int]] = {number: [] for number in self.members}
         for number, node in self.members.items():
-            for base in (fusion.access(o)[0] for o in node.operands):
+            for base in _bases(node):
                 if id(base) in self.members:
                     neighbors[number].append(id(base))
                     neighbors[id(base)].append(number)
@@ -71,13 +100,24 @@ class Cluster:
         rows = self.shape[0]
         return MATRIX if x.shape == self.shape else VECTOR if x.shape in ((rows,), (rows, 1)) else None
 
-    def _takes(self, node: Value) -> bool:
+    def _sort_of_operands(self, node: Value) -> str | None:
+        """What the operands of a node must be so that it can be a member; None for what never can."""
         if reduces_rows(node) and node.operands[0].shape == self.shape:
-            return self._has(node.operands[0], MATRIX)
-        sort = self.sort(node)
-        if sort is None or node.dtype == "uint8" or not fusion.is_simple(node):
+            return MATRIX
+        return self.sort(node) if node.dtype != "uint8" and fusion.is_simple(node) else None
+
+    def _takes(self, node: Value) -> bool:
+        if not self._may_fit(node):
             return False
-        return all(self._has(o, sort) for o in node.operands)
+        sort = self._sort_of_operands(node)
+        assert sort is not None
+        if all(self._has(o, sort) for o in node.operands):
+            return True
+        for base in _bases(node):
+            if id(base) not in self.members and self.waits(base) and not self.ready(base):
+                self.blocked[self.shape, id(node)] = self.blocked.get((self.shape, id(base)), base)
+                break
+        return False
 
     def _has(self, operand: Value, sort: str) -> bool:
         """Whether an operand can be had in a register of this sort."""
@@ -103,7 +143,12 @@ class Cluster:
         return [m for m in self.members.values() if any(r is None or id(r) not in self.members for r in readers(m))]
 
 
-@dataclass
+def _bases(node: Value) -> list[Value]:
+    """What a node reads."""
+    return [fusion.access(o)[0] for o in node.operands]
+
+
+@dataclass(eq=False)  # each is itself: those of a deep network cannot be compared by what they are made from
 class Item:
     """A value of a program: where it comes from (an input or a step), and in which sort of register it is."""
 

@@ -173,7 +173,7 @@ def _iota(lowering: Lowering, y: Value) -> None:
 def _demand_float(x: Value, name: str) -> None:
     if x.dtype != "float32":
         raise Limitation(
-            f"The native lowering has no {name} for {x.dtype}.", hint='cast to float32, or use backend="reference"'
+            f"The native lowering has no {name} for {x.dtype}.", hint='cast to float32, or use device="reference"'
         )
 
 

@@ -206,7 +206,7 @@ def regularization(facts: Facts) -> Iterator[Finding]:
     """Penalties and decay that weigh more than the data."""
     model = facts.case.model
     penalty = _penalty(facts)
-    loss = float(facts.start.losses.mean()) - penalty
+    loss = facts.first_loss - penalty
     decay = model.optimizer.get_config().get("weight_decay") or 0.0
     of_outputs = any(layer.activity_regularizer is not None for layer in model._parts())
     strong = penalty > 0.5 * max(loss, 1e-9) or (of_outputs and facts.judged < _ENOUGH)
@@ -407,7 +407,7 @@ def _rising(facts: Facts) -> bool:
     losses = [x for x in facts.trial.losses if math.isfinite(x)]
     if len(losses) < 6:
         return False
-    end, begin = float(np.median(losses[-4:])), float(facts.start.losses.mean())
+    end, begin = float(np.median(losses[-4:])), facts.first_loss
     return end > 1.3 * begin or end > 3 * min(losses) + 0.3
 
 

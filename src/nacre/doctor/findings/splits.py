@@ -149,13 +149,8 @@ def _keys(inputs: Mapping[str, Array]) -> Array:
 def _judged_by_others(case: Case, seen: Array) -> Case:
     """The case, judged by the rows that were not seen; if hardly any are left, by some that are not trained on any more."""
     if (~seen).sum() >= 20:
-        rows = np.flatnonzero(~seen)
-        x, y = ({n: a[rows] for n, a in part.items()} for part in (case.x_validation, case.y_validation))
-        return case.with_(x_validation=x, y_validation=y)
-    order = np.random.default_rng(0).permutation(len(case))
-    held, kept = np.split(order, [len(order) // 5])
-    x, y = ({n: a[held] for n, a in part.items()} for part in (case.x, case.y))
-    return case.take(np.sort(kept)).with_(x_validation=x, y_validation=y)
+        return case.judged_by(np.flatnonzero(~seen))
+    return case.holding_out(np.random.default_rng(0).permutation(len(case))[: len(case) // 5])
 
 
 def _aligned(case: Case, name: str) -> Case:

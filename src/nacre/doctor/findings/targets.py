@@ -97,13 +97,13 @@ def imbalance(facts: Facts) -> Iterator[Finding]:
     """Rare classes that the network gives up."""
     if facts.task.kind != "classes" or facts.case.class_weight is not None:
         return
-    counts = np.bincount(facts.labels, minlength=facts.task.classes)
-    present = counts[counts > 0]
-    if len(present) < 2 or present.max() < _RARE * present.min():
+    counts, mass = np.bincount(facts.labels, minlength=facts.task.classes), facts.mass
+    present, weighed = counts[mass > 0], mass[mass > 0]
+    if len(present) < 2 or weighed.max() < _RARE * weighed.min():
         return
     score = facts.trial.judged
     given_up = score.accuracy - score.recall > 0.12
-    weights = {int(k): len(facts.labels) / (len(present) * int(n)) for k, n in enumerate(counts) if n}
+    weights = {int(k): mass.sum() / (len(present) * n) for k, n in enumerate(mass.tolist()) if n}
     numbers = {
         "rows of the rarest class": int(present.min()),
         "of the most frequent": int(present.max()),
@@ -129,13 +129,13 @@ def class_weights(facts: Facts) -> Iterator[Finding]:
     weights = facts.case.class_weight
     if facts.task.kind != "classes" or weights is None:
         return
-    counts = np.bincount(facts.labels, minlength=facts.task.classes)
-    whole = {k: float(weights.get(k, 1.0)) * int(n) for k, n in enumerate(counts) if n}
+    counts = facts.mass
+    whole = {k: float(weights.get(k, 1.0)) * n for k, n in enumerate(counts.tolist()) if n}
     if len(whole) < 2 or max(whole.values()) < 10 * max(min(whole.values()), 1e-12):
         return
     numbers = {f"weight of class {k}, all rows together": value for k, value in list(whole.items())[:10]}
     why = "The loss is all but that of one class: saying it each time is nearly always right, as far as the loss is concerned."
-    balanced = {k: len(facts.labels) / (len(whole) * int(counts[k])) for k in whole}
+    balanced = {k: counts.sum() / (len(whole) * float(counts[k])) for k in whole}
     fix = Fix(
         "Let each class count alike.",
         "counts = np.bincount(y)\nclass_weight = {k: len(y) / (len(counts) * n) for k, n in enumerate(counts)}",
@@ -242,12 +242,11 @@ def _missing(facts: Facts) -> Array:
 
 def _mixed(case: Case) -> Case:
     """All rows mixed, and divided as they were."""
-    random, held = np.random.default_rng(0), len(next(iter(case.x_validation.values())))
-    x = {n: np.concatenate([a, case.x_validation[n]]) for n, a in case.x.items()}
-    y = {n: np.concatenate([a, case.y_validation[n]]) for n, a in case.y.items()}
-    order = random.permutation(len(next(iter(x.values()))))
-    parts = [({n: a[rows] for n, a in part.items()}) for rows in (order[held:], order[:held]) for part in (x, y)]
-    return case.with_(x=parts[0], y=parts[1], x_validation=parts[2], y_validation=parts[3], shuffle=True).fresh()
+    held = len(next(iter(case.x_validation.values())))
+    pairs = (case.x, case.x_validation), (case.y, case.y_validation), (case.weights, case.weights_validation)
+    x, y, weights = ({n: np.concatenate([a, other[n]]) for n, a in of.items() if n in other} for of, other in pairs)
+    order = np.random.default_rng(0).permutation(len(case) + held)
+    return case.with_(x=x, y=y, weights=weights, shuffle=True).holding_out(order[:held]).fresh()
 
 
 def _standard_targets(case: Case) -> Case:

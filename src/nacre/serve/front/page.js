@@ -94,7 +94,7 @@ function bars(values, classes) {
   const items = order.map((n) => {
     const bar = element("div");
     bar.style.width = `${100 * values[n]}%`;
-    const share = `${(100 * values[n]).toFixed(1)} %`;
+    const share = values[n] > 0 && values[n] < 0.0005 ? "< 0.1 %" : `${(100 * values[n]).toFixed(1)} %`;
     return element("li", "", "", element("span", "name", classes[n]), element("div", "bar", "", bar), element("span", "share", share));
   });
   return [element("p", "said", classes[order[0]]), element("ul", "bars", "", ...items)];

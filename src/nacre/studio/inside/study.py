@@ -19,9 +19,9 @@ from nacre.cli.sources import in_memory, open_training
 from nacre.cli.sources.source import Part, Source
 from nacre.errors import UsageError
 from nacre.insight.pictures import sees_pictures
-from nacre.models import Model, load_model
+from nacre.models import Model
 from nacre.studio.figures import Figure, Heat, Image, Table
-from nacre.studio.folders import Runs
+from nacre.studio.folders import Runs, model_in
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +83,7 @@ class Study:
 
     def begin_again(self) -> None:
         """Go back to the weights in the file."""
-        self.model: Model = load_model(self.file)
+        self.model: Model = model_in(self.file)
         self.steps = 0
 
     def learn(self, row: int) -> dict[str, float]:

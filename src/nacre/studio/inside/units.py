@@ -13,6 +13,7 @@ from nacre.explain.explanation import Explanation
 from nacre.insight import first_layer
 from nacre.layers import Dense
 from nacre.studio.figures import Bar, Bars, Figure, Heat, Pictures, Table, Text
+from nacre.studio.folders import check_outputs
 from nacre.studio.inside.phases import Row, strip
 from nacre.studio.inside.study import Study
 
@@ -27,6 +28,7 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
     """What the network says of one row: outputs, votes of the units before the last layer, and all activations."""
     found = explain(study.model, x)
     outputs = found.outputs[0].reshape(-1)
+    check_outputs(outputs)
     names = study.classes_of(outputs)
     best = int(outputs.argmax()) if names else 0
     shares = names is not None and bool(outputs.min() >= 0) and abs(float(outputs.sum()) - 1) < 1e-3
@@ -49,7 +51,7 @@ def answered(study: Study, x: Any) -> dict[str, Any]:
 
 
 def _percent(share: float) -> str:
-    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def _votes(study: Study, found: Explanation, output: int) -> list[Figure]:

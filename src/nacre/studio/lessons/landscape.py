@@ -63,7 +63,7 @@ def landscape(f: Callable[[Array, Array], Array], path: Array, side: float = 3.0
         wx, wy, _ = seen(visible[:, 0], visible[:, 1], f(visible[:, 0], visible[:, 1]))
         way = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(wx, wy, strict=True))
         parts.append(f'</g><polyline points="{way}" fill="none" stroke="#111" stroke-width="1.6"/>')
-        parts.append(f'<circle cx="{wx[-1]:.1f}" cy="{wy[-1] - 6:.1f}" r="8" fill="#e67e22" stroke="#111"/></svg>')
+        parts.append(f'<circle cx="{wx[-1]:.1f}" cy="{wy[-1] - 6:.1f}" r="8" fill="#cc6610" stroke="#111"/></svg>')
     else:
         parts.append("</g></svg>")
     return "".join(parts)

@@ -293,7 +293,7 @@ def level_sets(f: str, method: str, learning_rate: float, x: float, y: float, st
         Heat.of(
             _banded(level),
             "Level sets of f, and the descent",
-            title="x to the right and y upward, from -3 to 3. Along a line f is the same; darker is higher.",
+            title="x to the right and y upward, from -3 to 3. Along a line f is the same; the more it stands out, the higher.",
             colors="shade",
             low=0,
             high=32,

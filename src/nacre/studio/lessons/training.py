@@ -60,7 +60,7 @@ def train(build: Build, x: Array, y: Array, epochs: int, seed: int = 0, **fit: A
         try:
             model.fit(x, y, epochs=epochs, verbose=0, callbacks=[LambdaCallback(on_epoch_end=kept)], **fit)
         except NonFiniteLossError as error:
-            ended = str(error).partition("\n")[0]
+            ended = error.what
         return Training(build, weights, history, ended)
 
 

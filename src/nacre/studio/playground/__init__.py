@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 from nacre.errors import UsageError
 from nacre.studio import api
 from nacre.studio.playground import recipe as parts
-from nacre.studio.playground.data import looked_at
-from nacre.studio.playground.player import Players
+from nacre.studio.playground.data import looked_at, missing
+from nacre.studio.playground.player import Player, Players
 from nacre.studio.playground.recipe import (
     MOST_TABLE,
     Change,
@@ -70,69 +70,18 @@ class Text(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str, Meta(max_length=MOST_TABLE)]
 
 
-def routes() -> list[BaseRoute]:
+def routes(players: Players) -> list[BaseRoute]:
     """Its addresses, below /api."""
-    players, computed = Players(), api.turns()
-
-    def opened(body: Open) -> dict[str, str]:
-        wanted = body.recipe or Recipe()
-        wanted = from_link(body.link) if body.link else from_json(body.file.encode()) if body.file else wanted
-        if body.instead:
-            if wanted.data.source == "table" and not wanted.data.table:  # the page does not send it again and again
-                player = players.get(body.instead)
-                table = player.do(lambda: player.session.recipe().data.table)
-                wanted = structs.replace(wanted, data=structs.replace(wanted.data, table=table))
-            players.replace(body.instead, wanted)
-            return {"id": body.instead}
-        return {"id": players.open(wanted)}
+    computed = api.turns()
 
     def there(name: str) -> dict[str, str]:
         players.get(name)
         return {"id": name}
 
-    def played(body: Play, name: str) -> dict[str, Any]:
-        player = players.get(name)
-
-        def play() -> None:
-            if body.on is not None:
-                player.playing, player.trouble = body.on, None
-            if body.speed is not None and 0 <= body.speed <= 1e6:
-                player.speed = body.speed
-
-        player.do(play)
-        return {}
-
-    def stepped(body: Step, name: str) -> dict[str, Any]:
-        player = players.get(name)
-        if not 1 <= body.batches <= _MOST_STEPS:
-            raise UsageError(f"So many steps at once are 1 to {_MOST_STEPS:,}.")
-
-        def step() -> None:
-            player.playing, player.trouble = False, None
-            player.take(player.session.steps_to_epoch() if body.epoch else body.batches)
-
-        player.do(step)
-        return {}
-
-    def changed(body: Change, name: str) -> dict[str, Any]:
-        player = players.get(name)
-
-        def change() -> Settings:
-            player.trouble = None
-            player.session.change(body)
-            return player.session.settings
-
-        return {"settings": player.do(change)}
-
     def begun(body: Begin, name: str) -> dict[str, Any]:
         player = players.get(name)
         players.replace(name, player.do(lambda: player.session.begun_again(body.seed)))
         return {}
-
-    def shared(name: str) -> dict[str, str]:
-        player = players.get(name)
-        recipe, text = player.do(lambda: (player.session.recipe(), script(player.session)))
-        return {"link": to_link(recipe), "recipe": to_json(recipe).decode(), "script": text, "table": recipe.data.table}
 
     async def model(request: Request) -> Response:
         def written() -> bytes:
@@ -145,17 +94,69 @@ def routes() -> list[BaseRoute]:
 
     return [
         api.ask("/playground/choices", _choices),
-        api.tell("/playground/open", opened, Open),
+        api.tell("/playground/open", lambda body: _opened(players, body), Open),
         api.tell("/playground/table", lambda body: looked_at(body.text), Text),
         api.ask("/playground/{name}", there),
-        api.tell("/playground/{name}/play", played, Play),
-        api.tell("/playground/{name}/step", stepped, Step),
-        api.tell("/playground/{name}/change", changed, Change),
+        api.tell("/playground/{name}/play", lambda body, name: _played(players.get(name), body), Play),
+        api.tell("/playground/{name}/step", lambda body, name: _stepped(players.get(name), body), Step),
+        api.tell("/playground/{name}/change", lambda body, name: _changed(players.get(name), body), Change),
         api.tell("/playground/{name}/begin", begun, Begin),
-        api.ask("/playground/{name}/share", shared),
+        api.ask("/playground/{name}/share", lambda name: _shared(players.get(name))),
         Route("/playground/{name}/model", model, methods=["GET"]),
         api.stream("/playground/{name}/events", lambda name: players.get(name).events()),
     ]
+
+
+def _opened(players: Players, body: Open) -> dict[str, str]:
+    """A play of its own, or in the place of another; its id."""
+    wanted = body.recipe or Recipe()
+    wanted = from_link(body.link) if body.link else from_json(body.file.encode()) if body.file else wanted
+    if not body.instead:
+        return {"id": players.open(wanted)}
+    if wanted.data.source == "table" and not wanted.data.table:  # the page does not send it again and again
+        player = players.get(body.instead)
+        table = player.do(lambda: player.session.recipe().data.table)
+        wanted = structs.replace(wanted, data=structs.replace(wanted.data, table=table))
+    players.replace(body.instead, wanted)
+    return {"id": body.instead}
+
+
+def _played(player: Player, body: Play) -> dict[str, Any]:
+    def play() -> None:
+        if body.on is not None:
+            player.playing, player.trouble = body.on, None
+        if body.speed is not None and 0 <= body.speed <= 1e6:
+            player.speed = body.speed
+
+    player.do(play)
+    return {}
+
+
+def _stepped(player: Player, body: Step) -> dict[str, Any]:
+    if not 1 <= body.batches <= _MOST_STEPS:
+        raise UsageError(f"So many steps at once are 1 to {_MOST_STEPS:,}.")
+
+    def step() -> None:
+        player.playing, player.trouble = False, None
+        player.take(player.session.steps_to_epoch() if body.epoch else body.batches)
+
+    player.do(step)
+    return {}
+
+
+def _changed(player: Player, body: Change) -> dict[str, Any]:
+    def change() -> Settings:
+        player.trouble = None
+        player.session.change(body)
+        return player.session.settings
+
+    return {"settings": player.do(change)}
+
+
+def _shared(player: Player) -> dict[str, str]:
+    """All that a play can be had as."""
+    recipe, text = player.do(lambda: (player.session.recipe(), script(player.session)))
+    return {"link": to_link(recipe), "recipe": to_json(recipe).decode(), "script": text, "table": recipe.data.table}
 
 
 def _choices() -> dict[str, Any]:
@@ -167,6 +168,7 @@ def _choices() -> dict[str, Any]:
         "initializers": get_args(parts.Initializer),
         "optimizers": get_args(parts.OptimizerName),
         "shown": SHOWN,
+        "missing": missing(),
     }
 
 

@@ -18,7 +18,7 @@ from nacre.capacity import free_memory
 from nacre.data import DATASETS
 from nacre.data.features import Features, NumberFeature
 from nacre.data.tables import Table, Text
-from nacre.errors import DataError, UsageError, find
+from nacre.errors import DataError, NacreError, UsageError, find
 from nacre.studio.formulas import parsed
 from nacre.studio.playground import sources
 from nacre.studio.playground.recipe import Data, Settings
@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 GRID = 64  # cells along each side of the plane
 _REACH = 3.2  # of the plane that formulas fill, from -3 to 3
 _SHOWN = 600  # points of each part that are drawn
+_TO_FETCH = 'fetch it once (11 MB) in a terminal: python -c "import nacre; nacre.datasets.mnist.load_data()"'
 _WIDEST = 2000  # columns that a table may become
 _SAMPLES = 20
 
@@ -148,13 +149,15 @@ def _plane(data: Data, seed: int) -> Rows:
     return Rows(points, targets, [] if numbers else ["0", "1"], ["x", "y"], axes, free=True)
 
 
+def missing() -> dict[str, str]:
+    """Sources that are not on this computer yet, and what to do."""
+    return {} if DATASETS["mnist"].at_hand() else {"mnist": _TO_FETCH}
+
+
 def _pictures(data: Data, seed: int) -> Rows:
     dataset = DATASETS[data.source]
     if not dataset.at_hand():
-        raise DataError(
-            "MNIST is not on this computer yet.",
-            hint='fetch it once (11 MB) in a terminal: python -c "import nacre; nacre.datasets.mnist.load_data()"',
-        )
+        raise DataError("MNIST is not on this computer yet.", hint=_TO_FETCH)
     points, labels = sources.pictures(dataset, data.rows, seed)
     side = math.isqrt(points.shape[1])
     names = [str(k) for k in range(dataset.classes)]
@@ -171,7 +174,7 @@ def _table(data: Data, seed: int) -> Rows:
             _check_room(min(data.rows, len(table)), sum(widths))
             points, targets, features = sources.from_table(path, data.target, data.rows, data.test, seed)
         except (DataError, UsageError) as error:
-            raise type(error)(str(error).replace(str(path), "the table")) from error
+            raise _of_the_table(error, path) from error
     if points.shape[1] > _WIDEST:
         raise DataError(f"The table becomes {points.shape[1]:,} columns; at most {_WIDEST:,} are shown here.")
     labels, numbers = _labels(features)
@@ -259,6 +262,11 @@ def _check_text(text: str) -> None:
             raise DataError(f"The table has a line of {columns:,} columns; at most {_WIDEST:,} are shown here.")
 
 
+def _of_the_table(error: NacreError, path: Path) -> NacreError:
+    """An error that does not tell where the table lies meanwhile."""
+    return type(error)(error.what.replace(str(path), "the table"), error.details, error.hint)
+
+
 def looked_at(text: str) -> dict[str, Any]:
     """The columns of a table, which of them hold numbers, and the last one as a guess of what is to be predicted."""
     _check_text(text)
@@ -266,7 +274,7 @@ def looked_at(text: str) -> dict[str, Any]:
         try:
             table = Table.read(path)
         except DataError as error:
-            raise DataError(str(error).replace(str(path), "the table")) from error
+            raise _of_the_table(error, path) from error
     features = Features.fit(table, [])
     _, numbers = _labels(features)
     names = list(table.columns)

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,12 +22,13 @@ from nacre.studio.playground.session import Session
 
 T = TypeVar("T")
 
+PLAYING = "playground"  # the name of the threads of plays
 FRAMES = 36  # a second, at most: some more than 30, for a page misses one now and then
 _MOST = 8  # plays at a time
 _RESTING = 32  # recipes of plays that ended, from which they come back
 AWAY = 60.0  # seconds without a page, after which a play ends
 _MOMENT = 0.25  # seconds
-_LEAVE = 2.0  # seconds that plays have in all to end, when the studio does
+_LEAVE = 0.2  # seconds that plays have in all to end, when the studio does
 _PULSE = 5.0  # seconds, after which a page that nothing happens on hears that
 _SHARE = 0.5  # of a frame's time that training may take, before it is drawn
 
@@ -67,9 +68,10 @@ class Player:
         self.last_seen = time.monotonic()
         self._looking: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._under_way: list[Future[Any]] = []
         self._wake, self.ended = threading.Condition(), False
         self._drawn, self._due, self._pace = time.monotonic(), 0.0, 0.0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="playground")
+        self._thread = threading.Thread(target=self._run, daemon=True, name=PLAYING)
         self._thread.start()
 
     def do(self, what: Callable[[], T]) -> T:
@@ -87,9 +89,16 @@ class Player:
         with self._wake:
             self.ended = True
             self._wake.notify()
+            self._refuse()
         self._tell()
         if threading.current_thread() is not self._thread:
             self._thread.join(seconds)
+
+    def _refuse(self) -> None:
+        """Tell all who wait for the thread that they wait for nothing: a step may take long."""
+        for answer in [*self._under_way, *(answer for _, answer in self._asked)]:
+            with suppress(InvalidStateError):  # it is there already
+                answer.set_exception(UsageError("This play has ended.", hint="load the page anew"))
 
     def take(self, steps: int) -> None:
         """Take steps, in its thread, as long as the play is not ended: in pieces of a moment."""
@@ -113,8 +122,7 @@ class Player:
         finally:
             with self._wake:
                 self.ended = True
-                for _, answer in self._asked:
-                    answer.set_exception(UsageError("This play has ended.", hint="load the page anew"))
+                self._refuse()
 
     def _go_on(self) -> None:
         while not self.ended:
@@ -123,14 +131,16 @@ class Player:
                 while rang and not (self._asked or self.ended or (self.playing and self.watched)):
                     rang = self._wake.wait(AWAY)
                 asked = [self._asked.popleft() for _ in range(len(self._asked))]
+                self._under_way = [answer for _, answer in asked]
             if not (rang or self.watched) and time.monotonic() - self.last_seen >= AWAY:
                 self.left(self.session.recipe())
                 return
             for what, answer in asked:
-                try:
-                    answer.set_result(what())
-                except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
-                    answer.set_exception(error)
+                with suppress(InvalidStateError):  # nobody waits any more
+                    try:
+                        answer.set_result(what())
+                    except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+                        answer.set_exception(error)
             if asked:
                 self.show()
             if self.playing and self.watched:
@@ -259,7 +269,7 @@ class Players:
             _Shelf()
         )  # threads know it, and not the plays: these end when nobody has them any more, and at exit
         self._opening = threading.Lock()  # one after the other, or there would be too many
-        weakref.finalize(self, self._shelf.close)
+        self.close = weakref.finalize(self, self._shelf.close)
 
     def open(self, recipe: Recipe, name: str | None = None) -> str:
         """Begin a play; its id. Raises `UsageError` when there are too many that somebody looks at."""
@@ -301,4 +311,4 @@ class Players:
         player.do(begin)
 
 
-__all__ = ["FRAMES", "Player", "Players", "Seen", "Shot", "news"]
+__all__ = ["FRAMES", "PLAYING", "Player", "Players", "Seen", "Shot", "news"]

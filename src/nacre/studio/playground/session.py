@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 SHOWN = 16  # units of a layer that are drawn
 _POINTS = 400  # of the curve, at most
-_JUDGED = 10_000  # rows of each part by which loss and accuracy are told
+_JUDGED, _MOST_JUDGED = 10_000, 1_000_000  # rows of each part by which loss and accuracy are told, and numbers in them
 _PLAIN = 200_000  # parameters that need no budget
 _SECONDS = 10.0  # that a step may take
 _DEEPEST = 150  # layers: that many take some seconds to begin
@@ -244,11 +244,16 @@ class Session:
             self._stride *= 2
             self.curve = [point for point in self.curve if point[0] % self._stride == 0]
 
+    @property
+    def judged(self) -> int:
+        """Rows of each part that a step is judged by, so few that this takes no longer than the steps themselves."""
+        return min(_JUDGED, max(1, _MOST_JUDGED // len(self.problem.x[0])))
+
     def figures(self) -> list[tuple[float, float]]:
-        """Loss, and accuracy or mean absolute error, of training and test rows, of the first 10,000 of each."""
+        """Loss, and accuracy or mean absolute error, of training and test rows, of the first so many (`judged`) of each."""
         if self._figures is None:
             parts = self.problem.training, self.problem.test
-            found = [self.model.evaluate(x[:_JUDGED], y[:_JUDGED], verbose=0) for x, y in parts]
+            found = [self.model.evaluate(x[: self.judged], y[: self.judged], verbose=0) for x, y in parts]
             self._figures = [(float(loss), float(other)) for loss, other in found]
         return self._figures
 
@@ -321,6 +326,7 @@ class Session:
             "seed": self._start.seed,
             "initializer": self._start.initializer,
             "changes": len(self._made),
+            "judged": self.judged,
         }
         if self.problem.grid is not None:
             cells = self.problem.grid.T[:SHOWN].reshape(-1, GRID, GRID)[:, ::2, ::2]

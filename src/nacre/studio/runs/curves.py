@@ -65,11 +65,16 @@ def detail(found: Followed) -> Detail:
         str(found.noted.get("command", "")),
         str(found.run.folder),
         found.run.report.exists(),
-        {name: value for name, value in settings.items() if value not in ("", [], ())},
+        {name: value for name, value in settings.items() if _matters(name, value, settings)},
         curves_of(found.figures),
         every,
         layers_of(found.run),
     )
+
+
+def _matters(name: str, value: Any, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting did something: what is off did not, nor how pictures are fitted into a size that nobody asked for."""
+    return name == "seed" or (bool(value) and not (name == "fit" and not settings["size"]))
 
 
 def layers_of(run: Run) -> list[Figure]:
@@ -148,7 +153,7 @@ def compared(runs: Runs, names: str) -> Compared:
             said[name] = told(run.run.folder, run.noted, run.figures)
             found[name] = run
         except NacreError as error:
-            without[name] = str(error).splitlines()[0]
+            without[name] = error.what
     settings = [one["settings"] for one in said.values()]
     keys = dict.fromkeys(key for one in settings for key in one)
     rows = [[key, *(_written(one.get(key, "")) for one in settings)] for key in keys]

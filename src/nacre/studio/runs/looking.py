@@ -19,9 +19,9 @@ from nacre.cli.pixels import plainly, png
 from nacre.cli.report import told_of
 from nacre.cli.sources import Part, Source, in_memory, open_training
 from nacre.errors import Limitation, UsageError
-from nacre.models import Model, load_model
+from nacre.models import Model
 from nacre.studio.figures import Bar, Bars, Figure, Table, Text
-from nacre.studio.folders import Followed
+from nacre.studio.folders import Followed, check_outputs, model_in
 from nacre.training.checkpoint import Checkpoints
 from nacre.training.inside import looked_at
 
@@ -108,7 +108,7 @@ class Looking:
     def layers(self, found: Followed) -> list[Figure]:
         """How errors, gradients and activations are, layer by layer, on some rows to train on."""
         with self._turn():
-            return _layers(load_model(_model_of(found)), _data_of(found))
+            return _layers(model_in(_model_of(found)), _data_of(found))
 
     def confusion(self, found: Followed) -> Confusion:
         """Which classes are taken for which, on the part of the data that the run is judged by."""
@@ -153,7 +153,7 @@ class Looking:
             status = path.stat()
             key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
             if key not in self._kept:
-                self._kept[key] = _judged(load_model(path), _data_of(found))
+                self._kept[key] = _judged(model_in(path), _data_of(found))
                 while len(self._kept) > _OPEN:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
@@ -189,6 +189,7 @@ def _judged(model: Model, source: Source) -> _Opened:
         raise Limitation("Rows are shown for models that predict one thing, and this one predicts several.")
     names = list(map(str, source.classes))
     outputs, truth = np.asarray(model.predict(part.x, verbose=0)), np.asarray(part.y).reshape(len(part), -1)
+    check_outputs(outputs)
     if names:
         if outputs.ndim != 2 or outputs.shape[1] != len(names) or truth.shape[1] != 1:
             raise Limitation("Rows are shown for models that give a probability for each class.")

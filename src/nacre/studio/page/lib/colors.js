@@ -2,11 +2,11 @@
 /** One meaning of color everywhere: blue is above 0, orange below; the further away, the stronger. Classes have colors of their own. */
 
 const ABOVE = { day: [31, 108, 181], night: [108, 176, 238] };
-const BELOW = { day: [230, 126, 34], night: [240, 160, 90] };
-/** Told apart by people who see colors differently (Okabe and Ito). */
-export const CLASSES = ["#e67e22", "#1f6cb5", "#009e73", "#cc79a7", "#b8a400", "#56b4e9", "#d55e00", "#7f7f7f", "#8c564b", "#6a3d9a"];
+const BELOW = { day: [204, 102, 16], night: [240, 160, 90] };
+/** Told apart by people who see colors differently (after Okabe and Ito), and each 3 to 1 against the page's ground. */
+export const CLASSES = ["#cc6610", "#1f6cb5", "#009e73", "#c46a9c", "#8f7f00", "#2b8ac9", "#b2182b", "#7f7f7f", "#8c564b", "#6a3d9a"];
 /** The same ones where the ground is dark. */
-const NIGHT = ["#f0a05a", "#6cb0ee", "#2fc193", "#e08fbe", "#d0bd2a", "#b5e3ff", "#ff7a45", "#a5abb2", "#c08a7a", "#b08be0"];
+const NIGHT = ["#f0a05a", "#6cb0ee", "#2fc193", "#e08fbe", "#d0bd2a", "#b5e3ff", "#ff6b5e", "#a5abb2", "#c08a7a", "#b08be0"];
 /** Rows that were learned from, and rows that were not, mean the same in all curves; they are no classes, and have no sign. */
 const PARTS = { day: { learned: "#5b6b7b", other: "#cc3f7c" }, night: { learned: "#b3bfca", other: "#ff82b4" } };
 

@@ -10,8 +10,14 @@ export function short(v) {
   return size >= 100 ? v.toFixed(0) : size >= 10 ? v.toFixed(1) : size >= 1 ? v.toFixed(2) : v.toFixed(3);
 }
 
-/** @param {number} v */
-export const percent = (v) => `${(100 * v).toFixed(1)} %`;
+/** A share; a small one is not none. @param {number} v */
+export const percent = (v) => (v > 0 && v < 0.0005 ? "< 0.1 %" : `${(100 * v).toFixed(1)} %`);
+
+/** Whether a figure of that name is a share of rows. @param {string} name */
+export const isShare = (name) => /(^|_)accuracy$/.test(name);
+
+/** A figure as it is said everywhere: shares in percent. @param {string} name @param {number | null | undefined} v */
+export const figure = (name, v) => (isShare(name) && typeof v === "number" && Number.isFinite(v) ? percent(v) : short(v));
 
 /** Bytes that traveled as base64. @param {string} text @returns {Uint8Array} */
 export function bytes(text) {

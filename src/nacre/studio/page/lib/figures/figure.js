@@ -2,6 +2,7 @@
 /** What the engine gives to be shown, by its kind. The kinds are made in studio/figures.py. */
 import { html } from "../html.js";
 import { short } from "../numbers.js";
+import { theme } from "../theme.js";
 import { Curves } from "./curves.js";
 import { Heat } from "./heat.js";
 import { Network } from "./network.js";
@@ -40,10 +41,11 @@ export function Pictures({ title, pictures, size = 64 }) {
 
 /** A drawing of the engine's, as an image: nothing in it can run. @param {{title?: string, svg: string, label?: string}} props */
 export function Drawing({ title, svg, label }) {
+  const seen = svg.replaceAll("@media (prefers-color-scheme: dark)", theme.value === "dark" ? "@media all" : "@media not all"); // as chosen
   return html`<figure class="drawing">
     ${title && html`<figcaption>${title}</figcaption>`}
     <div class="scroll" tabindex="0" role="region" aria-label=${label ?? title ?? "drawing"}>
-      <img alt=${label ?? title ?? ""} decoding="sync" src=${`data:image/svg+xml;utf8,${encodeURIComponent(svg)}`} />
+      <img alt=${label ?? title ?? ""} decoding="sync" src=${`data:image/svg+xml;utf8,${encodeURIComponent(seen)}`} />
     </div>
   </figure>`;
 }

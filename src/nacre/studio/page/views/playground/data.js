@@ -28,7 +28,7 @@ export function DataPanel() {
   return html`<section class="card pg-data" aria-labelledby="pg-data">
     <h2 id="pg-data">Data</h2>
     <div class="pg-sources" role="group" aria-label="Where the rows come from">
-      ${choices.value.sources.map((/** @type {string} */ name) => html`<button aria-pressed=${name === source} onClick=${() => choose(name)}>${NAMES[name]}</button>`)}
+      ${choices.value.sources.map((/** @type {string} */ name) => html`<button aria-pressed=${name === source} title=${choices.value.missing[name]} onClick=${() => choose(name)}>${choices.value.missing[name] ? "Get " : ""}${NAMES[name]}</button>`)}
     </div>
     ${source === "function" && html`<${Formula} formula=${now.data.formula} />`}
     ${source === "table" && html`<${TableOf} />`}
@@ -42,7 +42,7 @@ export function DataPanel() {
         const others = choices.value.inputs.filter((/** @type {string} */ n) => (n === name ? !there : set.inputs.includes(n)));
         return html`<label><input type="checkbox" checked=${there} disabled=${there && set.inputs.length === 1} onChange=${() => change({ inputs: others })} />${written(name)}</label>`;
       })}</fieldset>`}
-    <p class="soft pg-note">${now.training.toLocaleString("en-US")} rows to train on, ${now.test.toLocaleString("en-US")} to test on.</p>
+    <p class="soft pg-note">${now.training.toLocaleString("en-US")} rows to train on, ${now.test.toLocaleString("en-US")} to test on.${Math.max(now.training, now.test) > now.judged ? ` Loss and accuracy are those of the first ${now.judged.toLocaleString("en-US")} of each.` : ""}</p>
   </section>`;
 }
 

@@ -4,11 +4,13 @@
 /**
  * @typedef {{x: number, y: number}} Place
  * @typedef {{layer: number, from: number, to: number, a: Place, b: Place}} Line  `layer` is that of the unit it leads to; 0 is the first with weights
- * @typedef {{width: number, height: number, size: number, columns: number[], units: Place[][], lines: Line[]}} Layout
+ * @typedef {{width: number, height: number, apart: number, size: number, columns: number[], units: Place[][], lines: Line[]}} Layout
  */
 
 export const HEAD = 112;
 const APART = 128;
+const CLOSE = 83; // so that two hidden layers fit into a phone
+const PHONE = 480;
 
 /**
  * Units in columns from left to right, each column in the middle.
@@ -17,9 +19,10 @@ const APART = 128;
  */
 export function layout(counts, room, first = true, left = 0) {
   const most = Math.max(1, ...counts);
-  const size = Math.max(20, Math.min(44, Math.floor(400 / most) - 8));
+  const apart = room < PHONE ? CLOSE : APART;
+  const size = Math.max(20, Math.min(room < PHONE ? 36 : 44, Math.floor(400 / most) - 8));
   const pitch = size + Math.max(6, Math.min(16, Math.floor(size / 3)));
-  const width = Math.max(room, left + APART * counts.length);
+  const width = Math.max(room, left + apart * counts.length);
   const height = HEAD + Math.max(most, 4) * pitch + 12;
   const columns = counts.map((_, k) => Math.round(left + ((k + 0.5) * (width - left)) / counts.length));
   const units = counts.map((n, k) => Array.from({ length: n }, (_, i) => ({ x: columns[k] ?? 0, y: HEAD + (height - HEAD) / 2 + (i - (n - 1) / 2) * pitch })));
@@ -30,7 +33,7 @@ export function layout(counts, room, first = true, left = 0) {
           (units[layer + 1] ?? []).map((q, to) => ({ layer, from, to, a: { x: p.x + size / 2, y: p.y }, b: { x: q.x - size / 2, y: q.y } })),
         ),
   );
-  return { width, height, size, columns, units, lines };
+  return { width, height, apart, size, columns, units, lines };
 }
 
 /** A line that leaves and arrives level. @param {Line} line */

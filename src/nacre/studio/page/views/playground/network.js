@@ -110,7 +110,7 @@ function Graph({ now, hidden }) {
   return html`<div class="pg-graph" ref=${box} tabindex="-1">
     <div class="pg-canvas" style=${{ width: `${plan.width}px`, height: `${plan.height}px` }} onPointerMove=${moved} onPointerLeave=${() => tip.current && (tip.current.hidden = true)} onClick=${clicked}>
       <svg width=${plan.width} height=${plan.height} aria-hidden="true"><g ref=${lines}>${plan.lines.map((line) => html`<path d=${path(line)} />`)}</g></svg>
-      ${plan.columns.map((x, k) => html`<${Head} key=${k === 0 ? "in" : (hidden[k - 1]?.name ?? "out")} x=${x} name=${names[k]} layer=${k - 1} count=${k === 0 ? (now.side ? now.side ** 2 : now.inputs.length) : k > hidden.length ? now.outputs : undefined} />`)}
+      ${plan.columns.map((x, k) => html`<${Head} key=${k === 0 ? "in" : (hidden[k - 1]?.name ?? "out")} x=${x} wide=${Math.min(120, plan.apart)} name=${names[k]} layer=${k - 1} count=${k === 0 ? (now.side ? now.side ** 2 : now.inputs.length) : k > hidden.length ? now.outputs : undefined} />`)}
       ${plan.units.map((column, k) => column.map((at, unit) => html`<${Unit} key=${`${k}:${unit}`} at=${at} size=${k === 0 && now.side ? 64 : plan.size} layer=${k - 1} unit=${unit} name=${k === 0 ? source(now, 0, unit) : `${names[k]}, unit ${unit + 1}`} label=${k === 0 && !now.side ? written(now.inputs[unit] ?? "") : k > hidden.length && now.classes.length > 2 ? now.classes[unit] : ""} side=${now.side} />`))}
       <div class="pg-tip" ref=${tip} hidden></div>
     </div>
@@ -136,10 +136,10 @@ function Unit({ at, size, layer, unit, name, label, side }) {
     onClick=${(/** @type {Event} */ e) => (e.stopPropagation(), (chosen.value = here ? null : { layer, unit }))} onPointerEnter=${point} onPointerLeave=${away} onFocus=${point} onBlur=${away}>${canvas}${said}</button>`;
 }
 
-/** What can be changed of a layer, above it. @param {{x: number, name: string, layer: number, count?: number}} props */
-function Head({ x, name, layer, count }) {
+/** What can be changed of a layer, above it. @param {{x: number, wide: number, name: string, layer: number, count?: number}} props */
+function Head({ x, wide, name, layer, count }) {
   const set = settings.value;
-  const style = { left: `${x - 60}px`, height: `${HEAD}px` };
+  const style = { left: `${x - wide / 2}px`, width: `${wide}px`, height: `${HEAD}px` };
   const mine = set?.hidden[layer];
   if (count !== undefined || !set || !mine) return html`<div class="pg-head" style=${style}><strong>${name}</strong><small>${count === 1 ? "1 unit" : `${count?.toLocaleString("en-US")} units`}</small>${count !== undefined && count > choices.value.shown && (layer >= 0 || !shown.value?.side) && html`<small>${choices.value.shown} shown</small>`}</div>`;
   /** @param {Partial<Layer>} patch */

@@ -8,7 +8,7 @@ import { Refused, get, listen, post } from "../../lib/api.js";
  * @typedef {{hidden: Layer[], inputs: string[], noise: number, optimizer: string, learning_rate: number, batch_size: number, l1: number, l2: number, dropout: number}} Settings
  * @typedef {{source: string, rows: number, test: number, formula: string, table: string, target: string, axes: string[]}} Data
  * @typedef {{label: string, low: number, high: number, ends: [number, number]}} Axis
- * @typedef {{classes: string[], inputs: string[], outputs: number, training: number, test: number, side: number | null, settings: Settings, data: Data, seed: number,
+ * @typedef {{classes: string[], inputs: string[], outputs: number, training: number, test: number, judged: number, side: number | null, settings: Settings, data: Data, seed: number,
  *   initializer: string, changes: number, axes?: [Axis, Axis], training_points?: number[][], test_points?: number[][], input_pictures?: string[],
  *   table: {columns: string[], numbers: string[]} | null, samples?: {pixels: number[][], labels: number[]}}} Shown
  * @typedef {{step: number, epoch: number, row: number, ahead: number, loss: (number | null)[], score: number[], playing: boolean, speed: number,

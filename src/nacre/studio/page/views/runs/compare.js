@@ -2,7 +2,7 @@
 /** Several runs beside each other: in what they differ, and one figure of all of them. */
 import { html, useState } from "../../lib/html.js";
 import { Select, Toggle, Trouble } from "../../lib/controls.js";
-import { short } from "../../lib/numbers.js";
+import { figure as told } from "../../lib/numbers.js";
 import { address } from "../../lib/router.js";
 import { Every, RunCurves } from "./curves.js";
 import { runs, useAnswer } from "./store.js";
@@ -42,7 +42,7 @@ export function Compare({ names }) {
             ${found.differing.map((/** @type {string[]} */ [key, ...cells]) => html`<tr><th scope="row">${key?.replaceAll("_", " ")}</th>${cells.map((cell) => html`<td>${cell || "–"}</td>`)}</tr>`)}
             ${found.differing.length === 0 && html`<tr><th scope="row">settings</th><td colspan=${found.names.length}>the same</td></tr>`}
             <tr class="above"><th scope="row">best epoch</th>${found.best.map((/** @type {number} */ epoch) => html`<td>${epoch.toLocaleString("en-US")}</td>`)}</tr>
-            ${found.figures.map((/** @type {[string, (number | null)[]]} */ [name, values]) => html`<tr><th scope="row">${name}</th>${values.map((value) => html`<td>${short(value)}</td>`)}</tr>`)}
+            ${found.figures.map((/** @type {[string, (number | null)[]]} */ [name, values]) => html`<tr><th scope="row">${name}</th>${values.map((value) => html`<td>${told(name, value)}</td>`)}</tr>`)}
           </tbody></table></div>
         <p class="soft">The figures are those of each run's best epoch, by the validation loss, or by the loss where there was no validation.</p>
       </section>`}`;

@@ -1,13 +1,14 @@
 // @ts-check
 /** Curves of runs, the losses on a log axis if wanted. */
-import { html } from "../../lib/html.js";
+import { html, useMemo } from "../../lib/html.js";
 import { Curves } from "../../lib/figures/curves.js";
+import { isShare } from "../../lib/numbers.js";
 import { positive } from "./words.js";
 
 /** @param {{curves: any, log: boolean, height?: number}} props */
 export function RunCurves({ curves: { kind: _, title, x, lines }, log, height = 240 }) {
-  const drawn = log ? lines.map((/** @type {any} */ line) => ({ ...line, values: positive(line.values) })) : lines;
-  return html`<${Curves} title=${title} x=${x} y=${log ? { log } : {}} lines=${drawn} height=${height} />`;
+  const drawn = useMemo(() => (log ? lines.map((/** @type {any} */ line) => ({ ...line, values: positive(line.values) })) : lines), [lines, log]);
+  return html`<${Curves} title=${title} x=${x} y=${{ log, percent: isShare(title) }} lines=${drawn} height=${height} />`;
 }
 
 /** @param {{every: number}} props */

@@ -13,18 +13,21 @@ import { ago, best, progress } from "./words.js";
 
 /** @param {{name: string}} props */
 export function One({ name }) {
-  const run = runs.value?.get(name);
-  const { value: detail, error } = useAnswer(run ? `runs/of/${encodeURIComponent(name)}` : null, run);
+  const heard = runs.value?.get(name);
+  const { value: detail, error } = useAnswer(heard ? `runs/of/${encodeURIComponent(name)}` : null, heard);
+  const run = heard && !error && detail ? detail.summary : heard; // words and curves move together: the page is drawn once
   const [log, setLog] = useState(false);
   const back = html`<p class="back"><a href=${address(["runs"])}>← All runs</a></p>`;
   if (!runs.value) return html`${back}<h1>${name}</h1><p class="waiting">Reading the folder of the runs.</p>`;
   if (!run) return html`${back}<h1>${name}</h1><${Trouble} error=${{ message: `There is no run called “${name}”.`, hint: "choose one of the list" }} />`;
   return html`${back}
-    <div class="row level head"><h1>${name}</h1><${State} run=${run} />${run.state === "over" && html`<a class="button" href=${address(["inside", name])}>Look inside</a>`}</div>
+    <div class="row level head"><h1>${name}</h1><${State} run=${run} />
+      <span class="links">${detail?.report && html`<a class="button" href=${`api/runs/of/${encodeURIComponent(name)}/report`} target="_blank" rel="noopener">Report</a>`}
+      ${run.state === "over" && html`<a class="button" href=${address(["inside", name])}>Look inside</a>`}</span></div>
     <p class="facts">${[run.data, run.network, run.best && `best: ${best(run)} in epoch ${run.best.epoch.toLocaleString("en-US")}`, `begun ${ago(run.begun, now.value)}`].filter(Boolean).join(" · ")}</p>
     ${run.state !== "over" && html`<p class="row level"><progress value=${run.epochs} max=${run.planned ?? 1} aria-label="epochs"></progress><span>${progress(run)}</span></p>`}
     ${run.state === "interrupted" && html`<p>The last sign of life was ${ago(run.seen, now.value)}. To go on: <code>nacre resume ${detail?.folder ?? name}</code></p>`}
-    ${run.trouble.map((text) => html`<p class="trouble">${text}</p>`)}
+    ${run.trouble.map((/** @type {string} */ text) => html`<p class="trouble">${text}</p>`)}
     <${Trouble} error=${error} />
     ${detail && html`
       <section class="card" aria-labelledby="curves-title">
@@ -61,6 +64,6 @@ function Settings({ detail }) {
     <h2 id="settings-title">Settings</h2>
     <dl class="settings">${Object.entries(detail.settings).map(([name, value]) => html`<div><dt>${name.replaceAll("_", " ")}</dt><dd>${told(value)}</dd></div>`)}</dl>
     ${detail.command && html`<p class="soft">The command that made it:</p><pre tabindex="0">${detail.command}</pre>`}
-    <p class="soft">It lies in <code>${detail.folder}</code>${detail.report ? ", with a report.html" : ""}.</p>
+    <p class="soft">It lies in <code>${detail.folder}</code>.</p>
   </section>`;
 }

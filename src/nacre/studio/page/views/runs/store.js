@@ -43,12 +43,18 @@ export function heard(news) {
   });
 }
 
-/** Listen until the returned function is called. */
+/** Listen until the returned function is called, as long as the page is seen: one that nobody looks at is not kept up to date. */
 export function watch() {
   runs.value = null; // the stream begins with all of them
-  const stop = listen("runs/news", heard, (is) => (broken.value = is));
+  let stop = () => {};
+  const turn = () => {
+    stop();
+    stop = document.hidden ? () => {} : listen("runs/news", heard, (is) => (broken.value = is));
+  };
+  turn();
+  document.addEventListener("visibilitychange", turn);
   const clock = setInterval(() => (now.value = Date.now() / 1000), 10_000);
-  return () => (clearInterval(clock), stop());
+  return () => (clearInterval(clock), document.removeEventListener("visibilitychange", turn), stop());
 }
 
 /**

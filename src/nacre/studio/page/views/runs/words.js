@@ -1,6 +1,6 @@
 // @ts-check
 /** How runs are said, chosen and put in order: pure functions. */
-import { short } from "../../lib/numbers.js";
+import { figure, short } from "../../lib/numbers.js";
 
 /** @typedef {import("./store.js").Run} Run */
 
@@ -18,7 +18,7 @@ export function span(seconds) {
 export const ago = (then, now) => (now - then < 1 ? "just now" : `${span(now - then)} ago`);
 
 /** @param {Run} run */
-export const best = (run) => (run.best ? `${run.best.name} ${short(run.best.value)}` : "–");
+export const best = (run) => (run.best ? `${run.best.name} ${figure(run.best.name, run.best.value)}` : "–");
 
 /** @param {Run} run */
 export const epochs = (run) => `${run.epochs.toLocaleString("en-US")}${run.planned && run.state !== "over" ? ` of ${run.planned.toLocaleString("en-US")}` : ""}`;
