@@ -65,7 +65,7 @@ class Job:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.processes: list[Process] = []
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.SelectSelector()  # which has no file of its own to close
 
     def run(
         self, commands: Sequence[tuple[int, Sequence[str], Mapping[str, str]]]
