@@ -20,6 +20,7 @@ from benchmarks.tables import TABLES, Bench
 from benchmarks.workloads import WORKLOADS
 
 STOPPED = 130
+ON_PROCESSORS = [name for name, peer in PEERS.items() if not peer.gpu]
 
 
 class Names(click.ParamType[list[str]]):
@@ -42,7 +43,7 @@ class Names(click.ParamType[list[str]]):
 
 @click.command()
 @click.option("--workloads", type=Names(WORKLOADS), default=list(WORKLOADS), help=f"Of {', '.join(WORKLOADS)}.")
-@click.option("--peers", type=Names(PEERS), default=list(PEERS), help=f"Of {', '.join(PEERS)}.")
+@click.option("--peers", type=Names(ON_PROCESSORS), default=ON_PROCESSORS, help=f"Of {', '.join(ON_PROCESSORS)}.")
 @click.option("--tables", type=Names(TABLES), default=list(TABLES), help=f"Of {', '.join(TABLES)}.")
 @click.option(
     "--python", default=sys.executable, envvar="NACRE_BENCHMARK_PYTHON", help="The Python that has the peers."

@@ -83,6 +83,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "to_plain": ("to plain SGD", lambda r: f"{r:.2f}"),
     "speedup": ("speedup", lambda r: f"{r:.2f}"),
     "peak_fraction": ("of peak", lambda r: f"{r:.1%}"),
+    "limit_fraction": ("of limit", lambda r: f"{r:.1%}"),
     "spread": ("med/best", lambda r: f"{r:.2f}"),
     "first_epoch_s": ("first epoch", lambda s: seconds(s)),
     "peak_bytes": ("memory", lambda b: size(b)),

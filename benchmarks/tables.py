@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from benchmarks.machine import processors
 from benchmarks.peers import PEERS
@@ -27,9 +27,10 @@ class Bench:
     show: Callable[[object], None]
     workloads: list[str]
     peers: list[str]
+    jobs: Mapping[str, Job] = field(default_factory=lambda: WORKLOADS)
 
     def job(self, name: str) -> Job:
-        return shorter(WORKLOADS[name], self.track.effort.steps)
+        return shorter(self.jobs[name], self.track.effort.steps)
 
     def race(
         self,
@@ -91,7 +92,7 @@ def training(bench: Bench) -> None:
             f"{name}: {job}",
             entrants,
             TRAIN,
-            "label step_s ratio peak_fraction spread peak_bytes",
+            "label step_s ratio peak_fraction limit_fraction spread peak_bytes",
             describe,
         )
         records = [r for r in bench.report.tables["training"] if r["workload"] == name]
@@ -106,7 +107,7 @@ def _compare_losses(bench: Bench, name: str, records: list[Record]) -> None:
     reference = by_peer.get("nacre", next(iter(by_peer.values()), 0.0))
     for peer, loss in by_peer.items():
         # For two classes scikit-learn has one output where the others have two, so its first weights are its own.
-        own_way = peer == "sklearn" and WORKLOADS[name].units[-1] == 2
+        own_way = peer == "sklearn" and bench.jobs[name].units[-1] == 2
         if not own_way and not abs(loss - reference) <= SAME_LOSS * abs(reference):
             note = f"{name}: the loss of {PEERS[peer].label} after one epoch is {loss:.5f}, of others {reference:.5f}."
             bench.report.notes.append(note)

@@ -26,6 +26,9 @@ class Job:
     uint8: bool = False  # rows stay bytes, and are divided by 255 on their way into the network
     # What is added to plain SGD: "momentum", "Adam", "Dropout", "BatchNormalization", "mixed_bfloat16", "LayerStatistics".
     extra: str = ""
+    device: str = (
+        ""  # what trains it, in nacre's words, such as "xla:gpu"; empty: the processors, each peer in its own way
+    )
 
     @property
     def rows(self) -> int:
@@ -77,6 +80,12 @@ WORKLOADS: dict[str, Job] = {
     "W7": Job((784, 10), "relu", 128, 468),
     "W8": Job((54, 128, 64, 7), "relu", 256, 780),
     "W9": Job((12288, 20, 7, 5, 2), "sigmoid", 32, 128),
+}
+
+
+# On a GPU, which multiplies bfloat16 an order of magnitude faster: the wide ones with it too.
+ON_DEVICE: dict[str, Job] = WORKLOADS | {
+    f"{name}-bf16": replace(WORKLOADS[name], extra="mixed_bfloat16") for name in ("W3", "W4", "W5", "W6")
 }
 
 

@@ -28,6 +28,7 @@ class Peer:
     distributions: tuple[str, ...]  # what one installs
     environment: dict[str, str] = field(default_factory=dict)
     trains: bool = True
+    gpu: bool = False  # trains on a GPU only
 
 
 _TORCH = "import torch"
@@ -37,6 +38,7 @@ PEERS: dict[str, Peer] = {
     "nacre": Peer("nacre", "with_nacre", "from nacre import Sequential, layers, optimizers", ("nacre",)),
     "torch": Peer("PyTorch eager", "with_torch", _TORCH, ("torch",)),
     "torch-compile": Peer("torch.compile", "with_torch_compile", _TORCH, ("torch",)),
+    "torch-graphs": Peer("PyTorch CUDA graphs", "with_torch_graphs", _TORCH, ("torch",), gpu=True),
     "jax": Peer("JAX jitted step", "with_jax", _JAX, ("jax", "jaxlib")),
     "jax-scan": Peer("JAX scanned epoch", "with_jax_scan", _JAX, ("jax", "jaxlib")),
     "keras-jax": Peer("Keras fit (JAX)", "with_keras", "import keras", ("keras", "jax"), {"KERAS_BACKEND": "jax"}),

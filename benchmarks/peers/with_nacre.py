@@ -37,7 +37,7 @@ class Learner:
             dense.set_weights(weights[2 * n : 2 * n + 2])
             if n < last and job.extra in BETWEEN:
                 self.model.add(getattr(layers, job.extra)(*BETWEEN[job.extra]))
-        self.model.compile(_optimizer(job), loss="sparse_categorical_crossentropy")
+        self.model.compile(_optimizer(job), loss="sparse_categorical_crossentropy", device=job.device or "native")
 
     def train(self, epochs: int, shuffle: bool) -> float:
         """From the end of a first epoch on: `fit` looks through all the data once before it begins."""

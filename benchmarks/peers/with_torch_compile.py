@@ -12,8 +12,6 @@ from benchmarks.workloads import LEARNING_RATE, Array, Job
 
 
 class Learner(with_torch.Learner):
-    extras = ("mixed_bfloat16",)
-
     def __init__(self, job: Job, x: Array, y: Array, weights: list[Array], threads: int) -> None:
         super().__init__(job, x, y, weights, threads)
         names = [name for name, _ in self.model.named_parameters()]
@@ -21,7 +19,7 @@ class Learner(with_torch.Learner):
 
         def loss(parameters: list[Any], x: Any, y: Any) -> Any:
             named = dict(zip(names, parameters, strict=True))
-            with torch.autocast("cpu", torch.bfloat16, enabled=job.extra == "mixed_bfloat16"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=job.extra == "mixed_bfloat16"):
                 scores = torch.func.functional_call(self.model, named, (with_torch.scaled(job, x),))
             return F.cross_entropy(scores.float(), y)
 

@@ -82,13 +82,13 @@ shards = [shard.data.shape for shard in shared.addressable_shards]
 same = bool(np.array_equal(np.asarray(shared)[:2], rows[63:31:-1].reshape(2, 16, 6)))
 made, texts, loop_of = [], [], xla._loop
 
-def spied(step, room, layout):
-    loop = loop_of(step, room, layout)
-    def run(*given):
+def spied(step, *more):
+    loop = loop_of(step, *more)
+    def run(*given, **kept):
         if step.changes and loop not in made:
             made.append(loop)
-            texts.append(loop.lower(*given).compile().as_text())
-        return loop(*given)
+            texts.append(loop.lower(*given, **kept).compile().as_text())
+        return loop(*given, **kept)
     return run
 
 xla._loop = spied

@@ -178,6 +178,69 @@ def test_ctrl_c_leaves_the_state_of_whole_steps(monkeypatch: pytest.MonkeyPatch)
     assert bits(model) == bits(straight)
 
 
+# ------------------------------------------------------------------ how it is launched
+
+
+def test_an_epoch_of_rows_that_stay_on_the_device_is_one_execution_and_one_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[int] = []  # steps of each execution
+    loop = xla._loop
+
+    def counted(*which: Any) -> Callable[..., Any]:
+        def run(*state: Any, **given: Any) -> Any:
+            ran.append(int(given["steps"]))
+            return loop(*which)(*state, **given)
+
+        return run
+
+    monkeypatch.setattr(xla, "_loop", counted)
+    monkeypatch.setattr(xla, "_SECONDS", 1e9)  # however slow this machine is
+    monkeypatch.setattr(xla.Place, "free", 1 << 40)
+    x, y = np.tile(X, (7, 1, 1)), np.tile(Y, 7)
+    model = network("xla")
+    model.fit(x[:-1], y[:-1], epochs=2, batch_size=2, verbose=0)  # finds its pace
+    ran.clear()
+    model.fit(x[:-1], y[:-1], epochs=3, batch_size=2, verbose=0)
+    assert ran == [335, 1] * 3  # more than the loop over rows that are sent has room for
+
+
+def test_of_two_ways_to_launch_the_faster_one_is_kept_and_no_bit_depends_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = network("xla")
+    plain.fit(X, Y, epochs=20, batch_size=8, verbose=0)
+    for faster in (0, 1):
+        gone: list[tuple[int, float]] = []
+
+        def note(choice: xla._Choice, way: int, seconds: float, faster: int = faster, gone: Any = gone) -> None:
+            gone.append((way, seconds))
+            choice.seconds[way] = 1.0 if way == faster else 2.0
+
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                xla.Place, "ways", xla._WAYS["gpu"]
+            )  # whose names this XLA knows, though a CPU ignores them
+            patched.setattr(xla._Choice, "note", note)
+            tried = network("xla")
+            tried.fit(X, Y, epochs=20, batch_size=8, verbose=0)
+        ways = [way for way, _ in gone]
+        assert ways[: 2 * xla._TRIALS] == [0] * xla._TRIALS + [1] * xla._TRIALS
+        assert set(ways[2 * xla._TRIALS + 1 :]) == {faster}
+        assert all(seconds > 0 for _, seconds in gone)
+        assert bits(tried) == bits(plain)
+
+
+def test_a_way_counts_by_its_fastest_trial() -> None:
+    choice = xla._Choice(("a", "b"))  # type: ignore[arg-type]
+    took = {0: [9.0, 5.0, 2.0, 3.0], 1: [70.0, 8.0, 1.5, 1.6]}  # compiled, recorded, and then as fast as it is
+    for number in range(2 * xla._TRIALS):
+        assert choice.trying
+        choice.note(choice.take(), took[number // 4][number % 4])
+    assert not choice.trying
+    assert [choice.take(), choice.take()] == [1, 1]
+
+
 # ------------------------------------------------------------------ where arrays are
 
 
@@ -199,6 +262,23 @@ def test_rows_stay_on_a_device_with_a_memory_of_its_own(monkeypatch: pytest.Monk
     sent.clear()
     resident.fit(X, Y, epochs=1, batch_size=16, verbose=0)
     assert sent.count(X.shape) == 0
+
+
+def test_rows_that_nobody_learns_from_stay_on_a_device_when_they_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, put = [], xla.jax.device_put
+
+    def counted(array: Any, *where: Any) -> Any:
+        sent.append(np.shape(array))
+        return put(array, *where)
+
+    monkeypatch.setattr(xla.Place, "free", 1 << 40)
+    monkeypatch.setattr(xla.jax, "device_put", counted)
+    model = network("xla")
+    seen = model.fit(X, Y, validation_data=(X[:40], Y[:40]), epochs=3, batch_size=16, verbose=0).history["val_loss"]
+    assert sent.count((40, 5, 4)) == 1
+    model.predict(X[:40], verbose=0)
+    assert sent.count((40, 5, 4)) == 1
+    assert seen[-1] == pytest.approx(model.evaluate(X[:40], Y[:40], verbose=0, return_dict=True)["loss"], rel=1e-5)
 
 
 def test_a_state_stays_on_its_device_until_somebody_asks() -> None:
@@ -237,7 +317,7 @@ def test_a_device_without_room_is_told_of_and_the_state_is_there(monkeypatch: py
     model = network("xla")
     before = bits(model)
 
-    def full(*given: Any) -> Any:
+    def full(*given: Any, **named: Any) -> Any:
         raise xla.jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
 
     monkeypatch.setattr(xla, "_loop", lambda *_: full)

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from benchmarks.gpu import OnDevice, goals
 from benchmarks.workloads import Job
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,45 @@ def test_flops_of_a_step_are_counted_by_hand() -> None:
     assert job.step_flops == 2 * 4 * (15 + 10 + 15 + 10 + 10)
     assert job.row_flops == 2 * 25
     assert job.step_bytes == 4 * 3 * 4
+
+
+def test_the_benchmark_of_devices_says_how_far_from_the_limit_each_is(tmp_path: Path) -> None:
+    options = ["--device", "xla:cpu", "--quick", "--workloads", "W8", "--peers", "nacre,torch,torch-graphs"]
+    files = ["--python", "/nowhere/python", "--json", str(tmp_path / "gpu.json")]
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *options, *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    (record,) = found["tables"]["training"]
+    products, width = found["limits"]["products"]["float32"], found["limits"]["bytes_per_s"]
+    assert record["limit_s"] == pytest.approx(max(record["flops"] / products, 256 * 54 * 4 / width))
+    assert record["limit_fraction"] == pytest.approx(record["limit_s"] / record["step_s"])
+    assert record["chain_s"] == pytest.approx(6 * found["limits"]["wait_s"])
+    assert (found["finished"], found["notes"], found["failed"], list(found["skipped"])) == (True, [], [], ["torch"])
+    assert "GB/s copied" in run.stdout
+
+
+def test_the_benchmark_of_devices_says_which_there_are() -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "xla:cpu:999"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "Error: There is no device 'xla:cpu:999'." in run.stderr
+    assert "xla:cpu:0" in run.stderr
+
+
+def test_the_benchmark_of_devices_says_which_goals_are_reached() -> None:
+    report = OnDevice(None, quick=True)  # type: ignore[arg-type]
+    ratios = {"W1": 25.0, "W8": 9.5, "W4": 1.0, "W6": 1.3}
+    report.add("training", [{"workload": w, "peer": "torch", "ratio": r} for w, r in ratios.items()])
+    report.add("training", [{"workload": "W1", "peer": "torch-compile", "ratio": 1.0}])
+    narrow, widest = goals(report)
+    assert "9.50 times as long or more (W8) on W1, W8: wanted 10, not reached." in narrow
+    assert "1.30 times as long or more (W6) on W6: wanted 1.2, reached." in widest
 
 
 def test_the_benchmark_of_shards_says_what_it_measured(tmp_path: Path) -> None:

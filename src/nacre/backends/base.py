@@ -85,9 +85,10 @@ class Program:
 
 class Block(list[Array]):
     """Rows in memory, one array per column of the program. Nobody changes them while there is a block of them: a lowering that
-    computes elsewhere keeps its copies ``on_device``."""
+    computes elsewhere keeps its copies ``on_device``, and counts its ``runs`` to see whether that is worth it."""
 
     on_device: Any = None
+    runs = 0
 
 
 class NotFinite(Exception):  # noqa: N818 - no error yet: whoever knows what the rows are called makes one of it

@@ -2,7 +2,7 @@
 
 Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that ends by itself
 where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled once for a size
-of batch, and no bit depends on how a run is cut.
+of batch, and no bit depends on how a run is cut. Where rows stay on the device, an epoch is one run of it.
 
 On several devices, of one process or of several, each computes its share of the rows of a batch: the program is the same, its
 state lies on all of them, and XLA puts in what they have to tell each other. Processes take single steps, so it does not matter
@@ -46,7 +46,15 @@ _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 _DAY = 86_400  # seconds
 _HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
+_TRIED = 32  # steps in a piece that a way to launch is timed by
+_TRIALS = 4  # pieces for each way; XLA compiles in the first, and records what is launched in the second
 
+# Ways to launch a loop, as options of XLA. By itself, a GPU's loop asks the host at each step whether to go on; as a CUDA graph
+# with a node that repeats, it does not. Which of them is faster is measured, not believed.
+_Way = tuple[tuple[str, str], ...]
+_COMMANDS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE"
+_GRAPH: _Way = ("xla_gpu_enable_command_buffer", _COMMANDS), ("xla_gpu_graph_min_graph_size", "1")
+_WAYS: Mapping[str, tuple[_Way, ...]] = {"gpu": ((), _GRAPH)}
 Arrays = dict[str, Any]  # arrays of JAX by name
 Layout = tuple[NamedSharding, tuple[NamedSharding, ...]]  # of what a loop gives, and of each state that it changes
 Devices = npt.NDArray[Any]  # of JAX: each row of them holds the state once
@@ -238,21 +246,15 @@ class Place:
 
     def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
         """Of each column, batches (room, rows, ...) of which the first hold the rows that are wanted; the others mean nothing."""
-        if (resident := self._resident(block)) is None:
-            return [
-                self._padded(column[wanted], (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)
-            ]
-        return [
-            _gathered(column, self._padded(wanted, (room, t.shape[0]), "int32"), t.dtype)
-            for column, t in zip(resident, types, strict=True)
-        ]
+        return [self.batches(column[wanted], (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)]
 
-    def _padded(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
+    def batches(self, array: Array, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array in batches: shape (room, rows, ...)."""
         whole = TensorType(shape, dtype).zeros()  # where it is aligned so, a CPU computes on it as it lies
         whole.reshape(shape[0] * shape[1], *shape[2:])[: len(array)] = array
         return jax.device_put(whole, self.sharding)
 
-    def _resident(self, block: Block) -> list[Any] | None:
+    def resident(self, block: Block) -> list[Any] | None:
         """The columns on the device, for as long as there is the block; None if they stay where they are."""
         if block.on_device is None:
             small = all(len(column) < 2**31 for column in block)  # rows are numbered in int32
@@ -261,6 +263,11 @@ class Place:
             block.on_device = self.sharding, columns
         place, columns = block.on_device
         return columns if place == self.sharding else None
+
+    @property
+    def ways(self) -> tuple[_Way, ...]:
+        """Ways to launch a loop here."""
+        return _WAYS.get(self.device.platform, ((),))
 
     @property
     def free(self) -> int:
@@ -300,6 +307,14 @@ class Spread(Place):
             memory.put_on_device(jax.make_array_from_callback(array.shape, sharding, lambda index: array[index]))
         return memory.on_device
 
+    @property
+    def ways(self) -> tuple[_Way, ...]:
+        """One for all, since each process would time its own."""
+        return super().ways[:1]
+
+    def resident(self, block: Block) -> None:
+        """None: rows are read as they are needed, each by who computes with it."""
+
     def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
         """Of each column, batches (room, rows, ...) cut along their rows, if these can be divided. This process reads its share."""
         return [self._shared(column, wanted, (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)]
@@ -317,12 +332,30 @@ class Spread(Place):
         return jax.make_array_from_callback(shape, sharding, share)
 
 
-@partial(jax.jit, static_argnames="dtype")
-def _gathered(column: Any, numbers: Any, dtype: str) -> Any:
-    return jnp.take(column, numbers, axis=0, mode="clip").astype(dtype)
-
-
 # ------------------------------------------------------------------ running
+
+
+@dataclass
+class _Choice:
+    """Of several ways to do one thing, that which is fastest here: each is tried at first, and timed."""
+
+    ways: Sequence[_Way]
+    begun: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)  # of a step, at best, by number of the way
+
+    @property
+    def trying(self) -> bool:
+        return len(self.ways) > 1 and self.begun < len(self.ways) * _TRIALS
+
+    def take(self) -> int:
+        """The number of the next way to go."""
+        begun, self.begun = self.begun, self.begun + 1
+        way = begun // _TRIALS
+        return way if way < len(self.ways) else min(self.seconds, key=self.seconds.__getitem__, default=0)
+
+    def note(self, way: int, seconds: float) -> None:
+        """What a step took."""
+        self.seconds[way] = min(seconds, self.seconds.get(way, seconds))
 
 
 class XlaExecutable:
@@ -332,15 +365,10 @@ class XlaExecutable:
         self.program, self.place = program, place
         graphs = [*program.graphs.values(), *([program.sampled] if program.sampled else [])]
         self._exact = any(v.dtype == "float64" for graph in graphs for v in order(graph.outputs.values()))
-        full = program.graphs[program.rows]
-        widest = max(
-            sum(full.input(name).type.nbytes for name in program.columns),
-            sum(full.outputs[name].type.nbytes for name in program.emits),
-        )
-        # Steps that the loop over full batches has room for; processes go by single steps, each cutting its run as it likes.
-        self._room = 1 if place.processes > 1 else max(1, min(_STEPS, _BYTES // max(1, widest)))
-        self._pace = 1  # steps of the next piece; found by trying
+        self._choice = _Choice(place.ways)  # for the loop over full batches
+        self._pace = 1  # steps of its next piece; found by trying
         self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
+        self._learns = bool(self._steps[id(program.graphs[program.rows])].changes)
         self._agreed = place.processes == 1
         self._met: set[Callable[..., Any]] = set()  # loops that are compiled
 
@@ -386,13 +414,18 @@ class XlaExecutable:
             if not self._agreed:
                 self._agree(state, block, rows, schedule)
             current = {name: self.place.state(state[name]) for name in self.program.state}
-            pieces = (self._ready(*piece, block, rows, schedule) for piece in self._pieces(feed))
+            block.runs += 1
+            resident = self.place.resident(block) if self._learns or block.runs > 1 else None
+            kept = dict(zip(self.program.columns, resident, strict=True)) if resident else {}
+            most = self._most(len(block[0]) if kept else None)
+            pieces = (self._ready(*piece, block, rows, schedule, kept) for piece in self._pieces(feed, most))
             ahead = next(pieces, None)
             while ahead is not None:
                 begin = time.perf_counter()
-                loop, steps, given = ahead
+                run, way, steps = ahead
+                loop = run.func
                 with _together(loop not in self._met) if self.place.processes > 1 else nullcontext():
-                    count, changed, emits = loop(current, given, np.int32(len(steps)))
+                    count, changed, emits = run(current)
                     ahead = next(pieces, None)  # gathered and moved while this one is computed
                     done = int(count)  # waits for it
                 self._met.add(loop)
@@ -400,8 +433,10 @@ class XlaExecutable:
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
                     break
-                short = time.perf_counter() - begin < _SECONDS / 2
-                self._pace = min(2 * self._pace, self._room) if short else max(1, self._pace // 2)
+                took = time.perf_counter() - begin
+                if way is not None:
+                    self._choice.note(way, took / len(steps))
+                self._pace = min(2 * self._pace, most) if took < _SECONDS / 2 else max(1, self._pace // 2)
 
     def _agree(self, state: State, block: Block, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
         """Demand that all processes are about to take the same step: program, weights, numbers, first batch."""
@@ -424,39 +459,60 @@ class XlaExecutable:
                 )
         self._agreed = True
 
-    def _pieces(self, feed: Feed) -> Iterator[tuple[Graph, int, range]]:
-        """What runs in one go: a graph, for how many steps its loop has room, and which steps these are."""
+    def _most(self, resident: int | None) -> int:
+        """Steps that the loop over full batches has room for: all of an epoch, if so many rows stay on the device."""
+        program, full = self.program, self.program.graphs[self.program.rows]
+        emits = sum(full.outputs[name].type.nbytes for name in program.emits)
+        if self.place.processes > 1:
+            return 1  # each cuts its run as it likes; single steps are the same for all
+        if resident is None:
+            widest, most = sum(full.input(name).type.nbytes for name in program.columns), _STEPS
+        else:
+            widest, most = program.rows * 4, resident // program.rows  # numbers of rows
+        return max(1, min(most, _BYTES // max(1, widest, emits)))
+
+    def _pieces(self, feed: Feed, most: int) -> Iterator[tuple[Graph, int, int | None, range]]:
+        """What runs in one go: a graph, for how many steps its loop has room, how it is launched, and which steps these are."""
         program, step = self.program, 0
         full = feed.batches.count(program.rows)
         while step < len(feed.batches):
             due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
+            graph, room, way, stop = program.graphs[feed.batches[step]], 1, None, step + 1
             if program.sampled is not None and step == due < full:
-                graph, room, stop = program.sampled, 1, step + 1
+                graph = program.sampled
             elif step < full:
-                graph, room, stop = program.graphs[program.rows], self._room, min(step + self._pace, full, due)
-            else:
-                graph, room, stop = program.graphs[feed.batches[step]], 1, step + 1
-            yield graph, room, range(step, stop)
+                pace = min(_TRIED if self._choice.trying else self._pace, most)
+                room, way, stop = most, self._choice.take(), min(step + pace, full, due)
+            yield graph, room, way, range(step, stop)
             step = stop
 
     def _ready(
         self,
         graph: Graph,
         room: int,
+        way: int | None,
         steps: range,
         block: Block,
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
-    ) -> tuple[Callable[..., Any], range, Arrays]:
-        """The loop of a piece, its steps, and rows and numbers for them, on their way to the device."""
+        kept: Arrays,
+    ) -> tuple[partial[tuple[Any, Arrays, Arrays]], int | None, range]:
+        """What runs a piece from a state on, how it is launched, and its steps; rows and numbers are on their way to the device."""
         program, one = self.program, self._steps[id(graph)]
         wanted = rows[steps.start * program.rows : steps.stop * program.rows]
-        types = [graph.input(name).type for name in program.columns]
-        given: Arrays = dict(zip(program.columns, self.place.rows(block, wanted, types, room), strict=True))
+        given: Arrays = {}
         for name in program.schedule:
             given[name] = np.zeros(room, graph.input(name).dtype)
             given[name][: len(steps)] = schedule[name][steps.start : steps.stop]
-        return _loop(one, room, self.place.layout([graph.outputs[name].type for name in one.changes])), steps, given
+        numbers = None
+        if kept:
+            numbers = self.place.batches(wanted, (room, graph.input(program.columns[0]).shape[0]), "int32")
+        else:
+            types = [graph.input(name).type for name in program.columns]
+            given |= zip(program.columns, self.place.rows(block, wanted, types, room), strict=True)
+        layout = self.place.layout([graph.outputs[name].type for name in one.changes])
+        loop = _loop(one, room, self.place.ways[way or 0], layout)
+        return partial(loop, kept=kept, numbers=numbers, given=given, steps=np.int32(len(steps))), way, steps
 
 
 @dataclass(frozen=True)
@@ -486,14 +542,20 @@ class _Step:
 
 
 @lru_cache(_KEPT)
-def _loop(one: _Step, room: int, layout: Layout | None) -> Callable[..., tuple[Any, Arrays, Arrays]]:
-    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each."""
+def _loop(one: _Step, room: int, way: _Way, layout: Layout | None) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+    """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each.
+
+    Columns are given in batches, or they are kept in whole and numbers of rows are given.
+    """
     graph = one.graph
 
-    def run(state: Arrays, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
+    def run(state: Arrays, *, kept: Arrays, numbers: Any, given: Arrays, steps: Any) -> tuple[Any, Arrays, Arrays]:
         def step(carried: tuple[Any, Any, Arrays, Arrays]) -> tuple[Any, Any, Arrays, Arrays]:
             at, _, moving, handed = carried
             now = {name: lax.dynamic_index_in_dim(array, at, keepdims=False) for name, array in given.items()}
+            for name, column in kept.items():
+                rows = jnp.take(column, lax.dynamic_index_in_dim(numbers, at, keepdims=False), axis=0, mode="clip")
+                now[name] = rows.astype(graph.input(name).dtype)
             found = evaluate(graph, state | moving | now)
             good = jnp.bool_(True) if one.watch is None else jnp.isfinite(found[one.watch].ravel()[0])
             moving = {name: jnp.where(good, found[name], moving[name]) for name in one.changes}
@@ -506,7 +568,9 @@ def _loop(one: _Step, room: int, layout: Layout | None) -> Callable[..., tuple[A
         return at, moved, handed
 
     places = None if layout is None else (layout[0], dict(zip(one.changes, layout[1], strict=True)), layout[0])
-    compiled: Callable[..., tuple[Any, Arrays, Arrays]] = jax.jit(run, out_shardings=places)
+    compiled: Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]] = jax.jit(
+        run, out_shardings=places, compiler_options=dict(way) or None
+    )
     return compiled
 
 
