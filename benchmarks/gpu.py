@@ -32,7 +32,7 @@ from benchmarks.race import QUICK, Effort, Track
 from benchmarks.report import Record, Report, remarks, seconds
 from benchmarks.tables import Bench, training
 from benchmarks.workloads import ON_DEVICE
-from nacre.backends.xla import find_device
+from nacre.backends.xla import find_devices
 from nacre.errors import UsageError
 
 ENTRANTS = ("nacre", "torch", "torch-compile", "torch-graphs")
@@ -61,7 +61,7 @@ class Limits(Peak):
             return b
 
         self._product, self._copy, self._chain = jax.jit(product), jax.jit(lambda x: x + 1), jax.jit(chain)
-        with jax.default_device(find_device(device)):
+        with jax.default_device(find_devices(device)[0, 0]):
             draw = (
                 jax.random.uniform(jax.random.key(0), (size, size)) / size
             )  # not zeros: of these, products may be faster
@@ -149,7 +149,7 @@ def main(workloads: list[str], peers: list[str], device: str, python: str, quick
     out, err = Console(), Console(stderr=True)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the processes share one GPU
     try:
-        kind = find_device(device).device_kind
+        kind = find_devices(device)[0, 0].device_kind
     except UsageError as error:
         raise click.ClickException(str(error)) from None
     on_gpu = device.startswith("xla:gpu")

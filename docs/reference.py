@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # The rooms that a page of the reference shows, each with all its names.
 ROOMS = [
     "models layers activations initializers regularizers constraints losses metrics optimizers optimizers.schedules callbacks",
-    "datasets ops calculus tuning capacity compression config utils training.run training.devices",
+    "datasets ops calculus tuning capacity compression config utils training.run training.devices distributed",
     "explain insight doctor labs plots exchange sklearn errors",
 ]
 ROOMS = [f"nacre.{room}" for room in " ".join(ROOMS).split()]

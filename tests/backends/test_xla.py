@@ -320,7 +320,7 @@ def test_a_device_without_room_is_told_of_and_the_state_is_there(monkeypatch: py
     def full(*given: Any, **named: Any) -> Any:
         raise xla.jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
 
-    monkeypatch.setattr(xla, "_loop", lambda step, room, way: full)
+    monkeypatch.setattr(xla, "_loop", lambda *_: full)
     with pytest.raises(MemoryError, match=r"A batch of 16 rows needs more memory than .* has; use smaller batches\."):
         model.fit(X, Y, batch_size=16, verbose=0)
     assert bits(model) == before

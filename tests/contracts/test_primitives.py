@@ -92,7 +92,7 @@ def _on_xla(uses):
         y = row(*own, **attrs)
         inputs, outputs = inputs + own, outputs | {name: reshape(y, [1, *y.shape])}
     program = Program({1: Graph(inputs, outputs)}, tuple(state), (), (), tuple(outputs))
-    found = _all(xla.compile(program, xla.find_device("xla")), state)
+    found = _all(xla.compile(program, xla.find_devices("xla")), state)
     return {name: array[0] for name, array in found.items()}
 
 

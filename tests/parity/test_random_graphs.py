@@ -271,7 +271,7 @@ def test_a_random_graph_is_on_native_what_it_is_on_the_oracle(seed, exact, monke
 def test_a_random_graph_is_on_xla_what_it_is_on_the_oracle(seed, exact):
     made = _Maker([seed, 0, exact], exact)
     expected = made.run(reference.compile(made.program))
-    found = made.run(xla.compile(made.program, xla.find_device("xla")))
+    found = made.run(xla.compile(made.program, xla.find_devices("xla")))
     tolerance = 0 if exact else 1e-4
     for name, array in expected.items():
         assert found[name].dtype == array.dtype, name

@@ -3,13 +3,22 @@
 Every row of the table runs with ``jax.numpy`` as its array namespace. Many steps are one XLA program: a loop that ends by itself
 where the watched emit is not finite, and learns only when it runs how many steps are asked for. So it is compiled once for a size
 of batch, and no bit depends on how a run is cut. Where rows stay on the device, an epoch is one run of it.
+
+On several devices, of one process or of several, each computes its share of the rows of a batch: the program is the same, its
+state lies on all of them, and XLA puts in what they have to tell each other. Processes take single steps, so it does not matter
+either that each cuts its run as it likes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from threading import Lock
@@ -20,8 +29,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
+from nacre import distributed
 from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
+from nacre.distributed import Watchdog, give_up, join, joined
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, Memory, TensorType, order
 from nacre.ops import TABLE
@@ -31,6 +44,8 @@ _BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
 _KEPT = 128  # loops kept compiled
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
+_DAY = 86_400  # seconds
+_HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
 _TRIED = 32  # steps in a piece that a way to launch is timed by
 _TRIALS = 4  # pieces for each way; XLA compiles in the first, and records what is launched in the second
 
@@ -41,6 +56,8 @@ _COMMANDS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONDI
 _GRAPH: _Way = ("xla_gpu_enable_command_buffer", _COMMANDS), ("xla_gpu_graph_min_graph_size", "1")
 _WAYS: Mapping[str, tuple[_Way, ...]] = {"gpu": ((), _GRAPH)}
 Arrays = dict[str, Any]  # arrays of JAX by name
+Layout = tuple[NamedSharding, tuple[NamedSharding, ...]]  # of what a loop gives, and of each state that it changes
+Devices = npt.NDArray[Any]  # of JAX: each row of them holds the state once
 Commit = Callable[[Callable[[], None]], None]  # calls what it is given, unless nobody waits for it any more
 
 # ------------------------------------------------------------------ meaning
@@ -91,40 +108,135 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any]) -> Arrays:
 
 def devices() -> list[str]:
     """The names of what JAX finds in this process, as in ``xla:cpu:0``."""
-    return [f"xla:{kind}:{n}" for kind in ("cpu", "gpu", "tpu") for n in range(len(_of_kind(kind)))]
+    return [f"xla:{kind}:{n}" for kind in ("cpu", "gpu", "tpu") for n in range(_here(kind))]
 
 
-def find_device(name: str) -> jax.Device:
-    """The device called ``xla``, which is JAX's own choice, ``xla:KIND`` or ``xla:KIND:NUMBER``. Raises `UsageError` if there is
-    none."""
+def _here(kind: str) -> int:
+    """How many devices of a kind this process has."""
+    return sum(device.process_index == jax.process_index() for device in _of_kind(kind))
+
+
+def find_devices(name: str) -> Devices:
+    """The devices called ``xla``, all of JAX's own choice, or ``xla:KIND``, all of a kind, of all processes; or
+    ``xla:KIND:NUMBER``, a single one. With ``/N`` behind it, N of them share wide layers: they are the second axis of what is
+    given. Raises `UsageError` if there is none."""
+    name, _, split = name.partition("/")
     kind, _, number = name.removeprefix("xla").removeprefix(":").partition(":")
-    found = _of_kind(kind) if kind else jax.local_devices()
+    found = _of_kind(kind)
     if not found:
         hints = {
             "gpu": "for an NVIDIA GPU: pip install 'jax[cuda13]'; or device='xla'",
             "tpu": "on a machine with a TPU: pip install 'jax[tpu]'; or device='xla'",
         }
         raise UsageError(f"JAX finds no {kind.upper()}.", {"found": ", ".join(devices())}, hints[kind])
-    at = int(number or 0)
-    if at >= len(found):
+    if not number:
+        return _in_groups(found, int(split or 1))
+    if joined().processes > 1:
+        raise UsageError(f"{name!r} is of one process, and there are {joined().processes}.", hint=f"xla:{kind}")
+    if int(number) >= len(found):
         raise UsageError(f"There is no device {name!r}.", {"found": ", ".join(devices())}, "one of those found")
-    return found[at]
+    return _in_groups([found[int(number)]], int(split or 1))
+
+
+def _in_groups(found: Sequence[jax.Device], split: int) -> Devices:
+    if split > 1 and joined().processes > 1:
+        raise UsageError(
+            "Layers are split over the devices of one process.", {"processes": joined().processes}, "leave out /N"
+        )
+    if len(found) % split:
+        raise UsageError(
+            f"{len(found)} devices cannot share layers in groups of {split}.", hint=f"a divisor of {len(found)}"
+        )
+    return np.array(found).reshape(-1, split)
 
 
 @lru_cache
 def _of_kind(kind: str) -> list[jax.Device]:
+    """Those of all processes, which meet when the first asks; of JAX's own choice, if no kind is named."""
+    _meet()
     try:
-        return list(jax.local_devices(backend=kind))
+        return list(jax.devices(kind or None))
     except RuntimeError:  # what JAX says of a kind that it has not
         return []
 
 
+@lru_cache
+def _meet() -> None:
+    """Wait until the processes that train together have found each other."""
+    here = distributed.place()
+    if here.processes > 1:
+        jax.distributed.initialize(
+            here.coordinator,
+            here.processes,
+            here.index,
+            cluster_detection_method="deactivate",  # it is known, and each process has the devices that it sees
+            heartbeat_timeout_seconds=_HEARTBEAT,
+            shutdown_timeout_seconds=_DAY,  # the others wait while the first writes down what came out
+        )
+        join(here)
+        with _standard_output_to_error():  # where it is told who is connected to whom
+            wait_for_all()
+
+
+@contextmanager
+def _standard_output_to_error() -> Iterator[None]:
+    """A context in which what libraries print goes to standard error: results alone belong to the other."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+_watchdog = Watchdog()
+
+
+class _Lost(Exception):  # noqa: N818 - nobody sees it
+    """What processes do together failed."""
+
+
+@contextmanager
+def _together(new: bool = True) -> Iterator[None]:
+    """A context for what processes do together, and for no longer than it may take. Raises `_Lost` if another process is lost."""
+    try:
+        with _watchdog.step(new):
+            yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # which of them hangs on where JAX meets it
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        raise _Lost(str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def _giving_up() -> Iterator[None]:
+    """A context for who waits for what processes do together, and ends if another is lost."""
+    try:
+        yield
+    except _Lost as lost:
+        give_up(f"what all do together failed, so another is probably lost. {lost}")
+
+
+def wait_for_all() -> None:
+    """Wait until all processes have come so far."""
+    with _giving_up(), _together():
+        multihost_utils.sync_global_devices("nacre")
+
+
 class Place:
-    """Where the arrays of a run are: on one device. Whoever spreads runs over several says here what is where."""
+    """Where the arrays of a run are: on one device."""
+
+    processes = 1
 
     def __init__(self, device: jax.Device) -> None:
         self.device = device
         self.sharding = jax.sharding.SingleDeviceSharding(device)
+
+    def layout(self, _types: Sequence[TensorType]) -> Layout | None:
+        """Where a loop puts what it gives, and state of such types; None: where it runs."""
+        return None
 
     def state(self, memory: Memory) -> Any:
         """A weight or slot in whole, which stays until somebody changes it elsewhere."""
@@ -164,6 +276,62 @@ class Place:
         return int(told.get("bytes_limit", 0) - told.get("bytes_in_use", 0))
 
 
+class Spread(Place):
+    """Where the arrays of a run are: the state on each row of devices, and of each batch a share of the rows on each.
+
+    Devices in a row share matrices by their columns, if these can be divided; all else of the state lies on each.
+    """
+
+    def __init__(self, devices: Devices) -> None:
+        super().__init__(devices[0, 0])
+        mesh = jax.sharding.Mesh(devices, ("data", "model"))
+        self.groups, self.split = devices.shape
+        self.sharding = NamedSharding(mesh, PartitionSpec())
+        self._shares = NamedSharding(mesh, PartitionSpec(None, "data"))
+        self._columns = NamedSharding(mesh, PartitionSpec(None, "model"))
+        self.processes = len({device.process_index for device in devices.flat})
+
+    def layout(self, types: Sequence[TensorType]) -> Layout:
+        """All that is given on each device, and state as it lies."""
+        return self.sharding, tuple(self._lies(t) for t in types)
+
+    def _lies(self, type_: TensorType) -> NamedSharding:
+        split = self.split > 1 and type_.rank == 2 and type_.shape[1] % self.split == 0
+        return self._columns if split else self.sharding
+
+    def state(self, memory: Memory) -> Any:
+        """A weight or slot, on each device or by columns."""
+        sharding = self._lies(memory.type)
+        if getattr(memory.on_device, "sharding", None) != sharding:
+            array = memory.read()
+            memory.put_on_device(jax.make_array_from_callback(array.shape, sharding, lambda index: array[index]))
+        return memory.on_device
+
+    @property
+    def ways(self) -> tuple[_Way, ...]:
+        """One for all, since each process would time its own."""
+        return super().ways[:1]
+
+    def resident(self, block: Block) -> None:
+        """None: rows are read as they are needed, each by who computes with it."""
+
+    def rows(self, block: Block, wanted: npt.NDArray[np.int64], types: Sequence[TensorType], room: int) -> list[Any]:
+        """Of each column, batches (room, rows, ...) cut along their rows, if these can be divided. This process reads its share."""
+        return [self._shared(column, wanted, (room, *t.shape), t.dtype) for column, t in zip(block, types, strict=True)]
+
+    def _shared(self, column: Array, wanted: npt.NDArray[np.int64], shape: tuple[int, ...], dtype: str) -> Any:
+        numbers = wanted.reshape(-1, shape[1])
+        sharding = self.sharding if shape[1] % self.groups else self._shares
+
+        def share(index: tuple[slice, ...]) -> Array:
+            of_rows = numbers[:, index[1]]
+            whole = TensorType((shape[0], *of_rows.shape[1:], *shape[2:]), dtype).zeros()
+            whole[: len(of_rows)] = column[of_rows]
+            return whole
+
+        return jax.make_array_from_callback(shape, sharding, share)
+
+
 # ------------------------------------------------------------------ running
 
 
@@ -201,6 +369,8 @@ class XlaExecutable:
         self._pace = 1  # steps of its next piece; found by trying
         self._steps = {id(graph): _Step.of(program, graph) for graph in graphs}
         self._learns = bool(self._steps[id(program.graphs[program.rows])].changes)
+        self._agreed = place.processes == 1
+        self._met: set[Callable[..., Any]] = set()  # loops that are compiled
 
     def twin(self) -> XlaExecutable:
         """Itself: it keeps nothing of a state."""
@@ -221,7 +391,8 @@ class XlaExecutable:
         rows = np.arange(len(block[0])) if order is None else order
         feed = feed or Feed(self.program, len(rows))
         try:
-            state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
+            with _giving_up():
+                state.turns.run(lambda: _undisturbed(partial(self._run, state, block, rows, schedule, feed)))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -240,6 +411,8 @@ class XlaExecutable:
         commit: Commit,
     ) -> None:
         with jax.enable_x64(self._exact):
+            if not self._agreed:
+                self._agree(state, block, rows, schedule)
             current = {name: self.place.state(state[name]) for name in self.program.state}
             block.runs += 1
             resident = self.place.resident(block) if self._learns or block.runs > 1 else None
@@ -250,9 +423,12 @@ class XlaExecutable:
             while ahead is not None:
                 begin = time.perf_counter()
                 run, way, steps = ahead
-                count, changed, emits = run(current)
-                ahead = next(pieces, None)  # gathered and moved while this one is computed
-                done = int(count)  # waits for it
+                loop = run.func
+                with _together(loop not in self._met) if self.place.processes > 1 else nullcontext():
+                    count, changed, emits = run(current)
+                    ahead = next(pieces, None)  # gathered and moved while this one is computed
+                    done = int(count)  # waits for it
+                self._met.add(loop)
                 current |= changed
                 commit(partial(_take, state, feed, steps, done, changed, emits))
                 if done < len(steps):
@@ -262,10 +438,33 @@ class XlaExecutable:
                     self._choice.note(way, took / len(steps))
                 self._pace = min(2 * self._pace, most) if took < _SECONDS / 2 else max(1, self._pace // 2)
 
+    def _agree(self, state: State, block: Block, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
+        """Demand that all processes are about to take the same step: program, weights, numbers, first batch."""
+        first = rows[: self.program.rows]
+        parts = {
+            "program": repr([(step.changes, step.emits, step.text) for step in self._steps.values()]).encode(),
+            "step and settings": b"".join(schedule[name][:1].tobytes() for name in self.program.schedule),
+            "first batch": first.tobytes() + b"".join(column[first].tobytes() for column in block),
+            "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
+        }
+        mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])
+        with _together():
+            found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
+        for part, of_all in zip(parts, found.swapaxes(0, 1), strict=True):
+            if others := [index for index, one in enumerate(of_all) if not np.array_equal(one, of_all[0])]:
+                raise UsageError(
+                    "The processes do not begin alike.",
+                    {"differs": part, "from process 0": ", ".join(map(str, others))},
+                    "the same script, data and seed everywhere (nacre.utils.set_random_seed), and one folder of checkpoints",
+                )
+        self._agreed = True
+
     def _most(self, resident: int | None) -> int:
         """Steps that the loop over full batches has room for: all of an epoch, if so many rows stay on the device."""
         program, full = self.program, self.program.graphs[self.program.rows]
         emits = sum(full.outputs[name].type.nbytes for name in program.emits)
+        if self.place.processes > 1:
+            return 1  # each cuts its run as it likes; single steps are the same for all
         if resident is None:
             widest, most = sum(full.input(name).type.nbytes for name in program.columns), _STEPS
         else:
@@ -297,9 +496,9 @@ class XlaExecutable:
         rows: npt.NDArray[np.int64],
         schedule: Mapping[str, Array],
         kept: Arrays,
-    ) -> tuple[Callable[[Arrays], tuple[Any, Arrays, Arrays]], int | None, range]:
+    ) -> tuple[partial[tuple[Any, Arrays, Arrays]], int | None, range]:
         """What runs a piece from a state on, how it is launched, and its steps; rows and numbers are on their way to the device."""
-        program = self.program
+        program, one = self.program, self._steps[id(graph)]
         wanted = rows[steps.start * program.rows : steps.stop * program.rows]
         given: Arrays = {}
         for name in program.schedule:
@@ -311,7 +510,8 @@ class XlaExecutable:
         else:
             types = [graph.input(name).type for name in program.columns]
             given |= zip(program.columns, self.place.rows(block, wanted, types, room), strict=True)
-        loop = _loop(self._steps[id(graph)], room, self.place.ways[way or 0])
+        layout = self.place.layout([graph.outputs[name].type for name in one.changes])
+        loop = _loop(one, room, self.place.ways[way or 0], layout)
         return partial(loop, kept=kept, numbers=numbers, given=given, steps=np.int32(len(steps))), way, steps
 
 
@@ -342,7 +542,7 @@ class _Step:
 
 
 @lru_cache(_KEPT)
-def _loop(one: _Step, room: int, way: _Way) -> Callable[..., tuple[Any, Arrays, Arrays]]:
+def _loop(one: _Step, room: int, way: _Way, layout: Layout | None) -> Callable[..., tuple[Any, Arrays, Arrays]]:
     """Some steps, `room` at most: how many were whole, what of the state changed, and what was handed out at each.
 
     Columns are given in batches, or they are kept in whole and numbers of rows are given.
@@ -367,8 +567,9 @@ def _loop(one: _Step, room: int, way: _Way) -> Callable[..., tuple[Any, Arrays, 
         at, _, moved, handed = lax.while_loop(lambda carried: (carried[0] < steps) & carried[1], step, first)
         return at, moved, handed
 
+    places = None if layout is None else (layout[0], dict(zip(one.changes, layout[1], strict=True)), layout[0])
     compiled: Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]] = jax.jit(
-        run, compiler_options=dict(way) or None
+        run, out_shardings=places, compiler_options=dict(way) or None
     )
     return compiled
 
@@ -412,6 +613,17 @@ class _Left(Exception):  # noqa: N818 - nobody sees it
     """Nobody waits any more."""
 
 
-def compile(program: Program, device: jax.Device) -> XlaExecutable:
-    """Make a program ready to run on a device."""
-    return XlaExecutable(program, Place(device))
+def compile(program: Program, devices: Devices) -> XlaExecutable:
+    """Make a program ready to run on devices: one that learns on all, any other on those of this process.
+
+    So whoever evaluates or predicts need not wait for other processes, which may have nothing to evaluate."""
+    learns = bool(_Step.of(program, program.graphs[program.rows]).changes)
+    here = [one.process_index == jax.process_index() for one in devices[:, 0]]
+    mine = devices if learns else devices[here]
+    if learns and program.rows > len(mine) and program.rows % len(mine):
+        warnings.warn(
+            f"Batches of {program.rows} rows cannot be divided over {len(mine)} devices: each computes all of them. "
+            f"Take a multiple of {len(mine)}.",
+            stacklevel=2,
+        )
+    return XlaExecutable(program, Spread(mine) if devices.size > 1 else Place(mine[0, 0]))

@@ -22,6 +22,7 @@ from nacre.cli.gradcheck import gradcheck
 from nacre.cli.graph import graph
 from nacre.cli.inspect import inspect
 from nacre.cli.lab import lab
+from nacre.cli.launch import launch
 from nacre.cli.ledger import ledger
 from nacre.cli.plan import plan
 from nacre.cli.plot import plot
@@ -41,6 +42,7 @@ COMMANDS: tuple[click.Command, ...] = (
     train,
     tune,
     resume,
+    launch,
     doctor,
     at,
     fork,

@@ -7,7 +7,7 @@ import click
 from nacre.cli.options import JSON, QUIET, show
 from nacre.cli.settings import Settings
 from nacre.cli.sources import open_training
-from nacre.cli.train import carry_out, describe, document
+from nacre.cli.train import carry_out, describe, document, take_part, together
 from nacre.cli.tune import Search, search
 from nacre.training.run import Run
 
@@ -33,5 +33,9 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
     if "tune" in noted:
         search(opened, settings, Search.of(noted["tune"]), as_json, quiet)
         return
-    outcome = carry_out(settings, open_training(settings), lambda: opened, quiet)
+    source = open_training(settings)
+    if not together(settings).first:
+        take_part(settings, source, noted, opened)
+        return
+    outcome = carry_out(settings, source, lambda: opened, quiet)
     show(as_json, document(settings, outcome), describe(outcome))

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from nacre.distributed import leave
 from nacre.errors import Limitation, NacreError, NonFiniteLossError
 from nacre.plain import printable
 
@@ -39,25 +40,30 @@ class Shell(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt as stop:
             _say(str(stop) or "Stopped.", stop)
-            ctx.exit(STOPPED)
+            _end(ctx, STOPPED)
         except (NonFiniteLossError, Limitation) as error:
             _say(f"error: {error}", error)
-            ctx.exit(FAILURE)
+            _end(ctx, FAILURE)
         except (NacreError, *_FILES) as error:
             _say(f"error: {_words(error)}", error)
-            ctx.exit(MISTAKE)
+            _end(ctx, MISTAKE)
         except OSError as error:  # the disk is full, or gone
             _say(
                 f"error: {_words(error)}\n  try:  free some space; nacre resume goes on with a run that was stopped",
                 error,
             )
-            ctx.exit(FAILURE)
+            _end(ctx, FAILURE)
         except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
             hint = "" if _debugging() else "\n  try:  set NACRE_DEBUG=1 to see where it happened"
             _say(f"error: {type(error).__name__}: {_words(error)}{hint}", error)
-            ctx.exit(FAILURE)
+            _end(ctx, FAILURE)
         else:
             return result
+
+
+def _end(ctx: click.Context, code: int) -> None:
+    leave(code)  # at once, if other processes would wait for this one
+    ctx.exit(code)
 
 
 def _words(error: BaseException) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Container, Mapping
+import zlib
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,6 +30,7 @@ from nacre.cli.sources import Source, holds_shards, in_memory, is_of_pictures, o
 from nacre.cli.waiting import waiting
 from nacre.data import DATASETS, Pictures
 from nacre.data.tables import kind_of
+from nacre.distributed import Place, place
 from nacre.errors import UsageError
 from nacre.explain import Explanation, explain
 from nacre.files import read_toml
@@ -35,6 +40,7 @@ from nacre.plain import plain
 from nacre.training.checkpoint import GoFrom, KeptCheckpoints, PacedCheckpoints
 from nacre.training.devices import lowering
 from nacre.training.run import Following, FollowingLayers, Run
+from nacre.training.statistics import LayerStatistics
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,11 @@ _OPTIONS: list[tuple[str, Any, str]] = [
         str,
         "How pictures vary in training: none, or some of flip,shift,rotate,zoom,noise,cutout, as in shift:0.2.",
     ),
-    ("device", str, "What computes: native, reference, or with nacre[xla] installed xla, xla:cpu, xla:gpu."),
+    (
+        "device",
+        str,
+        "What computes: native, reference, or with nacre[xla] installed xla, xla:cpu, xla:gpu; xla/2: pairs share layers.",
+    ),
     ("patience", click.IntRange(0), "Epochs without a better validation loss before training ends; 0: never."),
 ]
 
@@ -163,6 +173,9 @@ def train(
     name the column to predict; what the other columns are is found out, shown, and kept with the model, which takes such tables as
     they are.
 
+    "nacre launch" has several processes, also of several machines, train together, with --device xla. On the signal SIGUSR1, a
+    checkpoint is written and the training ends with exit code 75, as clusters want it before they take a machine away.
+
     The model, its history, a report and all that is needed to repeat the run go to a new folder. Should the run be killed, "nacre
     resume" goes on from its last checkpoint.
 
@@ -177,19 +190,50 @@ def train(
       nacre train --config my-run/run.toml --out again
     """
     settings = settings_for(data, config, {name: value for name, value in options.items() if value not in (None, ())})
-    Run.check(out)
-    settings, source = opened(settings, quiet)
+    here = together(settings)
+    if here.first:
+        Run.check(out)
+    settings, source = opened(settings, quiet or not here.first)
     more: dict[str, Any] = ({"keep": keep} if keep else {}) | ({"layers": True} if layers else {})
     if config is not None and (before := noted_in(config).get("before")):  # it is of a fork
         more |= {"command": "nacre train --config run.toml", "before": before}
         if trace:
             raise UsageError("This run begins with the weights of another.", hint="nacre explain")
+    if not here.first:
+        take_part(settings, source, more)
+        return
     first = _first_step(settings, source) if trace else None
     if first is not None and not as_json:
         print(f"START: weights by chance, seed {settings.seed}\n\n{first}\n", flush=True)
     outcome = carry_out(settings, source, lambda: begin(settings, out, **more), quiet)
     told = {} if first is None else {"trace": first.document()}
     show(as_json, document(settings, outcome) | told, describe(outcome))
+
+
+def together(settings: Settings) -> Place:
+    """The place of this process among those that train together. Raises `UsageError` if they cannot."""
+    here = place()
+    if here.processes > 1 and not settings.device.startswith("xla"):
+        found = {"found": f"--device {settings.device}", "started by": here.launcher}
+        raise UsageError("Several processes train one model with XLA only.", found, "--device xla")
+    return here
+
+
+def take_part(settings: Settings, source: Source, noted: Mapping[str, Any], run: Run | None = None) -> None:
+    """Take part in a training that another process, the first, keeps and tells of: ``noted`` is what its run has in store, ``run``
+    what it goes on with."""
+    if "before" in noted:
+        raise UsageError("The run of a fork is made by one process.", hint="leave out nacre launch")
+    if run is not None and run.over:
+        return
+    set_random_seed(settings.seed)
+    model = network(settings, source)
+    callbacks: list[Any] = [] if run is None else [PacedCheckpoints(run.checkpoints)]
+    callbacks += stopping(settings, source)
+    if noted.get("layers"):
+        callbacks.append(LayerStatistics(-(-len(source.train) // settings.batch_size)))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the first ends, and all with it
+    model.fit(**terms(settings, source), verbose=0, callbacks=callbacks)
 
 
 def _first_step(settings: Settings, source: Source) -> Explanation:
@@ -222,7 +266,10 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
         return Settings.of({"data": data or before.data, "options": before.options | given})
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
-    usual: dict[str, Any] = {"seed": secrets.randbits(32)}
+    here = place()  # several processes come to the same
+    usual: dict[str, Any] = {
+        "seed": zlib.crc32(here.coordinator.encode()) if here.coordinator else secrets.randbits(32)
+    }
     if ".py:" in given.get("model", ""):  # a run may go on from elsewhere
         given["model"] = str(Path(given["model"]).absolute())
     if data in EPOCHS:
@@ -302,9 +349,12 @@ def _fit(
     of_epoch = -(-rows // settings.batch_size)  # steps
     if noted.get("layers"):
         callbacks.append(FollowingLayers(run, of_epoch, rows))
+    if "before" in noted and place().processes > 1:
+        raise UsageError("The run of a fork is made by one process.", hint="leave out nacre launch")
     verbose, begun = 0 if quiet else 1, time.perf_counter()
     try:
-        model.fit(**terms(settings, source), verbose=verbose, callbacks=callbacks)
+        with _leaving_with(checkpoints):
+            model.fit(**terms(settings, source), verbose=verbose, callbacks=callbacks)
         seconds = time.perf_counter() - begun
     except KeyboardInterrupt:
         steps, folder = f"{model.optimizer.iterations:,} steps", shlex.quote(str(run.folder))
@@ -318,6 +368,19 @@ def _fit(
     assert model.history is not None
     done = (checkpoints.begun_at or 0) // of_epoch
     return max(0, len(model.history.epoch) - done) * rows, seconds
+
+
+@contextmanager
+def _leaving_with(checkpoints: PacedCheckpoints) -> Iterator[None]:
+    """A context in which SIGUSR1 has a checkpoint written, and the training end, where there are signals: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, lambda *_: setattr(checkpoints, "leaving", True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def described(source: Source) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nacre.distributed import joined
 from nacre.errors import ModelFileError, NacreError, UsageError, add_note
 from nacre.training.position import Logs, Position, Tally
 
@@ -25,6 +26,7 @@ class Callback:
     params: dict[str, Any]
     position: Position  # of the training, while there is one
     samples_every: int | None = None  # after how many steps the network is looked into, if this callback wants it
+    writes = False  # whether all it does is to write files or lines: of several processes, only the first does that
     outermost = False  # whether it comes before all others when something begins, and behind them when it ends
 
     def set_model(self, model: Any) -> None:
@@ -140,6 +142,7 @@ class Callbacks:
                 )
             callback.set_model(model)
             callback.set_params(params)
+        self.callbacks = [c for c in self.callbacks if joined().first or not c.writes]
         wishes = {c.samples_every for c in self.callbacks if c.samples_every is not None}
         if len(wishes) > 1:
             raise UsageError(f"Callbacks want to look into the network every {sorted(wishes)} steps: they must agree.")

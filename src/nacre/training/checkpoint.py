@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nacre.distributed import RESTART, joined, leave
 from nacre.errors import Limitation, ModelFileError, NacreError, UsageError
 from nacre.interop import safetensors
 from nacre.training.callbacks import Callback, frequency
@@ -77,8 +78,11 @@ class Checkpoints(Callback):
         return None
 
     def save(self) -> None:
-        """Begin to write a checkpoint of this moment, once the last one is written; raises what that one met with."""
+        """Begin to write a checkpoint of this moment, once the last one is written; raises what that one met with. Of several
+        processes, which are all at this moment, the first does it."""
         self.finish()
+        if not joined().first:
+            return
         path = self.folder / f"step-{self.model.optimizer.iterations:012}.safetensors"
         pool = ThreadPoolExecutor(1, "nacre-checkpoint")
         self._writing = pool.submit(self._write, path, self.moment())
@@ -117,6 +121,8 @@ class Checkpoints(Callback):
     def clear(self) -> None:
         """Remove all checkpoints, and the folder if there is nothing else in it."""
         self.finish()
+        if not joined().first:
+            return
         self._remove(kept=[])
         with suppress(OSError):
             self.folder.rmdir()
@@ -242,13 +248,15 @@ class PacedCheckpoints(Checkpoints):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.leaving = False  # set by whoever wants this process to write a checkpoint soon, and end
         self._due = 0.0  # when the next is written
         self._speed = 0.0  # batches per second, at last
         self._begun = (0.0, 0)  # time and step at the beginning of a native call
 
     def stride(self, kind: str) -> int | None:
         """As many batches as will take until the next checkpoint, going by the last ones; first a single one, to find out."""
-        return max(1, int(self._speed * (self._due - time.monotonic()))) if kind == "train" else None
+        seconds = min(REST, self._due - time.monotonic())  # who asks it to end need not wait for long
+        return max(1, int(self._speed * seconds)) if kind == "train" else None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Go on from the newest checkpoint, if there is one."""
@@ -263,6 +271,11 @@ class PacedCheckpoints(Checkpoints):
         """Write a checkpoint if it is time. (A loss that is not finite ends the training.)"""
         now = time.monotonic()
         self._speed = (self.model.optimizer.iterations - self._begun[1]) / max(now - self._begun[0], 1e-9)
+        if self.leaving:
+            self.save()
+            self.finish()
+            leave(RESTART)
+            raise SystemExit(RESTART)
         if now < self._due or not math.isfinite((logs or {}).get("loss", math.nan)):
             return
         took = self._writing.result() if self._writing is not None else 0.0

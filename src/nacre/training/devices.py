@@ -10,13 +10,14 @@ from typing import Any
 
 from nacre.backends import native, reference
 from nacre.backends.base import Executable, Program
+from nacre.distributed import joined
 from nacre.errors import UnknownName, UsageError, did_you_mean, guest
 from nacre.upstairs import room
 
 Lowering = Callable[[Program], Executable]
 
 LOWERINGS: dict[str, Lowering] = {"native": native.compile, "reference": reference.compile}
-_XLA = re.compile(r"xla(:(cpu|gpu|tpu)(:[0-9]{1,4})?)?")
+_XLA = re.compile(r"xla(:(cpu|gpu|tpu)(:[0-9]{1,4})?)?(/[1-9][0-9]{0,3})?")
 
 
 def devices() -> list[str]:
@@ -34,6 +35,7 @@ def check_device(name: Any) -> None:
     """Refuse what can be no device on any machine: `UsageError` for what is no name, else `UnknownName`.
 
     >>> check_device("xla:gpu:1")
+    >>> check_device("xla/4")
     >>> check_device("cuda")
     Traceback (most recent call last):
     nacre.errors.UnknownName: There is no device called 'cuda'.
@@ -54,7 +56,12 @@ def lowering(name: str) -> Lowering:
         return LOWERINGS[name]
     guest("jax", f"device={name!r}", "xla")
     xla = room("backends.xla")
-    return partial(xla.compile, device=xla.find_device(name))
+    return partial(xla.compile, devices=xla.find_devices(name))
+
+
+def meeting(name: str) -> Callable[[], None]:
+    """What waits until all processes that compute on such a device have come so far; nothing where each is by itself."""
+    return room("backends.xla").wait_for_all if name not in LOWERINGS and joined().processes > 1 else lambda: None
 
 
 def device_of(settings: Mapping[str, Any]) -> Any:

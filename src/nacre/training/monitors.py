@@ -306,6 +306,8 @@ class ModelCheckpoint(Monitor):
     ['after-001', 'after-002']
     """
 
+    writes = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

@@ -23,6 +23,8 @@ _WIDTH = 16  # of the bar, so that a line fits on a terminal of 80 columns
 class ProgressBar(Callback):
     """Shows speed, figures and time left while an epoch runs, and a line when it is over."""
 
+    writes = True
+
     def __init__(self, bar: bool) -> None:
         self.bar = bar
         self.started = 0.0

@@ -37,6 +37,8 @@ class CSVLogger(Callback):
     <BLANKLINE>
     """
 
+    writes = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise UsageError(f"The separator of CSVLogger is one character, got {separator!r}.")
@@ -100,6 +102,8 @@ class TensorBoard(Callback):
     ...     sorted(path.name for path in Path(folder).iterdir())
     ['train', 'validation']
     """
+
+    writes = True
 
     def __init__(
         self,

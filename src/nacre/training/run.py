@@ -199,6 +199,7 @@ class Following(Callback):
     What `Run.record` writes in the end is the same, and durable.
     """
 
+    writes = True
     outermost = True  # when an epoch ends, its figures are in the history before
     pause = 0.25  # seconds at least between two times
 

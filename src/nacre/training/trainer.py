@@ -25,7 +25,7 @@ from nacre.ops import next_seed
 from nacre.optimizers import Optimizer
 from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
-from nacre.training.devices import lowering
+from nacre.training.devices import lowering, meeting
 from nacre.training.gradients import fit_lbfgs, gradient_program, gradients_of, loss_function
 from nacre.training.history import History
 from nacre.training.inside import Inside, inside_program, look_inside
@@ -60,7 +60,7 @@ class Trainer:
         self, network: Network, state: State, device: str, goal: Goal | None = None, seed: int | None = None
     ) -> None:
         self.network, self.state, self.goal = network, state, goal
-        self.compile = lowering(device)
+        self.compile, self._meeting = lowering(device), meeting(device)
         self.seed = next_seed() if seed is None else seed
         self.like: Trainer | None = None  # one of an equal network with an equal goal, whose programs will do
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
@@ -145,6 +145,7 @@ class Trainer:
         data, validation = position.data, position.validation
         callbacks.call("on_train_begin", {})
         callbacks.restore()
+        self._meeting()  # all have read the checkpoint, before the first writes another
         for epoch in range(position.epoch, stop):
             if callbacks.stopped:
                 break

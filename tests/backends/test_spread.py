@@ -1,0 +1,223 @@
+"""A training on several devices, or in several processes, is the training on one: also when a process is killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nacre.backends import xla
+from nacre.distributed import Place, free_port
+from nacre.errors import UsageError
+
+# What is trained everywhere: the whole batch counts for the normalization, and the last batch of an epoch is short.
+SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+import numpy as np
+import nacre
+from nacre import callbacks, layers
+from nacre.distributed import place
+
+def train(device, epochs, calls=(), seed=3):
+    nacre.utils.set_random_seed(seed)
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(104, 6)).astype("float32"), rng.integers(0, 3, 104)
+    model = nacre.Sequential([nacre.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)])
+    model.add(layers.Dense(3, "softmax"))
+    model.compile(nacre.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
+    model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, validation_data=(x[:20], y[:20]))
+    return model
+
+"""
+ENVIRON = os.environ | {"JAX_PLATFORMS": "cpu"}
+
+
+def run(words: list[Any], **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], env=ENVIRON | environ, capture_output=True, text=True, check=False, timeout=200
+    )
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The training on one device."""
+    script = tmp_path_factory.mktemp("one") / "script.py"
+    script.write_text(SCRIPT + "print(json.dumps(train('xla:cpu:0', 4).history.history))")
+    return json.loads(run([script]).stdout)
+
+
+def check(found: Any, expected: Any) -> None:
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=1e-5), name
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_eight_devices_go_where_one_goes_and_each_holds_an_eighth_of_the_rows(one: Any) -> None:
+    Path("script.py").write_text(
+        SCRIPT
+        + """
+import warnings
+from nacre.backends import xla
+from nacre.backends.base import Block
+from nacre.ir import TensorType
+
+spread = xla.Spread(xla.find_devices("xla"))
+rows = np.arange(64 * 6.0).reshape(64, 6)
+(shared,) = spread.rows(Block([rows]), np.arange(63, 31, -1), [TensorType((16, 6))], 3)
+shards = [shard.data.shape for shard in shared.addressable_shards]
+same = bool(np.array_equal(np.asarray(shared)[:2], rows[63:31:-1].reshape(2, 16, 6)))
+made, texts, loop_of = [], [], xla._loop
+
+def spied(step, *more):
+    loop = loop_of(step, *more)
+    def run(*given, **kept):
+        if step.changes and loop not in made:
+            made.append(loop)
+            texts.append(loop.lower(*given, **kept).compile().as_text())
+        return loop(*given, **kept)
+    return run
+
+xla._loop = spied
+history = train("xla", 4).history.history
+sent = [[text.count(f" {what}(") for what in ("all-gather", "all-to-all", "collective-permute")] for text in texts]
+xla._loop = loop_of
+split_model = train("xla/4", 4)
+kernels = {name: memory.on_device for name, memory in split_model._trainer.state.items() if name.endswith("kernel")}
+split = [split_model.history.history, {name: kernel.addressable_shards[0].data.shape for name, kernel in kernels.items()}]
+model = nacre.Sequential([nacre.Input((6,)), layers.Dense(3)])
+model.compile("sgd", "mse", device="xla")
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    model.fit(rows, rows[:, :3], batch_size=30, verbose=0)
+print(json.dumps([history, shards, same, [str(one.message) for one in told], sent, split]))
+"""
+    )
+    ended = run(["script.py"], XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert ended.returncode == 0, ended.stderr
+    found, shards, same, told, sent, (of_split, columns) = json.loads(ended.stdout)
+    check(found, one)
+    check(of_split, one)
+    assert columns == {
+        "dense/kernel": [6, 2],
+        "dense_1/kernel": [8, 3],
+    }  # of 8 columns a quarter; 3 cannot be divided by 4
+    assert sent == [[0, 0, 0]] * 2  # full batches and the short one: sums are exchanged, and no rows or weights
+    assert (shards, same) == ([[3, 2, 6]] * 8, True)
+    assert [text[:56] for text in told] == ["Batches of 30 rows cannot be divided over 8 devices: eac"]
+
+
+def test_of_two_processes_one_is_killed_and_started_again_both_go_where_one_goes(one: Any) -> None:
+    Path("script.py").write_text(
+        SCRIPT
+        + """
+class Killed(callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3 and place().index == 1 and not Path("killed").exists():
+            Path("killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+backup = callbacks.BackupAndRestore("backup", delete_checkpoint=False)
+model = train("xla", 4, [backup, Killed(), callbacks.CSVLogger("log.csv")])
+Path(f"history{place().index}").write_text(json.dumps([backup.begun_at, model.history.history]))
+"""
+    )
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "1", "--", "script.py"])
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    assert "process 1 of 2 ended by signal 9 (SIGKILL); all are stopped" in ended.stderr
+    of_both = [json.loads(Path(f"history{index}").read_text()) for index in range(2)]
+    for begun_at, found in of_both:
+        assert begun_at in (8, 12)  # the checkpoint of the third epoch may have been in writing
+        check(found, one)
+    epochs = [line for line in ended.stdout.splitlines() if "Epoch " in line]
+    assert {line[:3] for line in epochs} == {"[0]"}  # one tells how it goes
+
+
+def test_tasks_of_slurm_stop_on_a_signal_and_one_process_goes_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 5)).astype("float32")
+    np.savez("d.npz", x=x, y=(x[:, 0] + x[:, 1] > 0).astype("int64"))
+    words = ["d.npz", "--device", "xla", "--model", "mlp:4", "--epochs", "40", "--batch-size", "4", "--seed", "5"]
+    slurm = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    slurm |= {"SLURM_STEP_NODELIST": "localhost"}
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "nacre", "train", *words, "--out", "two"],
+            env=ENVIRON | slurm | {"SLURM_PROCID": str(index)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    until = time.monotonic() + 100
+    while not Path("two/history.jsonl").exists() or len(Path("two/history.jsonl").read_text().splitlines()) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    for task in tasks:
+        task.send_signal(signal.SIGUSR1)
+    said = [task.communicate(timeout=60) for task in tasks]
+    assert [task.returncode for task in tasks] == [75, 75], said
+    assert [out for out, _ in said] == ["", ""]
+    assert len(list(Path("two/checkpoints").iterdir())) == 1
+    assert not Path("two/model.safetensors").exists()
+    for command in (["resume", "two"], ["train", *words, "--out", "alone"]):
+        ended = run(["-m", "nacre", *command, "-q"])
+        assert ended.returncode == 0, ended.stderr
+    found, expected = (
+        [json.loads(line) for line in Path(name, "history.jsonl").read_text().splitlines()] for name in ("two", "alone")
+    )
+    assert len(found) == 40
+    for epoch, other in zip(found, expected, strict=True):
+        assert epoch == pytest.approx(other, abs=1e-5)
+
+
+def test_processes_that_begin_differently_are_told_so_and_a_fault_of_one_ends_both() -> None:
+    Path("script.py").write_text(
+        SCRIPT
+        + """
+try:
+    train("xla", 1, seed=place().index)
+except nacre.errors.UsageError as error:
+    print(error, flush=True)
+    if place().index:
+        raise
+import time
+time.sleep(300)
+"""
+    )
+    begun = time.monotonic()
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "3", "--", "script.py"])
+    assert time.monotonic() - begun < 120
+    assert "[0] The processes do not begin alike." in ended.stdout
+    assert "process 1 of 2 ended with exit code 1" in ended.stderr
+    assert "fault" in ended.stderr
+
+
+def test_layers_are_split_over_devices_that_can_be_grouped_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="cannot share layers in groups of 99"):
+        xla.find_devices("xla/99")
+    monkeypatch.setattr(xla, "joined", lambda: Place("a:1", 2, 0))
+    with pytest.raises(UsageError, match="over the devices of one process"):
+        xla.find_devices("xla/2")
+    with pytest.raises(UsageError, match="is of one process, and there are 2"):
+        xla.find_devices("xla:cpu:0")
+
+
+def test_several_processes_need_xla() -> None:
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--", "train", "digits"])
+    assert "Several processes train one model with XLA only." in ended.stdout
+    assert ended.returncode == 2
