@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nacre.configured import Configured, names, resolve
 from nacre.errors import ShapeError, UsageError
+from nacre.ir import TensorType
 from nacre.ops import next_seed
 
 Array = npt.NDArray[Any]
@@ -37,7 +38,13 @@ def initial(initializer: Any, shape: Shape, dtype: str, seed: int) -> Array:
     if isinstance(initializer, Initializer) and "seed" in initializer.config_names() and initializer.seed is None:
         initializer = copy(initializer)
         initializer.seed = seed
-    array: Array = initializer(shape, dtype)
+    wanted = TensorType(tuple(shape), dtype)
+    try:
+        array: Array = initializer(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        if isinstance(error, ValueError) and wanted.nbytes < 2**62:  # else NumPy says that no address space is so large
+            raise
+        raise wanted.too_large() from None
     return (
         array if type(initializer) in _CLASSES else np.array(array)
     )  # a function of the user's may keep what it gives

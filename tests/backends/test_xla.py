@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -165,6 +166,7 @@ def test_ctrl_c_leaves_the_state_of_whole_steps(monkeypatch: pytest.MonkeyPatch)
         taken.append(given)
         if len(taken) == 4:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # until whoever waits has heard of it
         take(*given)
 
     monkeypatch.setattr(xla, "_take", interrupted)

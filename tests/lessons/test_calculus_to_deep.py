@@ -513,7 +513,7 @@ def test_relu_is_0_or_the_number_itself() -> None:
 def test_relu_is_what_one_gets_unless_one_asks_for_something_else() -> None:
     """E35. ReLU is preferred: it is the default, and the doctor turns deep sigmoids into it."""
     said = CliRunner().invoke(main, ["train", "--help"]).output
-    option = said[said.index("--activation") : said.index("--optimizer")]
+    option = said[said.index("--activation") : said.index("--kernel-initializer")]
     assert "".join(option.split()).endswith("[default:relu]")
     (x, y), _ = digits()
     found = nacre.diagnose(network([32] * 6), x, y)

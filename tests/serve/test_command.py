@@ -72,16 +72,6 @@ def test_the_examples_in_the_help_work(folder):
             assert set(json.loads(done.stdout)) & {"predictions", "platform"}
 
 
-def test_the_client_in_the_documentation_works(folder, capsys):
-    text = Path(__file__).parents[2].joinpath("docs", "serving.md").read_text()
-    (program,) = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
-    with _serving("my-run", "--port", "0") as (_, line):
-        url = re.search(r"http://\S+?(?=/$)", line)[0]
-        exec(compile(program.replace("http://localhost:8765", url), "serving.md", "exec"), {})
-    (row,) = json.loads(capsys.readouterr().out)
-    assert sum(row) == pytest.approx(1)
-
-
 def test_mistakes_are_told_in_one_line(folder):
     def told(*words):
         result = click.testing.CliRunner().invoke(main, ["serve", *words])

@@ -210,7 +210,7 @@ def test_a_training_that_ends_by_an_error_says_which(root: Path) -> None:
 def test_only_settings_that_did_something_are_shown(client: TestClient) -> None:
     assert set(given(client, "/of/good")["settings"]) == {
         *("data", "model", "activation", "optimizer", "epochs", "batch_size", "learning_rate", "seed"),
-        "validation_split",
+        *("kernel_initializer", "validation_split", "device"),
     }
 
 

@@ -59,9 +59,13 @@ class TensorType:
         try:
             block = np.zeros(self.nbytes + line, dtype=np.uint8)
         except (MemoryError, ValueError):  # NumPy's way to say that even the address space is too small
-            raise MemoryError(f"{self} needs {self.nbytes:,} bytes, more than there are.") from None
+            raise self.too_large() from None
         start = -block.ctypes.data % line
         return block[start : start + self.nbytes].view(self.dtype).reshape(self.shape)
+
+    def too_large(self) -> MemoryError:
+        """What is raised where there is no room for such an array."""
+        return MemoryError(f"{self} needs {self.nbytes:,} bytes, more than there are.")
 
     def __repr__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
