@@ -45,7 +45,8 @@ def answers(model: Model) -> list[Answer]:
 
 def _answer(model: Model, number: int) -> Answer:
     name, shape, classes = model.output_names[number], model.output_shapes[number], classes_of(model, number)
-    if classes is None and len(shape) == 2 and getattr(model.layers[-1], "activation", None) is activations.softmax:
+    last = getattr(model.outputs[number].layer, "activation", None)
+    if classes is None and len(shape) == 2 and last is activations.softmax:
         classes = [str(k) for k in range(int(shape[1] or 0))]
     if isinstance(model.features, Features) and len(model.features.targets) == len(model.output_names):
         name = model.features.targets[number].name
@@ -98,7 +99,7 @@ def drawn(shape: Sequence[int]) -> tuple[int, int] | None:
 
 def full_ink(model: Model) -> float:
     """What full ink is as a number: where the network begins by scaling, what becomes 1."""
-    first = model.layers[0]
+    first = next(iter(model.layers), None)
     plain = isinstance(first, Rescaling) and isinstance(first.scale, int | float) and not first.offset
     return 1 / first.scale if plain and first.scale else 1.0
 
