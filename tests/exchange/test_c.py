@@ -14,7 +14,7 @@ from nacre import datasets, layers, ops
 from nacre.backends import native
 from nacre.backends.base import Block, Program, State
 from nacre.backends.native._binding import ISAS
-from nacre.errors import Limitation
+from nacre.errors import Limitation, ModelFileError
 from nacre.exchange import c
 from nacre.exchange.traced import traced
 from nacre.ir import Graph, Input, TensorType
@@ -253,7 +253,7 @@ def test_without_a_compiler_the_file_is_written_and_a_note_says_that_nothing_ran
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setitem(c._FLOATS, "tanh", "nacre_sin({0})")
-    with pytest.raises(Limitation, match="not those of the model"):
+    with pytest.raises(ModelFileError, match="'dense' in C is not the model's"):
         c.write(nacre.Sequential([nacre.Input((3,)), Dense(2, "tanh")]), tmp_path / "net.c")
     assert not list(tmp_path.iterdir())
 

@@ -63,7 +63,7 @@ GAPS = {"random_uniform": "a prediction that draws random numbers has no words i
 
 def write(model: Model, path: Path) -> Written:
     """Write the file, and if there is a C compiler, run it beside the model. Raises `Limitation` for what C has no words for, and
-    if it computes something else; then there is no file."""
+    `ModelFileError` if it computes something else; then there is no file."""
     one = traced(model, "C")
     name = identifier(path.stem)
     text = source(name, one.graph, one.inputs, one.outputs, one.weights, _about(model, one, name, path.name))
@@ -72,8 +72,9 @@ def write(model: Model, path: Path) -> Written:
     if compiler is None:
         notes.append("There is no C compiler (cc) here: the file was not compiled.")
     else:
-        rows = made_up(model, one)
-        difference = largest_difference(_run(compiler, text, rows, one.outputs), predicted(model, rows), "C")
+        rows = made_up(model, one.graph, list(one.inputs.values()))
+        found = _run(compiler, text, rows, one.outputs)
+        difference = largest_difference(model, found, predicted(model, rows), "C")
     write_whole(path, [text.encode()])
     return Written(path, "c", len(text), 0 if difference is None else ROWS, difference, tuple(notes))
 

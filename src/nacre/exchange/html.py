@@ -48,11 +48,11 @@ def write(model: Model, path: Path) -> Written:
     """Write the page. How far its rounded weights let outputs differ is computed by nacre itself. Raises `Limitation` for what the
     page has no words for."""
     one = traced(model, "HTML")
-    rows = made_up(model, one)
+    rows = made_up(model, one.graph, list(one.inputs.values()))
     expected = predicted(model, rows)
     kept = {name: _short(w)[0] * _short(w)[1] if w.ndim >= 2 else w for name, w in one.weights.items()}
     short = predicted_with(kept, model, rows)
-    difference = largest_difference(short, expected, "HTML", tolerance=math.inf)
+    difference = largest_difference(model, short, expected, "HTML", math.inf)
     is_short = difference <= _ENOUGH * max(1.0, *(float(np.abs(y).max(initial=0)) for y in expected))
     said = f"in 16 bits: outputs differ by {difference:.2g} at most, over {ROWS:,} rows that were made up"
     notes = [f"Its matrices are {said if is_short else 'in float32, since 16 bits would change outputs'}."]
