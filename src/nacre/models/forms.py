@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nacre import activations
 from nacre.data import Features, Pictures
@@ -99,7 +100,7 @@ def drawn(shape: Sequence[int]) -> tuple[int, int] | None:
 
 def full_ink(model: Model) -> float:
     """What full ink is as a number: where the network begins by scaling, what becomes 1."""
-    first = next(iter(model.layers), None)
+    first: Any = model.layers[0] if model.layers else None
     plain = isinstance(first, Rescaling) and isinstance(first.scale, int | float) and not first.offset
     return 1 / first.scale if plain and first.scale else 1.0
 
