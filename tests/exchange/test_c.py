@@ -264,3 +264,13 @@ def test_what_is_large_lies_in_fixed_places_and_the_file_says_so(tmp_path):
     text = c.source("large", one.graph, one.inputs, one.outputs, one.weights)
     assert "in fixed places, so one call at a time" in text
     assert "  static float v" in text
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("flags", [["-O1"], ["-O2"], ["-O3"], ["-O3", "-march=native", *STRICT]], ids=" ".join)
+def test_no_compiler_has_a_warning_at_any_level(compiler, flags, tmp_path):
+    sizes = [Dense(16), Dense(3), Dense(1), Dense(300), Dense(2)]
+    model = nacre.Sequential([nacre.Input((16,)), LayerNormalization(), *sizes])
+    one = traced(model, "C")
+    (tmp_path / "net.c").write_text(c.source("net", one.graph, one.inputs, one.outputs, one.weights))
+    _built(tmp_path / "net.c", *flags, compiler=compiler)
