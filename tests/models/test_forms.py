@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 import nacre
 from nacre import layers
-from nacre.models.forms import answers, full_ink
+from nacre.data.features import NumberFeature
+from nacre.models.forms import answers, field_of, full_ink
 
 
 def test_each_output_tells_classes_apart_only_if_its_own_layer_ends_in_softmax():
@@ -23,3 +26,10 @@ def test_a_model_without_layers_has_answers_and_ink_too():
     model.build((None, 3))
     assert [answer.classes for answer in answers(model)] == [None]
     assert full_ink(model) == 1
+
+
+@pytest.mark.parametrize(
+    ("mean", "value"), [(31862.4, "31860"), (0.0123456, "0.01235"), (-2.5e6, "-2500000"), (1e20, "1e+20")]
+)
+def test_a_form_begins_with_numbers_as_people_write_them(mean, value):
+    assert field_of(NumberFeature("income", mean, 1.0, False, False, -1e30, 1e30)).value == value

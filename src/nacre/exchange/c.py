@@ -23,7 +23,7 @@ import nacre
 from nacre.backends.native.fusion import SAME_ORDER, slices, strip
 from nacre.errors import Limitation
 from nacre.exchange.traced import ROWS, Traced, largest_difference, made_up, predicted, size_of, traced
-from nacre.exchange.written import Written
+from nacre.exchange.written import Written, without_features
 from nacre.files import write_whole
 from nacre.ir import Graph, Value, is_narrow
 from nacre.models import Model
@@ -67,7 +67,7 @@ def write(model: Model, path: Path) -> Written:
     one = traced(model, "C")
     name = identifier(path.stem)
     text = source(name, one.graph, one.inputs, one.outputs, one.weights, _about(model, one, name, path.name))
-    difference, notes = None, [f"void {_signature(name, one.inputs, one.outputs)};"]
+    difference, notes = None, [f"void {_signature(name, one.inputs, one.outputs)};", *without_features(model)]
     compiler = shutil.which("cc")
     if compiler is None:
         notes.append("There is no C compiler (cc) here: the file was not compiled.")

@@ -76,7 +76,8 @@ def field_of(feature: Feature) -> Field:
     name, told = feature.name, feature.told()
     if isinstance(feature, NumberFeature):
         middle = math.expm1(feature.mean) if feature.log else feature.mean
-        return Field(name, told, "number", f"{min(max(middle, feature.least), feature.most):.4g}")
+        shown = float(f"{min(max(middle, feature.least), feature.most):.4g}")
+        return Field(name, told, "number", f"{shown:.15g}")  # 31860, and not 3.186e+04
     if isinstance(feature, CategoryFeature):
         kind = "choice" if len(feature.terms) <= _LISTED else "text"
         return Field(name, told, kind, feature.terms[0] if feature.terms else "", feature.terms)
