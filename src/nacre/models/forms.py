@@ -99,6 +99,22 @@ def drawn(shape: Sequence[int]) -> tuple[int, int] | None:
     return (shape[0], shape[1]) if fits and max(shape[:2]) <= _SIDES[1] else None
 
 
+def kind_of(model: Model, shapes: Sequence[Sequence[int]]) -> str:
+    """How a row for a model is filled in, whose inputs have these shapes: "table", a "pad" to draw on, a "file", or "numbers".
+
+    >>> from nacre import Input, Sequential, layers
+    >>> model = Sequential([Input((8, 8)), layers.Flatten(), layers.Dense(10)])
+    >>> kind_of(model, [(8, 8)]), kind_of(model, [(13,)])
+    ('pad', 'numbers')
+    """
+    if isinstance(model.features, Features):
+        return "table"
+    fits = len(shapes) == 1 and drawn(shapes[0]) is not None
+    if isinstance(model.features, Pictures):
+        return "pad" if fits and model.features.color == "grey" else "file"
+    return "pad" if fits else "numbers"
+
+
 def full_ink(model: Model) -> float:
     """What full ink is as a number: where the network begins by scaling, what becomes 1."""
     first: Any = model.layers[0] if model.layers else None
@@ -106,4 +122,4 @@ def full_ink(model: Model) -> float:
     return 1 / first.scale if plain and first.scale else 1.0
 
 
-__all__ = ["Answer", "Field", "answers", "classes_of", "drawn", "field_of", "full_ink"]
+__all__ = ["Answer", "Field", "answers", "classes_of", "drawn", "field_of", "full_ink", "kind_of"]
