@@ -103,6 +103,13 @@ def test_what_changes_pictures_in_training_is_a_module_that_does_nothing(tmp_pat
     assert "Its pictures are not augmented in training: in the file, that layer does nothing." in written.notes
 
 
+@pytest.mark.parametrize(("dtype", "told"), [("mixed_bfloat16", True), ("float32", False)])
+def test_what_is_rounded_here_and_not_there_is_told(dtype, told, tmp_path):
+    model = nacre.Sequential([nacre.Input((4,)), layers.Dense(3, "relu", dtype=dtype), layers.Dense(2)])
+    said = "It computes in float32, and the model rounds what it multiplies to bfloat16."
+    assert (said in model.export(tmp_path / "model.pt").notes) == told
+
+
 def test_tensors_of_other_networks_are_refused():
     wrong = {
         "stack": linear(4, 3) | {"2.weight": np.ones((2, 5))},

@@ -20,7 +20,7 @@ from nacre.data import Features, Pictures
 from nacre.errors import Limitation, UsageError, guest
 from nacre.exchange.onnx_nodes import Writer
 from nacre.exchange.traced import ROWS, largest_difference, made_up, name_of, predicted
-from nacre.exchange.written import Written
+from nacre.exchange.written import IN_FLOAT32, Written
 from nacre.files import write_whole
 from nacre.ir import Graph, Input
 from nacre.models import Model
@@ -44,7 +44,7 @@ def write(model: Model, path: Path) -> Written:
     onnx = guest("onnx", f"Writing {path}", "onnx")
     columns = _columns(model)
     graphs = _traced(model, columns, _COUNTS)
-    notes = [*_features_told(model), *_precision_told(graphs[0])]
+    notes = [*_features_told(model), *([IN_FLOAT32] if _is_rounded(graphs[0]) else [])]
     content = _file(onnx, model, graphs, notes).SerializeToString(deterministic=True)
     try:
         runtime = guest("onnxruntime", "Checking an ONNX file", "onnx")
@@ -199,11 +199,6 @@ def _features_told(model: Model) -> list[str]:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join([*names[:8], *(["..."] if len(names) > 8 else [])])
-
-
-def _precision_told(graph: Graph) -> list[str]:
-    rounded = "It computes in float32, and the model rounds what it multiplies to bfloat16."
-    return [rounded] if _is_rounded(graph) else []
 
 
 # ------------------------------------------------------------------ the check

@@ -10,6 +10,8 @@ from nacre.data import Features
 from nacre.layers import Augmentation
 from nacre.models import Model
 
+IN_FLOAT32 = "It computes in float32, and the model rounds what it multiplies to bfloat16."
+
 
 @dataclass(frozen=True)
 class Written:
