@@ -149,8 +149,19 @@ def test_a_warm_start_goes_on_from_the_weights_there_are():
     assert (len(classifier.loss_curve_), classifier.n_iter_) == (20, 10)
     with pytest.raises(DataError, match="same classes"):
         classifier.fit(X[:100], Y[:100])
-    with pytest.raises(UsageError, match="other layers"):
-        classifier.set_params(hidden_layer_sizes=(5,)).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"hidden_layer_sizes": (5,)}, {"activation": "tanh"}, {"dropout": 0.5}, {"batch_norm": True}]
+)
+def test_a_network_that_goes_on_cannot_become_another_one(changed):
+    classifier = MLPClassifier(**QUICK, warm_start=True).fit(X, Y)
+    classifier.set_params(**changed)
+    with pytest.raises(UsageError, match=f"another {next(iter(changed))}"):
+        classifier.fit(X, Y)
+    with pytest.raises(UsageError, match=r"sklearn\.base\.clone"):
+        classifier.partial_fit(X, Y)
+    clone(classifier).fit(X, Y)
 
 
 def test_sparse_rows_and_tables_are_learned_like_arrays(monkeypatch):
@@ -302,6 +313,19 @@ def _less(name):
         ({"activation": "rellu"}, "There is no activation called 'rellu'"),
         ({"loss": "no_loss"}, "There is no loss called 'no_loss'"),
         ({"early_stopping": True, "validation_fraction": 0.001}, "The validation set is too small"),
+        ({"shuffle": "no"}, "shuffle of MLPClassifier is True or False, got 'no'"),
+        ({"batch_norm": 1}, "batch_norm of MLPClassifier is True or False, got 1"),
+        (
+            {"dropout": "much"},
+            "dropout of MLPClassifier is a number from 0 on and below 1, or a list of them, got 'much'",
+        ),
+        (
+            {"dropout": [1.0]},
+            "dropout of MLPClassifier is a number from 0 on and below 1, or a list of them, got [1.0]",
+        ),
+        ({"class_weight": "heavy"}, "class_weight is a dictionary from classes to weights from 0 on, or 'balanced'"),
+        ({"class_weight": [1, 2, 3]}, "class_weight is a dictionary from classes to weights from 0 on, or 'balanced'"),
+        ({"class_weight": {0: -1.0}}, "class_weight is a dictionary from classes to weights from 0 on, or 'balanced'"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(settings, said):
@@ -330,6 +354,14 @@ def test_data_that_does_not_fit_is_refused():
         MLPRegressor().fit(LINE, LINE[:, 0], sample_weight=-np.ones(80))
     with pytest.raises(UsageError, match="does not look at X_val"):
         MLPRegressor(solver="lbfgs").fit(LINE, LINE[:, 0], X_val=LINE, y_val=LINE[:, 0])
+    with pytest.raises(UsageError, match="X_val and y_val go together"):
+        MLPRegressor().fit(LINE, LINE[:, 0], y_val=LINE[:, 0])
+    with pytest.raises(UsageError, match="X_val and y_val go together"):
+        MLPRegressor().fit(LINE, LINE[:, 0], X_val=LINE)
+    with pytest.raises(DataError, match="too large for float32"):
+        MLPRegressor().fit(LINE, LINE[:, 0] + 1e300)
+    with pytest.raises(UsageError, match="sample_weight"):
+        MLPClassifier(class_weight={0: 1, 1: 2}).fit(X, np.c_[Y == 0, Y > 0])
     with pytest.raises(NonFiniteLossError, match="learning rate"):
         MLPRegressor(solver="sgd", learning_rate_init=1e10).fit(LINE, LINE[:, 0])
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")

@@ -14,7 +14,7 @@ from nacre import datasets, layers, ops
 from nacre.backends import native
 from nacre.backends.base import Block, Program, State
 from nacre.backends.native._binding import ISAS
-from nacre.errors import Limitation
+from nacre.errors import Limitation, ModelFileError
 from nacre.exchange import c
 from nacre.exchange.traced import traced
 from nacre.ir import Graph, Input, TensorType
@@ -253,7 +253,7 @@ def test_without_a_compiler_the_file_is_written_and_a_note_says_that_nothing_ran
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setitem(c._FLOATS, "tanh", "nacre_sin({0})")
-    with pytest.raises(Limitation, match="not those of the model"):
+    with pytest.raises(ModelFileError, match="'dense' in C is not the model's"):
         c.write(nacre.Sequential([nacre.Input((3,)), Dense(2, "tanh")]), tmp_path / "net.c")
     assert not list(tmp_path.iterdir())
 
@@ -264,3 +264,13 @@ def test_what_is_large_lies_in_fixed_places_and_the_file_says_so(tmp_path):
     text = c.source("large", one.graph, one.inputs, one.outputs, one.weights)
     assert "in fixed places, so one call at a time" in text
     assert "  static float v" in text
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("flags", [["-O1"], ["-O2"], ["-O3"], ["-O3", "-march=native", *STRICT]], ids=" ".join)
+def test_no_compiler_has_a_warning_at_any_level(compiler, flags, tmp_path):
+    sizes = [Dense(16), Dense(3), Dense(1), Dense(300), Dense(2)]
+    model = nacre.Sequential([nacre.Input((16,)), LayerNormalization(), *sizes])
+    one = traced(model, "C")
+    (tmp_path / "net.c").write_text(c.source("net", one.graph, one.inputs, one.outputs, one.weights))
+    _built(tmp_path / "net.c", *flags, compiler=compiler)

@@ -112,3 +112,15 @@ def test_what_is_told_has_a_figure_only_where_the_file_was_run():
     told = str(Written(Path("a.pt"), "torch", 10, notes=("A note.",)))
     assert told == "a.pt: 10 bytes of torch\nA note."
     assert "are the model's, in 1,000 rows" in str(Written(Path("a.onnx"), "onnx", 10, 1000, 0.0))
+
+
+@pytest.mark.parametrize("format", ["c", "keras"])
+def test_a_file_that_takes_numbers_says_so_where_the_model_takes_tables(format, invoke):
+    Path("people.csv").write_text("age,city,tall\n" + "31,Oslo,yes\n45,Lima,no\n" * 20)
+    invoke("train", "people.csv", "--target", "tall", "--out", "people", "--epochs", "1")
+    assert "numbers that nacre makes of columns of tables" in invoke("export", format, "people").output
+
+
+def test_a_file_that_was_written_for_others_is_no_model_here(invoke):
+    nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)]).export("net.onnx")
+    assert "does not begin as a model file does" in invoke("export", "c", "net.onnx", status=2).output

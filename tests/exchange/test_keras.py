@@ -235,6 +235,19 @@ def test_branches_shared_layers_and_models_in_models_are_wired_the_same(tmp_path
     assert made.input_names == ["x", "z"]
 
 
+def test_what_changes_pictures_in_training_is_passed_by_there(tmp_path):
+    x = nacre.Input((6, 5, 1))
+    y = nacre.layers.Identity()(nacre.layers.Augmentation("horizontal", shift=0.2)(nacre.layers.Rescaling(1 / 255)(x)))
+    model = nacre.Model(x, nacre.layers.Dense(3, "softmax")(nacre.layers.Dense(4, "relu")(nacre.layers.Flatten()(y))))
+    written = model.export(tmp_path / "model.keras")
+    assert "Its pictures are not augmented in training: in the file, that layer does nothing." in written.notes
+    found = keras.saving.load_model(tmp_path / "model.keras")
+    assert [type(one).__name__ for one in found.layers[1:4]] == ["Rescaling", "Identity", "Identity"]
+    pictures = [RNG.uniform(0, 255, (7, 6, 5, 1)).astype("float32")]
+    same(model, found, pictures)
+    same(model, read(tmp_path / "model.keras"), pictures)
+
+
 def test_outputs_by_name_keep_their_names_and_losses(tmp_path):
     x, z, a, b, *_ = branches()
     model = filled(keras.Model({"x": x, "z": z}, {"height": L.Dense(1)(a), "kind": L.Dense(3, "softmax")(b)}))

@@ -95,6 +95,21 @@ def test_activations_go_where_numbers_are_left_out_or_behind_each_linear(names, 
     assert [layer.activation.__name__ for layer in model.layers] == expected
 
 
+def test_what_changes_pictures_in_training_is_a_module_that_does_nothing(tmp_path):
+    stack = [layers.Rescaling(1 / 255), layers.Augmentation("horizontal"), layers.Flatten(), layers.Dense(2)]
+    written = nacre.Sequential([nacre.Input((6, 5, 1)), *stack]).export(tmp_path / "model.pt")
+    made = "\n    nn.BatchNorm2d(6, eps=0.0),\n    nn.Identity(),\n    nn.Flatten(),\n    nn.Linear(30, 2),"
+    assert made in "\n".join(written.notes)
+    assert "Its pictures are not augmented in training: in the file, that layer does nothing." in written.notes
+
+
+@pytest.mark.parametrize(("dtype", "told"), [("mixed_bfloat16", True), ("float32", False)])
+def test_what_is_rounded_here_and_not_there_is_told(dtype, told, tmp_path):
+    model = nacre.Sequential([nacre.Input((4,)), layers.Dense(3, "relu", dtype=dtype), layers.Dense(2)])
+    said = "It computes in float32, and the model rounds what it multiplies to bfloat16."
+    assert (said in model.export(tmp_path / "model.pt").notes) == told
+
+
 def test_tensors_of_other_networks_are_refused():
     wrong = {
         "stack": linear(4, 3) | {"2.weight": np.ones((2, 5))},

@@ -23,7 +23,7 @@ import nacre
 from nacre.backends.native.fusion import SAME_ORDER, slices, strip
 from nacre.errors import Limitation
 from nacre.exchange.traced import ROWS, Traced, largest_difference, made_up, predicted, size_of, traced
-from nacre.exchange.written import Written
+from nacre.exchange.written import Written, without_features
 from nacre.files import write_whole
 from nacre.ir import Graph, Value, is_narrow
 from nacre.models import Model
@@ -63,17 +63,18 @@ GAPS = {"random_uniform": "a prediction that draws random numbers has no words i
 
 def write(model: Model, path: Path) -> Written:
     """Write the file, and if there is a C compiler, run it beside the model. Raises `Limitation` for what C has no words for, and
-    if it computes something else; then there is no file."""
+    `ModelFileError` if it computes something else; then there is no file."""
     one = traced(model, "C")
     name = identifier(path.stem)
     text = source(name, one.graph, one.inputs, one.outputs, one.weights, _about(model, one, name, path.name))
-    difference, notes = None, [f"void {_signature(name, one.inputs, one.outputs)};"]
+    difference, notes = None, [f"void {_signature(name, one.inputs, one.outputs)};", *without_features(model)]
     compiler = shutil.which("cc")
     if compiler is None:
         notes.append("There is no C compiler (cc) here: the file was not compiled.")
     else:
-        rows = made_up(model, one)
-        difference = largest_difference(_run(compiler, text, rows, one.outputs), predicted(model, rows), "C")
+        rows = made_up(model, one.graph, list(one.inputs.values()))
+        found = _run(compiler, text, rows, one.outputs)
+        difference = largest_difference(model, found, predicted(model, rows), "C")
     write_whole(path, [text.encode()])
     return Written(path, "c", len(text), 0 if difference is None else ROWS, difference, tuple(notes))
 

@@ -28,7 +28,7 @@ from nacre.exchange.written import Written
 from nacre.files import write_whole
 from nacre.ir import Graph, Value
 from nacre.models import Model
-from nacre.models.forms import answers, drawn, field_of, full_ink
+from nacre.models.forms import answers, drawn, field_of, full_ink, kind_of
 from nacre.pages import rendered
 from nacre.passes.simplify import splat
 
@@ -48,11 +48,11 @@ def write(model: Model, path: Path) -> Written:
     """Write the page. How far its rounded weights let outputs differ is computed by nacre itself. Raises `Limitation` for what the
     page has no words for."""
     one = traced(model, "HTML")
-    rows = made_up(model, one)
+    rows = made_up(model, one.graph, list(one.inputs.values()))
     expected = predicted(model, rows)
     kept = {name: _short(w)[0] * _short(w)[1] if w.ndim >= 2 else w for name, w in one.weights.items()}
     short = predicted_with(kept, model, rows)
-    difference = largest_difference(short, expected, "HTML", tolerance=math.inf)
+    difference = largest_difference(model, short, expected, "HTML", math.inf)
     is_short = difference <= _ENOUGH * max(1.0, *(float(np.abs(y).max(initial=0)) for y in expected))
     said = f"in 16 bits: outputs differ by {difference:.2g} at most, over {ROWS:,} rows that were made up"
     notes = [f"Its matrices are {said if is_short else 'in float32, since 16 bits would change outputs'}."]
@@ -152,18 +152,17 @@ def _finite(attribute: Any) -> Any:
 
 def _content(model: Model, one: Traced) -> dict[str, Any]:
     """What kind of form the page has, and what is in it."""
-    features, shape = model.features, next(iter(one.inputs.values())).shape[1:]
-    content: dict[str, Any] = {"kind": "numbers", "picture": {}, "fields": [], "features": []}
-    told = [asdict(answer) for answer in answers(model)]
-    content["outputs"] = told
-    picture = drawn(shape) if len(one.inputs) == 1 else None
+    features, shapes = model.features, [given.shape[1:] for given in one.inputs.values()]
+    kind, told = kind_of(model, shapes), [asdict(answer) for answer in answers(model)]
+    content: dict[str, Any] = {"kind": kind, "picture": {}, "fields": [], "features": [], "outputs": told}
     if isinstance(features, Features):
         fields = [_field(feature) for feature in features.features]
-        return content | {"kind": "table", "fields": fields, "features": [_encoding(f) for f in features.features]}
-    if isinstance(features, Pictures) and (features.color == "rgb" or picture is None):
+        return content | {"fields": fields, "features": [_encoding(f) for f in features.features]}
+    if isinstance(features, Pictures) and kind == "file":
         sides = {"rows": features.height, "columns": features.width, "colors": features.shape[2], "fit": features.fit}
-        return content | {"kind": "file", "picture": sides}
-    if picture is None:
+        return content | {"picture": sides}
+    picture = drawn(shapes[0])
+    if picture is None or kind != "pad":
         return content
     digits = len(told) == 1 and len(told[0]["classes"] or ()) == 10
     box, mass = _DIGITS.get(picture, (0, False)) if digits else (0, False)
@@ -171,7 +170,6 @@ def _content(model: Model, one: Traced) -> dict[str, Any]:
     ink = full_ink(model)
     sides = {"rows": picture[0], "columns": picture[1], "box": box, "mass": mass}
     return content | {
-        "kind": "pad",
         "picture": sides | {"most": _INK if whole and ink == 1 else ink, "whole": whole},
     }
 

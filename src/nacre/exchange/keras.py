@@ -20,7 +20,7 @@ from nacre import __version__
 from nacre.configured import resolve
 from nacre.errors import Limitation, ModelFileError, NacreError, ShapeError, UsageError
 from nacre.exchange import hdf5, keras_words
-from nacre.exchange.written import Written, without_features
+from nacre.exchange.written import Written, without_augmentation, without_features
 from nacre.files import write_whole
 from nacre.layers import Layer, Normalization
 from nacre.models import Model
@@ -200,7 +200,7 @@ def _places(model: Model, said: Mapping[str, Any] | None, prefix: str = "") -> I
         described = {one["config"]["name"]: one for one in config["layers"]}
     counts: dict[str, int] = {}
     for one in order:
-        kind = keras_words.snake(type(one).__name__)
+        kind = keras_words.snake(keras_words.word(one))
         number = counts[kind] = counts.get(kind, -1) + 1
         place = f"{prefix}layers/{kind}_{number}" if number else f"{prefix}layers/{kind}"
         if isinstance(one, Model):
@@ -306,4 +306,9 @@ def write(model: Model, path: Path) -> Written:
             archive.writestr(zipfile.ZipInfo(name), member)  # dated 1980, as all are
     write_whole(path, [content.getbuffer()])
     read_with = 'It was not run here. To load it: keras.saving.load_model("' + path.name + '"), with Keras 3.'
-    return Written(path, "keras", len(content.getbuffer()), notes=(read_with, *notes, *without_features(model)))
+    return Written(
+        path,
+        "keras",
+        len(content.getbuffer()),
+        notes=(read_with, *notes, *without_augmentation(model), *without_features(model)),
+    )

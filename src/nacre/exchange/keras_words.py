@@ -16,7 +16,7 @@ from nacre import activations, constraints, initializers, layers, losses, metric
 from nacre.absent import way
 from nacre.configured import Configured, natural, strangers
 from nacre.errors import Limitation, ModelFileError
-from nacre.layers import InputLayer, Layer
+from nacre.layers import Augmentation, Identity, InputLayer, Layer
 from nacre.models import Functional, Model, Sequential
 from nacre.models.part import Part, shown
 from nacre.optimizers import schedules
@@ -337,7 +337,7 @@ def described(model: Model) -> Described:
 
 def check(model: Model) -> None:
     """Demand that Keras has all layers of a model: `Limitation` names all that it has not."""
-    parts = [part for part in model._parts() if not isinstance(part, Part)]
+    parts = [part for part in model._parts() if not isinstance(part, Part | Augmentation)]
     lacking = sorted({type(part).__name__ for part in parts if LAYERS.get(type(part).__name__) is not type(part)})
     if lacking:
         raise Limitation(
@@ -352,10 +352,17 @@ def _sequential(model: Model) -> Described:
     return {"layers": [*first, *map(_described, stack)]}
 
 
+def word(layer: Layer | Model) -> str:
+    """The class of Keras's that a layer is there: predictions pass by what changes pictures in training."""
+    return "Identity" if isinstance(layer, Augmentation) else type(layer).__name__
+
+
 def _described(layer: Layer) -> Described:
     """A layer, or a model that is one."""
     if isinstance(layer, Part):
         return described(layer.model)
+    if isinstance(layer, Augmentation):
+        return _described(Identity(name=layer.name))
     if isinstance(layer, InputLayer):
         return _input(layer.shape, layer.input_dtype or "float32", layer.name)
     own = getattr(layer, "activation", None)

@@ -7,7 +7,7 @@ belongs to it, so that readers of some years run it. Weights have their own name
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import numpy.typing as npt
 from nacre import __version__
 from nacre.configured import serialize
 from nacre.data import Features, Pictures
-from nacre.errors import Limitation, ModelFileError, UsageError, guest
+from nacre.errors import Limitation, UsageError, guest
 from nacre.exchange.onnx_nodes import Writer
-from nacre.exchange.written import Written
+from nacre.exchange.traced import ROWS, largest_difference, made_up, name_of, predicted
+from nacre.exchange.written import IN_FLOAT32, Written
 from nacre.files import write_whole
-from nacre.ir import Graph, Input, Value
+from nacre.ir import Graph, Input
 from nacre.models import Model
 from nacre.training.program import RowType, RowTypes, prediction_program
 
@@ -30,10 +31,7 @@ Array = npt.NDArray[Any]
 _OPSET, _IR = 17, 8
 _COUNTS = (10_007, 10_009)  # of rows: two primes, as large as no layer happens to be
 _LARGEST = 2**31 - 2**24  # bytes of a protocol buffer, less some for all that is no weight
-_ROWS = 1000  # that are made up
-_FAR = 1e-4  # how far outputs may be from the model's, as a share of the largest
-_SMALL = 1e-6  # and where all outputs are small, at least
-_FAR_ROUNDED = 2.0**-5  # the same where the model rounds factors to bfloat16, which the file does not
+_FAR_ROUNDED = 2.0**-5  # how far outputs may be where the model rounds factors to bfloat16, which the file does not
 
 
 def write(model: Model, path: Path) -> Written:
@@ -46,7 +44,7 @@ def write(model: Model, path: Path) -> Written:
     onnx = guest("onnx", f"Writing {path}", "onnx")
     columns = _columns(model)
     graphs = _traced(model, columns, _COUNTS)
-    notes = [*_features_told(model), *_precision_told(graphs[0])]
+    notes = [*_features_told(model), *([IN_FLOAT32] if _is_rounded(graphs[0]) else [])]
     content = _file(onnx, model, graphs, notes).SerializeToString(deterministic=True)
     try:
         runtime = guest("onnxruntime", "Checking an ONNX file", "onnx")
@@ -54,11 +52,11 @@ def write(model: Model, path: Path) -> Written:
         write_whole(path, [content])
         unchecked = "It was not run: onnxruntime is not installed."
         return Written(path, "onnx", len(content), notes=(*notes, unchecked))
-    rows = [_made_up(column, limits) for column, limits in zip(columns, _limits(graphs[0], len(columns)), strict=True)]
-    far = _FAR_ROUNDED if _is_rounded(graphs[0]) else _FAR
-    difference = _compare(model, rows, _outputs(runtime, content, rows), far)
+    rows = made_up(model, graphs[0], _data(graphs[0], len(columns)))
+    far = {"far": _FAR_ROUNDED} if _is_rounded(graphs[0]) else {}
+    difference = largest_difference(model, _outputs(runtime, content, rows), predicted(model, rows), "ONNX", **far)
     write_whole(path, [content])
-    return Written(path, "onnx", len(content), _ROWS, difference, tuple(notes))
+    return Written(path, "onnx", len(content), ROWS, difference, tuple(notes))
 
 
 # ------------------------------------------------------------------ the program
@@ -78,7 +76,7 @@ def _columns(model: Model) -> list[RowType]:
     found = []
     for column, dtype, given in zip(columns, told, _data(graph, len(columns)), strict=True):
         readers = [node for node in graph.nodes if any(o is given for o in node.operands)]
-        whole = readers and not dtype and all(_name(node) == "cast" and node.dtype == "int32" for node in readers)
+        whole = readers and not dtype and all(name_of(node) == "cast" and node.dtype == "int32" for node in readers)
         found.append(RowType(column.shape, "int32") if whole else column)
     return found
 
@@ -90,10 +88,6 @@ def _traced(model: Model, columns: Sequence[RowType], counts: Sequence[int]) -> 
 
 def _data(graph: Graph, count: int) -> list[Input]:
     return [graph.input(column.name) for column in RowTypes((RowType((), "float32"),) * count).columns(1)[0]]
-
-
-def _name(value: Value) -> str:
-    return "" if value.operation is None else value.operation.name
 
 
 def _is_rounded(graph: Graph) -> bool:
@@ -207,11 +201,6 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join([*names[:8], *(["..."] if len(names) > 8 else [])])
 
 
-def _precision_told(graph: Graph) -> list[str]:
-    rounded = "It computes in float32, and the model rounds what it multiplies to bfloat16."
-    return [rounded] if _is_rounded(graph) else []
-
-
 # ------------------------------------------------------------------ the check
 
 
@@ -227,68 +216,6 @@ def _outputs(runtime: Any, content: bytes, inputs: Sequence[Array]) -> list[Arra
         for rows in (slice(0, 1), slice(1, None))
     ]
     return [np.concatenate(pair) for pair in zip(*halves, strict=True)]
-
-
-_MOVING = ("broadcast", "cast", "concatenate", "reshape", "slice", "stop_gradient", "transpose")
-
-
-def _limits(graph: Graph, count: int) -> list[list[int]]:
-    """For each input, the numbers below which what it holds is a row of a table, or a number that it is compared with."""
-    found = []
-    for given in _data(graph, count):
-        same, limits = {id(given)}, set()
-        for node in graph.nodes:
-            read = [id(o) in same for o in node.operands]
-            if any(read) and _name(node) in _MOVING:
-                same.add(id(node))
-            elif _name(node) == "take" and read[1]:
-                limits.add(node.operands[0].shape[0])
-            elif any(read) and (_name(node) == "equal" or (_name(node) in ("less", "less_equal") and read[0])):
-                above = [_above(o) for o, one in zip(node.operands, read, strict=True) if not one]
-                limits.update(limit - (_name(node) == "less") for limit in above)
-        found.append(sorted(limit for limit in limits if limit > 0))
-    return found
-
-
-def _above(value: Value) -> int:
-    """The number above all that are in a constant; 0 for what is none of whole numbers."""
-    while _name(value) in _MOVING and len(value.operands) == 1:
-        value = value.operands[0]
-    if value.dtype != "int32" or _name(value) not in ("constant", "iota"):
-        return 0
-    return value.shape[value.attrs["axis"]] if _name(value) == "iota" else int(np.max(value.attrs["value"])) + 1
-
-
-def _made_up(column: RowType, limits: Sequence[int]) -> Array:
-    """Rows for an input: numbers about 0, bytes, or whole numbers below one of the limits, in each row another one."""
-    random, shape = np.random.default_rng(0), (_ROWS, *column.shape)
-    if column.dtype.startswith("float"):
-        return random.standard_normal(shape).astype(column.dtype)
-    most = random.choice(limits, _ROWS) if limits else {"bool": 2, "uint8": 256}.get(column.dtype, 100)
-    numbers: Array = np.floor(random.random(shape) * np.reshape(most, [-1] + [1] * len(column.shape)))
-    return numbers.astype(column.dtype)
-
-
-def _compare(model: Model, rows: Sequence[Array], found: Sequence[Array], far: float) -> float:
-    """The largest difference from the model's outputs. Raises `ModelFileError` if it is too large."""
-    predicted = model.predict(rows[0] if len(rows) == 1 else list(rows), verbose=0)
-    listed = list(predicted.values()) if isinstance(predicted, Mapping) else predicted
-    expected = [listed] if isinstance(listed, np.ndarray) else listed
-    largest = 0.0
-    for name, ours, theirs in zip(model.output_names, expected, found, strict=True):
-        with np.errstate(invalid="ignore"):
-            alike = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-            gap = np.where(alike, 0, np.abs(ours.astype(np.float64) - theirs))
-        size = np.max(np.abs(ours), initial=0, where=np.isfinite(ours))
-        difference = float(np.max(gap, initial=0))
-        if not difference <= far * size + _SMALL:
-            raise ModelFileError(
-                f"The output {name!r} of the file is not the model's, so the file was not written.",
-                {"difference": f"{difference:.2g}, where the largest output is {size:.2g}"},
-                "this is a fault of nacre's: please tell, with model.summary()",
-            )
-        largest = max(largest, difference)
-    return largest
 
 
 __all__ = ["write"]

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from nacre.errors import DTypeError, Limitation, ModelFileError, ShapeError, UsageError
 from nacre.exchange import tensors
-from nacre.exchange.written import Written, without_features
+from nacre.exchange.written import IN_FLOAT32, Written, without_augmentation, without_features
 from nacre.files import write_whole
 from nacre.interop import safetensors
 from nacre.layers import (
     ELU,
     Activation,
+    Augmentation,
     BatchNormalization,
     Dense,
     Dropout,
@@ -98,12 +99,15 @@ def write(model: Model, path: Path) -> Written:
     content = tensors.archive(state_dict(model))
     write_whole(path, [content])
     modules = "".join(f"\n    nn.{made}," for made, _ in _modules(model))
+    rounded = [IN_FLOAT32] if any(part.precision == "bfloat16" for part in model._parts()) else []
     notes = (
         "It was not run here. In PyTorch, this is the network:",
         f"import torch\nfrom torch import nn\nnet = nn.Sequential({modules}\n)",
         f'net.load_state_dict(torch.load("{path.name}", weights_only=True))\nnet.eval()',
     )
-    return Written(path, "torch", len(content), notes=(*notes, *without_features(model)))
+    return Written(
+        path, "torch", len(content), notes=(*notes, *rounded, *without_augmentation(model), *without_features(model))
+    )
 
 
 def _modules(model: Model) -> list[_Module]:
@@ -148,8 +152,10 @@ def _of(layer: Layer, shape: Shape) -> list[_Module]:
         return [_fixed(layer, shape, factor, -mean * factor)]
     if isinstance(layer, Dropout):
         return [(f"Dropout({layer.rate!r})", {})]
-    if isinstance(layer, Flatten | Identity):
-        return [(f"{type(layer).__name__}()", {})]
+    if isinstance(layer, Flatten):
+        return [("Flatten()", {})]
+    if isinstance(layer, Identity | Augmentation):  # predictions pass by what is done to pictures in training
+        return [("Identity()", {})]
     if isinstance(layer, LeakyReLU):
         return [(f"LeakyReLU({layer.negative_slope!r})", {})]
     if isinstance(layer, ELU):

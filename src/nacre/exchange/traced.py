@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nacre.backends.base import State
 from nacre.data import Dataset
-from nacre.errors import Limitation
+from nacre.errors import Limitation, ModelFileError
 from nacre.ir import Graph, Input, Value
 from nacre.models import Model
 from nacre.models.forms import full_ink
@@ -23,8 +23,9 @@ from nacre.training.program import RowType, RowTypes, prediction_program
 Array = npt.NDArray[Any]
 
 ROWS = 1000  # that a file is tried on
-_TOLERANCE = 1e-4  # of the largest output: a file that is further off is wrong
-_HANDS_ON = ("cast", "reshape", "transpose", "slice", "pad", "concatenate", "maximum", "minimum", "add", "floor")
+_FAR = 1e-4  # how far outputs may be from the model's, as a share of the largest
+_SMALL = 1e-6  # and where all outputs are small, at least
+_MOVING = ("broadcast", "cast", "concatenate", "reshape", "slice", "stop_gradient", "transpose")
 
 
 @dataclass(frozen=True)
@@ -61,43 +62,49 @@ def traced(model: Model, format: str) -> Traced:
     return Traced(graph, inputs, outputs, {name: w.numpy() for name, w in model.named.items()})
 
 
-def made_up(model: Model, one: Traced, rows: int = ROWS) -> list[Array]:
-    """Rows for each input: numbers of terms where they are looked up in a table, bytes, or numbers as large as the network's first
-    scaling expects them."""
-    rng = np.random.default_rng(0)
-    found: list[Array] = []
-    for given in one.inputs.values():
-        shape, terms = (rows, *given.shape[1:]), _terms(one.graph, given)
-        array: Array
-        if terms is not None:
-            array = rng.integers(terms, size=shape)
-        elif given.dtype == "bool":
-            array = rng.integers(2, size=shape)
-        elif given.type.is_float:
-            ink = full_ink(model)
-            array = rng.uniform(0, ink, shape) if ink != 1 else rng.normal(size=shape)
-        else:
-            array = rng.integers(256, size=shape)
-        found.append(array.astype(given.dtype))
-    return found
+def made_up(model: Model, graph: Graph, inputs: Sequence[Input]) -> list[Array]:
+    """`ROWS` rows for each of these inputs of a graph: numbers as large as the network's first scaling expects them, bytes, or
+    whole numbers below one of those that `limits` finds, in each row another one."""
+    random, ink = np.random.default_rng(0), full_ink(model)
+    return [_made_up(random, given, limits(graph, given), ink) for given in inputs]
 
 
-def _terms(graph: Graph, given: Input) -> int | None:
-    """How many rows the smallest table has in which numbers of this input are looked up, if they are."""
-    reached = {id(given)}
+def _made_up(random: np.random.Generator, given: Input, below: Sequence[int], ink: float) -> Array:
+    shape = (ROWS, *given.shape[1:])
+    if given.type.is_float and not below:
+        return (random.uniform(0, ink, shape) if ink != 1 else random.standard_normal(shape)).astype(given.dtype)
+    most = random.choice(below, ROWS) if below else {"bool": 2, "uint8": 256}.get(given.dtype, 100)
+    numbers: Array = np.floor(random.random(shape) * np.reshape(most, [-1] + [1] * (given.rank - 1)))
+    return numbers.astype(given.dtype)
+
+
+def limits(graph: Graph, given: Input) -> list[int]:
+    """The numbers below which what an input holds is a row of a table, or a number that it is compared with."""
+    same, found = {id(given)}, set()
     for node in graph.nodes:
-        if (
-            node.operation is not None
-            and node.operation.name in _HANDS_ON
-            and any(id(o) in reached for o in node.operands)
-        ):
-            reached.add(id(node))
-    tables = [
-        node.operands[0].shape[0]
-        for node in graph.nodes
-        if node.operation is not None and node.operation.name == "take" and id(node.operands[1]) in reached
-    ]
-    return min(tables, default=None)
+        name, read = name_of(node), [id(o) in same for o in node.operands]
+        if any(read) and name in _MOVING:
+            same.add(id(node))
+        elif name == "take" and read[1]:
+            found.add(node.operands[0].shape[0])
+        elif any(read) and (name == "equal" or (name in ("less", "less_equal") and read[0])):
+            above = [_above(o) for o, one in zip(node.operands, read, strict=True) if not one]
+            found.update(limit - (name == "less") for limit in above)
+    return sorted(limit for limit in found if limit > 0)
+
+
+def _above(value: Value) -> int:
+    """The number above all that are in a constant; 0 for what is none of whole numbers."""
+    while name_of(value) in _MOVING and len(value.operands) == 1:
+        value = value.operands[0]
+    if value.dtype != "int32" or name_of(value) not in ("constant", "iota"):
+        return 0
+    return value.shape[value.attrs["axis"]] if name_of(value) == "iota" else int(np.max(value.attrs["value"])) + 1
+
+
+def name_of(value: Value) -> str:
+    """The name of the primitive that makes a value; "" for inputs."""
+    return "" if value.operation is None else value.operation.name
 
 
 def predicted(model: Model, inputs: Sequence[Array]) -> list[Array]:
@@ -118,21 +125,21 @@ def predicted_with(weights: Mapping[str, Array], model: Model, inputs: Sequence[
 
 
 def largest_difference(
-    found: Sequence[Array], expected: Sequence[Array], format: str, tolerance: float = _TOLERANCE
+    model: Model, found: Sequence[Array], expected: Sequence[Array], format: str, far: float = _FAR
 ) -> float:
     """The largest between outputs that a file gave and those of the model; where both are NaN, or infinite alike, there is none.
-    Raises `Limitation` if the file computes something else."""
+    Raises `ModelFileError` for more than ``far``, as a share of the largest number of an output."""
     largest = 0.0
-    for a, b in zip(found, expected, strict=True):
+    for name, a, b in zip(model.output_names, found, expected, strict=True):
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         apart = np.abs(np.subtract(a, b, dtype=np.float64, where=~same, out=np.zeros(b.shape)))
-        size = float(np.abs(b[np.isfinite(b)]).max(initial=1.0))
-        worst = float(apart.max(initial=0.0))
-        if not worst <= tolerance * size:
-            raise Limitation(
-                f"The outputs in {format} are not those of the model: nothing was written.",
-                {"largest difference": f"{worst:.3g}", "largest output": f"{size:.3g}"},
-                "please report this with the model's summary",
+        size = float(np.max(np.abs(b), initial=0, where=np.isfinite(b)))
+        worst = float(np.max(apart, initial=0))
+        if not worst <= far * size + _SMALL:
+            raise ModelFileError(
+                f"The output {name!r} in {format} is not the model's, so the file was not written.",
+                {"difference": f"{worst:.2g}, where the largest output is {size:.2g}"},
+                "this is a fault of nacre's: please tell, with model.summary()",
             )
         largest = max(largest, worst)
     return largest
@@ -143,4 +150,14 @@ def size_of(shape: Sequence[int]) -> int:
     return math.prod(shape[1:])
 
 
-__all__ = ["ROWS", "Traced", "largest_difference", "made_up", "predicted", "predicted_with", "size_of", "traced"]
+__all__ = [
+    "ROWS",
+    "Traced",
+    "largest_difference",
+    "made_up",
+    "name_of",
+    "predicted",
+    "predicted_with",
+    "size_of",
+    "traced",
+]

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nacre.data import Features
+from nacre.layers import Augmentation
 from nacre.models import Model
+
+IN_FLOAT32 = "It computes in float32, and the model rounds what it multiplies to bfloat16."
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class Written:
             how = f"differ from the model's by {self.difference:.2g} at most" if self.difference else "are the model's"
             lines.append(f"Its outputs {how}, in {self.rows:,} rows.")
         return "\n".join([*lines, *self.notes])
+
+
+def without_augmentation(model: Model) -> list[str]:
+    """What there is to say of a model that changes pictures in training, where the file has a layer that does nothing instead."""
+    changes = any(isinstance(part, Augmentation) for part in model._parts())
+    return ["Its pictures are not augmented in training: in the file, that layer does nothing."] if changes else []
 
 
 def without_features(model: Model) -> list[str]:

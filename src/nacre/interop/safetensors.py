@@ -194,7 +194,9 @@ def _read_header(file: BinaryIO, size: int) -> dict[str, Any]:
         )
     length = int.from_bytes(start, "little")
     if length > MAX_HEADER:
-        raise ValueError(f"the header says it is {length:,} bytes, more than {MAX_HEADER:,} are not allowed")
+        raise ValueError(
+            f"it does not begin as a model file does: of a header of {length:,} bytes, more than {MAX_HEADER:,} are not allowed"
+        )
     if 8 + length > size:
         raise ValueError(f"file is {size:,} bytes, header says {8 + length:,}")
     content = file.read(length)

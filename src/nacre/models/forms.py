@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nacre import activations
 from nacre.data import Features, Pictures
@@ -45,7 +46,8 @@ def answers(model: Model) -> list[Answer]:
 
 def _answer(model: Model, number: int) -> Answer:
     name, shape, classes = model.output_names[number], model.output_shapes[number], classes_of(model, number)
-    if classes is None and len(shape) == 2 and getattr(model.layers[-1], "activation", None) is activations.softmax:
+    last = getattr(model.outputs[number].layer, "activation", None)
+    if classes is None and len(shape) == 2 and last is activations.softmax:
         classes = [str(k) for k in range(int(shape[1] or 0))]
     if isinstance(model.features, Features) and len(model.features.targets) == len(model.output_names):
         name = model.features.targets[number].name
@@ -74,7 +76,8 @@ def field_of(feature: Feature) -> Field:
     name, told = feature.name, feature.told()
     if isinstance(feature, NumberFeature):
         middle = math.expm1(feature.mean) if feature.log else feature.mean
-        return Field(name, told, "number", f"{min(max(middle, feature.least), feature.most):.4g}")
+        shown = float(f"{min(max(middle, feature.least), feature.most):.4g}")
+        return Field(name, told, "number", f"{shown:.15g}")  # 31860, and not 3.186e+04
     if isinstance(feature, CategoryFeature):
         kind = "choice" if len(feature.terms) <= _LISTED else "text"
         return Field(name, told, kind, feature.terms[0] if feature.terms else "", feature.terms)
@@ -96,11 +99,27 @@ def drawn(shape: Sequence[int]) -> tuple[int, int] | None:
     return (shape[0], shape[1]) if fits and max(shape[:2]) <= _SIDES[1] else None
 
 
+def kind_of(model: Model, shapes: Sequence[Sequence[int]]) -> str:
+    """How a row for a model is filled in, whose inputs have these shapes: "table", a "pad" to draw on, a "file", or "numbers".
+
+    >>> from nacre import Input, Sequential, layers
+    >>> model = Sequential([Input((8, 8)), layers.Flatten(), layers.Dense(10)])
+    >>> kind_of(model, [(8, 8)]), kind_of(model, [(13,)])
+    ('pad', 'numbers')
+    """
+    if isinstance(model.features, Features):
+        return "table"
+    fits = len(shapes) == 1 and drawn(shapes[0]) is not None
+    if isinstance(model.features, Pictures):
+        return "pad" if fits and model.features.color == "grey" else "file"
+    return "pad" if fits else "numbers"
+
+
 def full_ink(model: Model) -> float:
     """What full ink is as a number: where the network begins by scaling, what becomes 1."""
-    first = model.layers[0]
+    first: Any = model.layers[0] if model.layers else None
     plain = isinstance(first, Rescaling) and isinstance(first.scale, int | float) and not first.offset
     return 1 / first.scale if plain and first.scale else 1.0
 
 
-__all__ = ["Answer", "Field", "answers", "classes_of", "drawn", "field_of", "full_ink"]
+__all__ = ["Answer", "Field", "answers", "classes_of", "drawn", "field_of", "full_ink", "kind_of"]

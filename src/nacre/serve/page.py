@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nacre.data import Features, Pictures
-from nacre.models.forms import answers, drawn, field_of, full_ink
+from nacre.models.forms import answers, drawn, field_of, full_ink, kind_of
 from nacre.pages import rendered
 from nacre.web import Assets
 
@@ -28,15 +28,14 @@ def rendered_for(names: Sequence[str], served: Served) -> bytes:
     """The page for a model; ``names`` are those of all models."""
     model = served.model
     features = model.features
-    content: dict[str, Any] = {"names": names, "name": served.name, "fields": [], "kind": "numbers", "form": {}}
-    shape = served.signature.inputs[0].shape
+    shapes = [tensor.shape for tensor in served.signature.inputs]
+    kind, shape = kind_of(model, shapes), shapes[0]
+    content: dict[str, Any] = {"names": names, "name": served.name, "fields": [], "kind": kind, "form": {}}
     if isinstance(features, Features):
-        content |= {"kind": "table", "fields": [asdict(field_of(one)) for one in features.features]}
+        content["fields"] = [asdict(field_of(one)) for one in features.features]
     elif isinstance(features, Pictures):
-        content["kind"] = "pad" if features.color == "grey" and drawn(shape) is not None else "file"
         content["form"] = {"height": shape[0], "width": shape[1], "most": 0, "depth": 3}
-    elif len(served.signature.inputs) == 1 and (picture := drawn(shape)) is not None:
-        content["kind"] = "pad"
+    elif (picture := drawn(shape)) is not None and kind == "pad":
         content["form"] = {"height": picture[0], "width": picture[1], "most": full_ink(model), "depth": len(shape)}
     sizes = [math.prod(tensor.shape) for tensor in served.signature.inputs]
     content["sizes"] = [

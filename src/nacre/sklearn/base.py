@@ -48,6 +48,7 @@ _NUMBERS: dict[str, tuple[type, float, bool, float]] = {
     "epsilon": (Real, 0, False, math.inf),
     "validation_fraction": (Real, 0, True, 1),
 }
+_BOOLEANS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping", "batch_norm")
 
 
 def keep(estimator: Any, settings: Mapping[str, Any]) -> None:
@@ -148,6 +149,13 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
             other = {"n_iter_no_change": math.inf, "batch_size": "auto"}[name]
             if value != other and (isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1):
                 raise UsageError(f"{name} of {kind} is a whole number from 1 on or {other!r}, got {value!r}.")
+        for name in _BOOLEANS:
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise UsageError(f"{name} of {kind} is True or False, got {getattr(self, name)!r}.")
+        if not all(isinstance(rate, Real) and 0 <= float(rate) < 1 for rate in self._each("dropout")):
+            raise UsageError(
+                f"dropout of {kind} is a number from 0 on and below 1, or a list of them, got {self.dropout!r}."
+            )
         find("learning_rate", self.learning_rate, _RATES)
         if self.solver == "lbfgs" and (self.batch_norm or any(self._each("dropout")) or self.callbacks):
             raise UsageError(
@@ -190,6 +198,17 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
 
     # -------------------------------------------------------------- the network
 
+    def _form(self) -> dict[str, Any]:
+        """What the network is made from, by the names of arguments."""
+        return {
+            "hidden_layer_sizes": self._hidden(),
+            "activation": self._each("activation"),
+            "dropout": self._each("dropout"),
+            "batch_norm": bool(self.batch_norm),
+            "out_activation": self._ends()[0],
+            "number of outputs": self.n_outputs_,
+        }
+
     def _network(self, features: int, end: str) -> Model:
         """The network, with weights as scikit-learn draws them."""
         layers: list[Any] = [Input((features,))]
@@ -216,6 +235,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None
         self.best_validation_score_: float | None = None
+        self._made_as = self._form()
         sizes = [features, *self._hidden(), self.n_outputs_]
         self.n_layers_ = len(sizes)
         drawn = []
@@ -247,6 +267,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         self._check_settings()
         if incremental and self.early_stopping:
             raise UsageError("partial_fit does not support early_stopping=True.", hint="early_stopping=False, or fit")
+        if (X_val is None) != (y_val is None):
+            raise UsageError(
+                "X_val and y_val go together, and one of them is missing.", hint="fit(X, y, X_val=X_val, y_val=y_val)"
+            )
         if X_val is not None and self.solver == "lbfgs":
             raise UsageError("The solver 'lbfgs' does not look at X_val.", hint="solver='adam', or score it afterwards")
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
@@ -256,10 +280,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         state = check_random_state(self.random_state)
         if first:
             self._begin(state, X.shape[1])
-        elif [layer.units for layer in self._dense()] != [*self._hidden(), self.n_outputs_]:
+        elif changed := next((name for name, value in self._form().items() if value != self._made_as[name]), None):
             raise UsageError(
-                "warm_start and partial_fit go on with the network there is, which has other layers.",
-                {"found": [layer.units for layer in self._dense()], "expected": [*self._hidden(), self.n_outputs_]},
+                f"warm_start and partial_fit go on with the network there is, which has another {changed}.",
+                {"found": self._form()[changed], "expected": self._made_as[changed]},
                 "warm_start=False, or sklearn.base.clone",
             )
         weight = self._weighted(y, weight, incremental)

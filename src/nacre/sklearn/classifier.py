@@ -148,6 +148,16 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn
     def _weighted(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:
         if self.class_weight is None:
             return weight
+        weights = self.class_weight.values() if isinstance(self.class_weight, Mapping) else ()
+        if not (weights or self.class_weight == "balanced") or not all(w >= 0 for w in weights):
+            raise UsageError(
+                f"class_weight is a dictionary from classes to weights from 0 on, or 'balanced', got {self.class_weight!r}."
+            )
+        if weights and self._binarizer.y_type_.startswith("multilabel"):
+            raise UsageError(
+                "Labels of which a row may have several have no class_weight of their own.",
+                hint="class_weight='balanced', or sample_weight",
+            )
         if incremental and self.class_weight == "balanced":
             raise UsageError(
                 "class_weight='balanced' needs all rows, and partial_fit has some.",

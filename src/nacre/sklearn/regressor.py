@@ -90,7 +90,14 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]  # scikit-learn s
     def _encoded(self, y: Array) -> Array:
         if isinstance(self.loss, str) and self.loss == "poisson" and (y < 0).any():
             raise DataError("The loss 'poisson' is for counts, and y has numbers below 0.", hint="loss='squared_error'")
-        return y.reshape(len(y), -1).astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told
+            target = y.reshape(len(y), -1).astype(np.float32)
+        if not np.isfinite(target).all():
+            raise DataError(
+                "y has numbers that are too large for float32, beyond 3.4e38.",
+                hint="scale them: sklearn.compose.TransformedTargetRegressor",
+            )
+        return target
 
     def _ends(self) -> tuple[str, losses.Loss, float]:
         loss: losses.Loss

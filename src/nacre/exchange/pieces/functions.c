@@ -270,7 +270,8 @@ static void nacre_matmul(const float *NACRE_RESTRICT a, const float *NACRE_RESTR
     }
     for (; p < k; ++p) {
       const int q = swapped && (p ^ 1) < k ? p ^ 1 : p;
-      for (int j = 0; j < n; ++j) y[j] = NACRE_MADD(a[q], b[q * n + j], y[j]);
+      const float *row = b + (int64_t)q * n;  // gcc warns of int: it cannot tell that p is below k
+      for (int j = 0; j < n; ++j) y[j] = NACRE_MADD(a[q], row[j], y[j]);
     }
   }
 }
