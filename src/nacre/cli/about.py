@@ -15,7 +15,9 @@ from nacre.training import engine
 
 def installed() -> dict[str, str | None]:
     """The versions of what nacre requires, and of what its extras do: None where it is not there."""
-    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in metadata.requires("nacre") or ()]
+    # What only other versions of Python require is left out.
+    lines = [line for line in metadata.requires("nacre") or () if "python_version" not in line]
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]
     found: dict[str, str | None] = {}
     for name in sorted(set(names), key=str.lower):
         try:
