@@ -36,6 +36,7 @@ _JAX = "import jax, jax.numpy"
 
 PEERS: dict[str, Peer] = {
     "nacre": Peer("nacre", "with_nacre", "from nacre import Sequential, layers, optimizers", ("nacre",)),
+    "nacre-xla": Peer("nacre on XLA", "with_nacre_xla", "import jax, nacre", ("nacre", "jax", "jaxlib")),
     "torch": Peer("PyTorch eager", "with_torch", _TORCH, ("torch",)),
     "torch-compile": Peer("torch.compile", "with_torch_compile", _TORCH, ("torch",)),
     "torch-graphs": Peer("PyTorch CUDA graphs", "with_torch_graphs", _TORCH, ("torch",), gpu=True),
@@ -53,7 +54,7 @@ PEERS: dict[str, Peer] = {
 }
 
 # Run by the Python that runs the benchmarks; the others by the one that --python names.
-AT_HOME = ("nacre", "numpy")
+AT_HOME = ("nacre", "nacre-xla", "numpy")
 
 
 def check(job: Job, supported: tuple[str, ...] = ()) -> None:
