@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -43,6 +43,7 @@ _STEPS = 256  # at most in one piece of a run
 _BYTES = 1 << 23  # at most of the rows, and of what is handed out, of a piece
 _KEPT = 128  # loops kept compiled
 _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
+_LOOK = 0.1  # seconds after which whoever waits looks whether there was a Ctrl-C
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 _DAY = 86_400  # seconds
 _HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
@@ -602,11 +603,13 @@ def _undisturbed(work: Callable[[Commit], None]) -> None:
     running = pool.submit(work, commit)
     pool.shutdown(wait=False)
     try:
+        while not wait([running], _LOOK).done:  # a signal that another thread was given wakes nobody who only waits
+            pass
         running.result()
     except BaseException:
-        with committing:
-            waiting = False
-        raise
+        waiting = False  # for whatever would be committed next
+        with committing:  # what is being committed is so in whole
+            raise
 
 
 class _Left(Exception):  # noqa: N818 - nobody sees it
