@@ -3,6 +3,7 @@
 // of a matrix product lie so, whichever instruction set works on them, and nothing is ever repacked between two steps.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace nacre {
@@ -16,6 +17,11 @@ constexpr int64_t kTransposed = 1;  // the first factor lies there as its transp
 constexpr int64_t kBfloat16 = 2;    // both factors are rounded to bfloat16
 constexpr int64_t kFromData = 4;    // the first factor, or its transpose, is a column of the data, as it lies
 constexpr int64_t kOverData = 8;    // the second one is
+constexpr int64_t kBytes = 16;      // of bytes, each times a float, whose bits are the upper half of that integer
+
+[[gnu::always_inline]] inline float scale_of(int64_t how) {
+  return std::bit_cast<float>(static_cast<uint32_t>(how >> 32));
+}
 
 // Columns of the data along which vectors run end with a whole piece of so many numbers: vectors leave no row.
 constexpr int64_t kPiece = 16;

@@ -38,9 +38,10 @@ struct Gathered {
 Gathered gathered_by(const std::string& kernel, const std::vector<int64_t>& args) {
   if (kernel == "gather") return {0, args[1], args[0] * args[2]};
   if (kernel.rfind("matmul", 0)) return {};
-  if (args[3] & kOverData) return {1, args[1], 4 * args[2]};
+  const int64_t item = args[3] & kBytes ? 1 : 4;
+  if (args[3] & kOverData) return {1, args[1], item * args[2]};
   if (!(args[3] & kFromData)) return {};
-  return args[3] & kTransposed ? Gathered{0, args[1], 4 * args[0]} : Gathered{0, args[0], 4 * args[1]};
+  return args[3] & kTransposed ? Gathered{0, args[1], item * args[0]} : Gathered{0, args[0], item * args[1]};
 }
 
 }  // namespace

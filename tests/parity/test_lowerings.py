@@ -78,6 +78,24 @@ def test_narrow_layers_train_and_are_sampled_as_by_the_oracle(name, features):
             assert np.allclose(numbers, sampled[1][name][what], rtol=1e-3, atol=1e-4), (name, what)
 
 
+@pytest.mark.parametrize("rescaling", [(), (1 / 255,), (-2.0,), (1 / 127.5, -1.0)], ids=str)
+@pytest.mark.parametrize("units", [7, 30])
+@pytest.mark.parametrize("features", [400, 403])
+def test_narrow_layers_learn_from_bytes_what_they_learn_from_the_same_numbers(features, units, rescaling):
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 256, (90, features), dtype=np.uint8), rng.integers(0, 3, 90)
+    scale, offset = np.float32([*rescaling, *(1.0, 0.0)[len(rescaling) :]])
+    weights = []
+    for rows in (x, x.astype("f4") * scale + offset):
+        nacre.utils.set_random_seed(3)
+        scaled = [Rescaling(*rescaling)] if rescaling and rows is x else []
+        model = nacre.Sequential([nacre.Input((features,)), *scaled, Dense(units, "tanh"), Dense(3, "softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(rows, y, epochs=2, batch_size=32, verbose=0)
+        weights.append([*model.get_weights(), model.predict(rows[:1]), model.predict(rows)])
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
 def test_one_step_on_native_moves_the_weights_as_the_oracle_does():
     x, y = _data()
     moved = []

@@ -18,6 +18,7 @@ from nacre.backends.native.plan import (
     BATCH,
     BFLOAT16,
     BY_ROWS,
+    BYTES,
     CHUNK,
     FREE,
     FROM_DATA,
@@ -193,60 +194,84 @@ def test_more_rows_in_bfloat16_than_a_copy_has_room_for(turned, rng):
 
 def _of_data(name):
     """A product with its first factor from the data, and if that is transposed, with its second one."""
-    return [(name, FROM_DATA), (name, OVER_DATA)] if PRODUCTS[name][0] else [(name, FROM_DATA)]
+    ways = [FROM_DATA, OVER_DATA, FROM_DATA | BYTES, OVER_DATA | BYTES] if PRODUCTS[name][0] else [FROM_DATA]
+    return [(name, way) for way in ways]
+
+
+SCALE = np.float32(-0.37)
+SCALED = int(SCALE.view(np.int32)) << 32  # as products are told
+
+
+def _rows_of(how, shape, rng):
+    """Rows of data as they lie, and the numbers they stand for."""
+    if not how & BYTES:
+        x = rng.standard_normal(shape).astype("f4")
+        return x, x
+    x = rng.integers(0, 256, shape, dtype="u1")
+    return x, x.astype("f4") * SCALE
 
 
 @pytest.mark.parametrize(("name", "how"), [way for name in PRODUCTS for way in _of_data(name)], ids=str)
 def test_a_product_with_rows_of_data_is_that_of_the_reference(name, how, rng):
     turned, more, others, formula = PRODUCTS[name]
-    kernel, widths = name.split()[0], (16, 48, 64) if how == OVER_DATA else (1, 16, 48, 70)
-    sizes = [(m, k, n) for m in (1, 10, 15, 33) for k in (1, 31, 32, 65) for n in widths]
-    for m, k, n in [*sizes, (5, 2100, 48), (1, 70, 144)]:
+    column = int(how & OVER_DATA > 0)
+    kernel, widths = name.split()[0], (16, 48, 64) if column else (1, 16, 48, 70)
+    heights = (16, 17, 33, 47) if how & BYTES and not column else (1, 10, 15, 33)
+    sizes = [(m, k, n) for m in heights for k in (1, 31, 32, 65) for n in widths]
+    for m, k, n in [*sizes, (heights[1], 2100, 48), (heights[0], 70, 144)]:
         a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m) if turned else (m, k), (k, n)))
+        lying, numbers = _rows_of(how, (a, b)[column].shape, rng)
         rest = others(lambda *s: rng.standard_normal(s).astype("f4"), m, n)
-        args, size = [m, k, n, TRANSPOSED * turned | how, *more(m, n)], panels(n) * m * PANEL
-        column = int(how == OVER_DATA)
+        args, size = (
+            [m, k, n, TRANSPOSED * turned | how | SCALED * (how & BYTES > 0), *more(m, n)],
+            panels(n) * m * PANEL,
+        )
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
             factors = [a, b]  # of the data, the last row is read first
-            factors[1 - column] = _packed(factors[1 - column], garbage)
+            factors[column], factors[1 - column] = lying, _packed(factors[1 - column], garbage)
             operands = [*factors, *(_packed(x, garbage) if x.ndim == 2 else x for x in rest)]
             rows = k if turned else m
             for way in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
                 (flat,) = _call(isa, kernel, args, operands, [(size, "f4")], *way, rows=rows, column=column)
                 found.append(_unpacked(flat, m, n))
         assert all(np.array_equal(y, found[0]) for y in found), args
-        left = (a[::-1] if column == 0 else a).astype("f8")
-        product = (left.T if turned else left) @ (b[::-1] if column else b)
-        assert np.allclose(found[0], formula(product, *rest), rtol=1e-4, atol=1e-4), args
+        left = (a if column else numbers[::-1]).astype("f8")
+        product = (left.T if turned else left) @ (numbers[::-1] if column else b)
+        most = np.abs(product).max(initial=1)
+        assert np.allclose(found[0], formula(product, *rest), rtol=1e-4, atol=1e-4 * most), args
 
 
-@pytest.mark.parametrize("how", [0, BFLOAT16, FROM_DATA], ids=["float32", "bfloat16", "from data"])
+@pytest.mark.parametrize(
+    "how", [0, BFLOAT16, FROM_DATA, FROM_DATA | BYTES], ids=["float32", "bfloat16", "from data", "from bytes"]
+)
 @pytest.mark.parametrize("slices", [2, 8])
 @pytest.mark.parametrize("kernel", ["matmul_slices", "matmul_dots"])
 def test_slices_of_a_product_are_those_of_the_reference(kernel, slices, how, rng):
     sizes = [(m, k) for m in (1, 5, 33) for k in (48, 64, 304)]
-    if how != FROM_DATA:
+    from_data = how & FROM_DATA > 0
+    if not from_data:
         sizes = [(m, k) for m in (0, 1, 5, 14, 15, 33) for k in (33, 65, 300)]
     elif kernel == "matmul_slices":
         sizes += [(15, 2300), (3, 77)]
     for m, k, n in [(m, k, n) for m, k in sizes for n in (1, 5, 6, 9, 17, 32)]:
-        a, b = (rng.standard_normal(s).astype("f4") for s in ((m, k), (k, n)))
-        args, results = [m, k, n, how, slices], [(m * PANEL, "f4")] * slices
+        (lying, a), b = _rows_of(how, (m, k), rng), rng.standard_normal((k, n)).astype("f4")
+        args = [m, k, n, how | SCALED * (how & BYTES > 0), slices]
+        results = [(m * PANEL, "f4")] * slices
         found = []
         for isa in ISAS:
             garbage = GARBAGE[(m + n + ISAS.index(isa)) % 2]
             weight = _packed(b.T.copy() if kernel == "matmul_dots" else b, garbage)
-            operands = [a[::-1] if how == FROM_DATA else _packed(a, garbage), weight]
-            column, rows = (0, m) if how == FROM_DATA else (None, 1)
+            operands = [lying[::-1] if from_data else _packed(a, garbage), weight]
+            column, rows = (0, m) if from_data else (None, 1)
             for sharing, threads in [(ALONE, 1), (FREE, 3)] if isa == ISAS[-1] else [(ALONE, 1)]:
                 made = _call(isa, kernel, args, operands, results, sharing, threads, rows, column=column)
                 found.append([_unpacked(y, m, n) for y in made])
         assert all(np.array_equal(y, found[0]) for y in found), (m, k, n)
         if how == BFLOAT16:
             a, b = to_bfloat16(np, a), to_bfloat16(np, b)
-        assert np.allclose(sum(found[0]), a @ b, rtol=1e-4, atol=1e-4)
+        assert np.allclose(sum(found[0]), a @ b, rtol=1e-4, atol=1e-4 * np.abs(a).max(initial=1) * k**0.5)
 
 
 def test_bfloat16_gives_the_same_bits_to_numbers_that_are_hard_to_round(rng):

@@ -1,6 +1,7 @@
 // matmul: C (m, n) = A (m, k) times B (k, n); args = { m, k, n, how }. All three lie in panels (kernels/panel.h, which
 // has the bits of `how` too); with kTransposed, what lies there is the transpose of A, a matrix (k, m). With kFromData,
-// that is a column of the data instead; with kOverData, which goes with kTransposed only, B is.
+// that is a column of the data instead; with kOverData, which goes with kTransposed only, B is; kBytes: a column of
+// bytes.
 //
 // One chain of fused multiply-adds over k for each element: the order that every version keeps. In bfloat16, of each
 // two neighbors in the chain the second comes first, and an odd last one comes after a product of zeros: so does the
@@ -50,8 +51,9 @@ float chain(int64_t begin, int64_t end, bool bfloat16, const A& a, const B& b) {
 }
 
 // Number `c` of row `r` of a column of the data.
-float number(const void* column, int64_t r, int64_t c, int64_t columns) {
+float number(const void* column, int64_t r, int64_t c, int64_t columns, int64_t how) {
   const auto* rows = static_cast<const Rows*>(column);
+  if (how & kBytes) return static_cast<float>(rows->data[rows->order[r] * columns + c]) * scale_of(how);
   float x;
   std::memcpy(&x, rows->data + (rows->order[r] * columns + c) * sizeof x, sizeof x);
   return x;
@@ -76,11 +78,12 @@ void matmul(const Call& call) {
           0, k, bfloat16,
           [&](int64_t p) {
             if (!from_data) return a[transposed ? place(p, i, k) : place(i, p, m)];
-            return transposed ? number(call.operands[0], p, i, m) : number(call.operands[0], i, p, k);
+            return transposed ? number(call.operands[0], p, i, m, call.args[3])
+                              : number(call.operands[0], i, p, k, call.args[3]);
           },
-          [&](int64_t p) { return !over_data ? b[place(p, j, k)]
-                                  : j < n    ? number(call.operands[1], p, j, n)
-                                             : 0; });
+          [&](int64_t p) {
+            return !over_data ? b[place(p, j, k)] : j < n ? number(call.operands[1], p, j, n, call.args[3]) : 0;
+          });
 }
 
 // matmul_slices: the product of a matrix with one of a single panel, B, as that many addends; args = { m, k, n, how,
@@ -95,7 +98,9 @@ void matmul_slices(const Call& call) {
       for (int64_t j = 0; j < kPanel; ++j)
         static_cast<float*>(call.operands[2 + s])[place(i, j, m)] = chain(
             slice_begin(k, s, slices), slice_begin(k, s + 1, slices), call.args[3] & kBfloat16,
-            [&](int64_t p) { return call.args[3] & kFromData ? number(call.operands[0], i, p, k) : a[place(i, p, m)]; },
+            [&](int64_t p) {
+              return call.args[3] & kFromData ? number(call.operands[0], i, p, k, call.args[3]) : a[place(i, p, m)];
+            },
             [&](int64_t p) { return b[place(p, j, k)]; });
 }
 
@@ -112,7 +117,8 @@ void matmul_dots(const Call& call) {
       for (int64_t j = 0; j < kPanel; ++j) {
         float sums[kLanesOfSum] = {};
         for (int64_t p = slice_begin(k, s, slices); j < n && p < slice_begin(k, s + 1, slices); ++p) {
-          const float x = call.args[3] & kFromData ? number(call.operands[0], i, p, k) : a[place(i, p, m)];
+          const float x =
+              call.args[3] & kFromData ? number(call.operands[0], i, p, k, call.args[3]) : a[place(i, p, m)];
           float& sum = sums[p % kLanesOfSum];
           sum = std::fma(rounded(x), rounded(b[place(j, p, n)]), sum);
         }
@@ -187,22 +193,30 @@ void matmul_map(const Call& call) {
 }
 }  // namespace reference
 
+// Of any product; `bytes` tells whether one whose first factor is not transposed may read bytes.
+static std::vector<size_t> of_product(const int64_t* args, bool bytes) {
+  require(args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
+  const int64_t m = args[0], k = args[1], n = args[2], how = args[3] & kBytes ? args[3] & 0xffffffff : args[3];
+  require((how & ~(kTransposed | kBfloat16 | kFromData | kOverData | kBytes)) == 0, "matmul: unknown bits");
+  const bool from_data = how & kFromData, over_data = how & kOverData;
+  require(!over_data || (n % kPiece == 0 && (how & ~kBytes) == (kTransposed | kOverData)), "matmul: not over data");
+  require(!from_data || !(how & (kBfloat16 | kOverData)), "matmul: not from data");
+  require(!(how & kBytes) || (bytes ? from_data : how & kTransposed && (from_data || over_data)), "matmul: no bytes");
+  require(!(how & kBytes) || (over_data ? n : how & kTransposed ? m : k) >= kPiece, "matmul: too few bytes in a row");
+  const int64_t item = how & kBytes ? 1 : 4;
+  const size_t in_panels = how & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
+  const size_t b = over_data ? product({item, k, n}) : product({4, k, panels(n), kPanel});
+  return {from_data ? product({item, m, k}) : in_panels, b, product({4, m, panels(n), kPanel})};
+}
+
 std::vector<size_t> extents::matmul(const int64_t* args, size_t count) {
-  require(count == 4 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "matmul: bad sizes");
-  require((args[3] & ~(kTransposed | kBfloat16 | kFromData | kOverData)) == 0, "matmul: unknown bits");
-  const int64_t m = args[0], k = args[1], n = args[2];
-  const bool from_data = args[3] & kFromData, over_data = args[3] & kOverData;
-  require(!over_data || (n % kPiece == 0 && args[3] == (kTransposed | kOverData)), "matmul: not over data");
-  require(!from_data || !(args[3] & (kBfloat16 | kOverData)), "matmul: not from data");
-  const size_t in_panels =
-      args[3] & kTransposed ? product({4, k, panels(m), kPanel}) : product({4, m, panels(k), kPanel});
-  const size_t b = over_data ? product({4, k, n}) : product({4, k, panels(n), kPanel});
-  return {from_data ? product({4, m, k}) : in_panels, b, product({4, m, panels(n), kPanel})};
+  require(count == 4, "matmul: bad sizes");
+  return of_product(args, false);
 }
 
 std::vector<size_t> extents::matmul_slices(const int64_t* args, size_t count) {
   require(count == 5 && !(args[3] & kTransposed) && args[4] > 0 && args[4] <= 64, "matmul_slices: bad sizes");
-  auto bytes = matmul(args, 4);
+  auto bytes = of_product(args, true);
   require(panels(args[2]) == 1, "matmul_slices: more than a panel");
   bytes.resize(2 + args[4], bytes[2]);
   return bytes;

@@ -13,10 +13,12 @@ namespace {
 
 template <typename Function>
 NACRE_INLINE void each(const Operands& o, Function function) {
-  for (int64_t i = 0; i < o.lanes * 4; i += 4 * kLanes) {
-    const auto at = [i](const void* x) { return static_cast<const char*>(x) + i; };
-    store(static_cast<char*>(o.result) + i, function(at(o.a), at(o.b), at(o.c)));
-  }
+  // Copies: as far as a compiler knows, what is stored could be the operands.
+  const char *a = static_cast<const char*>(o.a), *b = static_cast<const char*>(o.b), *c = static_cast<const char*>(o.c);
+  auto* result = static_cast<char*>(o.result);
+  const int64_t bytes = o.lanes * 4;
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < bytes; i += 4 * kLanes) store(result + i, function(a + i, b + i, c + i));
 }
 
 // Instructions over floats and over integers, from an expression in a, b and c.
@@ -146,11 +148,11 @@ thread_local Registers storage;
 const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, int64_t first, int64_t count) {
   const bool wide = item_bytes(input.dtype) == 4;
   if (input.access == Access::dense) {
-    if (wide && count == kLanesOfBlock) return static_cast<const uint32_t*>(data) + first;
+    if (wide && count % kLanesOfSum == 0) return static_cast<const uint32_t*>(data) + first;
     widen(lanes, data, input.dtype, first, count);
   } else if (input.access == Access::row) {
     const int64_t begin = first % input.parameter;
-    if (wide && count == kLanesOfBlock && begin + kLanesOfBlock <= input.parameter)
+    if (wide && count % kLanesOfSum == 0 && begin + count <= input.parameter)
       return static_cast<const uint32_t*>(data) + begin;
     for (int64_t done = 0, at = begin; done < count; at = 0) {
       const int64_t run = input.parameter - at < count - done ? input.parameter - at : count - done;
@@ -192,14 +194,14 @@ NACRE_INLINE void add(F* to, const uint32_t* lanes, const MapProgram& program, c
 
 Running::Running(const int64_t* args, void* const* given) : program(args), registers(storage.lanes), operands(given) {
   int64_t operand = 0;
+  const int64_t most = program.elements < kLanesOfBlock ? (program.elements + 15) / 16 * 16 : kLanesOfBlock;
   for (int64_t n = 0; n < program.registers; ++n) at[n] = registers[n];
   for (int64_t n = 0; n < program.inputs; ++n) {
     const MapInput& input = program.input[n];
     data[n] = input.stored() ? operands[operand++] : nullptr;
     row[n] = nullptr;
-    if (input.access == Access::immediate) fill(registers[n], static_cast<uint32_t>(input.parameter), kLanesOfBlock);
-    if (input.access == Access::scalar && program.elements)
-      fill(registers[n], lane_of(data[n], input.dtype, 0), kLanesOfBlock);
+    if (input.access == Access::immediate) fill(registers[n], static_cast<uint32_t>(input.parameter), most);
+    if (input.access == Access::scalar && program.elements) fill(registers[n], lane_of(data[n], input.dtype, 0), most);
   }
   operands += operand;
   // A result goes straight to its place, unless what lies there is read once more.
@@ -242,7 +244,7 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
   for (int64_t n = 0; n < program.instructions; ++n) {
     const MapInstruction& step = program.instruction[n];
     void* result = registers[step.result];
-    if (direct[n] >= 0 && count == kLanesOfBlock) result = static_cast<uint32_t*>(operands[direct[n]]) + start;
+    if (direct[n] >= 0 && count == lanes) result = static_cast<uint32_t*>(operands[direct[n]]) + start;
     kInstructions[static_cast<int64_t>(step.op)](
         {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
     at[step.result] = result;

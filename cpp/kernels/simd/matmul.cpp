@@ -35,14 +35,19 @@ constexpr int64_t kRows = 128;
 template <int Rows, int Vectors>
 using Sums = F[Rows][Vectors];
 
-NACRE_INLINE void prefetch(const float* from) { __builtin_prefetch(from); }
+NACRE_INLINE void prefetch(const void* from) { __builtin_prefetch(from); }
 
 // What a word of the factors is.
 enum class Word { number, pair };
 
 // How the factors of C lie: the first one in panels, plain or transposed; the first one as rows of the data, or as
-// their columns; the first one transposed, the second one as rows of the data.
-enum class Lie { plain, transposed, rows, columns, over_data };
+// their columns; the first one transposed, the second one as rows of the data. The data may be bytes.
+enum class Lie { plain, transposed, rows, columns, over_data, rows_of_bytes, columns_of_bytes, over_bytes };
+
+constexpr bool by_rows(Lie lie) { return lie == Lie::rows || lie == Lie::rows_of_bytes; }
+constexpr bool by_columns(Lie lie) { return lie == Lie::columns || lie == Lie::columns_of_bytes; }
+constexpr bool over(Lie lie) { return lie == Lie::over_data || lie == Lie::over_bytes; }
+constexpr bool of_bytes(Lie lie) { return lie >= Lie::rows_of_bytes; }
 
 #if defined(__AVX512BF16__)
 constexpr Word kRounded = Word::pair;
@@ -59,6 +64,10 @@ NACRE_INLINE F multiply_add(F a, F b, F sum) {
 #endif
   return fma(a, b, sum);
 }
+
+// Numbers that follow each other in a row of the data; bytes each times `scale`.
+NACRE_INLINE F numbers_at(const float* from, F) { return load<F>(from); }
+NACRE_INLINE F numbers_at(const uint8_t* from, F scale) { return to_float((I)widen_bytes(from)) * scale; }
 
 // Chains go on over `length` words. Word (i, p) of A is at a[p / 32 * a_panel + i * 32 + p % 32]. The rows of the tile
 // in the next panel of A are one piece of memory: a line of it is fetched with each step.
@@ -88,12 +97,20 @@ NACRE_INLINE void chain_plain(const float* a, int64_t a_panel, const float* b, i
 }
 
 // Chains go on over `length` columns of rows of the data; of the next ones, a line is fetched with each step.
-template <Word W, int Rows, int Vectors>
-NACRE_INLINE void chain_rows(const float* const (&rows)[Rows], const float* b, int64_t length, Ahead& ahead,
+template <Word W, int Rows, int Vectors, typename Item>
+NACRE_INLINE void chain_rows(const Item* const (&rows)[Rows], float scale, const float* b, int64_t length, Ahead& ahead,
                              Sums<Rows, Vectors>& sum) {
+  constexpr bool kOfBytes = sizeof(Item) == 1;
+  alignas(64) float numbers[kOfBytes ? Rows : 1][kLanes + kPanel];  // the first ones for what is before the last few
   for (int64_t first = 0; first < length; first += kPanel) {
     const int64_t last = length - first < kPanel ? length : first + kPanel;
     const Ahead::Piece piece = ahead.take(last - first, b);
+    if constexpr (kOfBytes)
+      for (int i = 0; i < Rows; ++i)
+        for (int64_t p = first; p < last; p += kLanes) {
+          const int64_t at = p + kLanes > last ? last - kLanes : p;
+          store(numbers[i] + kLanes + (at - first), numbers_at(rows[i] + at, all(scale)));
+        }
     for (int64_t p = first; p < last; ++p) {
       prefetch(rows[(p - first) / 2 % Rows] + first + kPanel + p % 2 * 16);
       piece.fetch(p - first);
@@ -102,7 +119,11 @@ NACRE_INLINE void chain_rows(const float* const (&rows)[Rows], const float* b, i
       for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
-        const F factor = all(rows[i][p]);
+        F factor;
+        if constexpr (kOfBytes)
+          factor = all(numbers[i][kLanes + p - first]);
+        else
+          factor = all(rows[i][p]);
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
       }
@@ -110,14 +131,15 @@ NACRE_INLINE void chain_rows(const float* const (&rows)[Rows], const float* b, i
   }
 }
 
-// Word (i, p) of A is at column(p)[i], row p of B at row(p).
+// Word (i, p) of A is at column(p)[i]; row(p) gives vector v of row p of B.
 template <Word W, int Rows, int Vectors, typename Column, typename Row>
 NACRE_INLINE void chain_transposed(const Column& column, const Row& row, int64_t length, Sums<Rows, Vectors>& sum) {
   for (int64_t p = 0; p < length; ++p) {
-    const float *factors = column(p), *from = row(p);
+    const float* factors = column(p);
+    const auto from = row(p);
     F x[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) x[v] = load<F>(from + v * kLanes);
+    for (int v = 0; v < Vectors; ++v) x[v] = from(v);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const F factor = all(factors[i]);
@@ -248,6 +270,9 @@ struct Job {
   const float* data = nullptr;     // where the factor lies that the data hold
   const int64_t* order = nullptr;  // its rows, from the first one of the block on
   int64_t stride = 0;              // how far apart they begin
+  const uint8_t* bytes = nullptr;  // the same as `a`, or as `b`, of data that are bytes
+  int64_t first_byte = 0;          // of each row, where `b` begins
+  float scale = 0;
 };
 
 template <Lie L, Word W, int Rows, int Vectors, typename End>
@@ -261,10 +286,11 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
   const int64_t at = row - job.first;
   end.template fetch<Rows, Vectors>(row * kPanel + strip);
   const float* b = job.b + strip;
-  const auto in_panel = [&](int64_t p) { return b + p * kPanel; };
-  const auto ahead_of_tiles = [](const float* from, int64_t next) {
+  const auto vectors = [](const float* from) { return [from](int v) { return load<F>(from + v * kLanes); }; };
+  const auto in_panel = [&](int64_t p) { return vectors(b + p * kPanel); };
+  const auto ahead_of_tiles = [](const auto* from, int64_t next) {
     prefetch(from + next);  // what the next tile reads, a piece of every row
-    prefetch(from + next + 16);
+    if constexpr (sizeof *from == 4) prefetch(from + next + 16);
     return from;
   };
   if constexpr (L == Lie::plain) {
@@ -272,7 +298,23 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
   } else if constexpr (L == Lie::rows) {
     const float* rows[Rows];
     for (int i = 0; i < Rows; ++i) rows[i] = job.a + job.order[at + i] * job.stride;
-    chain_rows<W, Rows, Vectors>(rows, b, job.length, *job.ahead, sum);
+    chain_rows<W, Rows, Vectors>(rows, 0, b, job.length, *job.ahead, sum);
+  } else if constexpr (L == Lie::rows_of_bytes) {
+    const uint8_t* rows[Rows];
+    for (int i = 0; i < Rows; ++i) rows[i] = job.bytes + job.order[at + i] * job.stride;
+    chain_rows<W, Rows, Vectors>(rows, job.scale, b, job.length, *job.ahead, sum);
+  } else if constexpr (L == Lie::columns_of_bytes) {
+    static_assert(kTile <= kLanes);
+    alignas(64) float numbers[kLanes];
+    const int64_t beyond =
+        at + kLanes > job.stride ? at + kLanes - job.stride : 0;  // a row's last numbers come after others
+    const F scale = all(job.scale);
+    const auto column = [&](int64_t p) {
+      const uint8_t* from = ahead_of_tiles(job.bytes + at + job.order[p] * job.stride, Rows);
+      store(numbers, numbers_at(from - beyond, scale));
+      return numbers + beyond;
+    };
+    chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   } else if constexpr (L == Lie::columns) {
     const auto column = [&](int64_t p) { return ahead_of_tiles(job.a + at + job.order[p] * job.stride, Rows); };
     chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
@@ -286,10 +328,17 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
     const auto of_data = [&](int64_t p) {
       job.ahead->fetch_late(p, byte);
       job.ahead->fetch_late(p, byte + 64);
-      return ahead_of_tiles(b + job.order[p] * job.stride, kPanel);
+      return vectors(ahead_of_tiles(b + job.order[p] * job.stride, kPanel));
+    };
+    const auto of_bytes = [&](int64_t p) {
+      job.ahead->fetch_late(p, job.first_byte + strip);
+      const uint8_t* from = ahead_of_tiles(job.bytes + strip + job.order[p] * job.stride, kPanel);
+      return [from, scale = all(job.scale)](int v) { return numbers_at(from + v * kLanes, scale); };
     };
     if constexpr (L == Lie::over_data)
       chain_transposed<W, Rows, Vectors>(column, of_data, job.length, sum);
+    else if constexpr (L == Lie::over_bytes)
+      chain_transposed<W, Rows, Vectors>(column, of_bytes, job.length, sum);
     else
       chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   }
@@ -316,7 +365,7 @@ NACRE_INLINE void rows_of_block(const Job& job, int64_t first, int64_t last, int
     const auto& tiles = columns - strip <= kLanes ? kNarrow : kWide;  // one vector does for the last few columns
     for (int64_t row = first; row < last;) {
       // A transposed operand lies in panels too, which a tile must not leave.
-      constexpr bool kInPanels = L == Lie::transposed || L == Lie::over_data;
+      constexpr bool kInPanels = L == Lie::transposed || over(L);
       const int64_t edge = (row / kPanel + 1) * kPanel, end_of_run = kInPanels && edge < last ? edge : last;
       const int64_t left = end_of_run - row, tiles_left = (left + kTile - 1) / kTile;
       const int64_t height = (left + tiles_left - 1) / tiles_left;
@@ -341,15 +390,28 @@ thread_local Storage storage;
 // no order, and its panels are so many numbers apart.
 struct Lines {
   const float* data = nullptr;
+  const uint8_t* bytes = nullptr;  // the same
   const int64_t* order = nullptr;
   int64_t stride = kPanel, panel = kPanel;
+  float scale = 0;  // of bytes
 
   Lines() = default;
   Lines(const void* matrix, int64_t rows) : data(static_cast<const float*>(matrix)), panel(rows * kPanel) {}
-  explicit Lines(const Rows& column, int64_t columns)
-      : data(reinterpret_cast<const float*>(column.data)), order(column.order), stride(columns) {}
+  Lines(const void* column, int64_t columns, int64_t how) : stride(columns), scale(scale_of(how)) {
+    const auto& rows = *static_cast<const Rows*>(column);
+    data = reinterpret_cast<const float*>(rows.data);
+    bytes = rows.data;
+    order = rows.order;
+  }
 
-  [[gnu::always_inline]] const float* row(int64_t r) const { return data + (order ? order[r] : r) * stride; }
+  template <typename Item = float>
+  [[gnu::always_inline]] const Item* row(int64_t r) const {
+    const int64_t at = (order ? order[r] : r) * stride;
+    if constexpr (sizeof(Item) == 1)
+      return bytes + at;
+    else
+      return data + at;
+  }
 };
 
 // The factors of C, and the chains: over columns begin .. end - 1 of A. A is (m, k), or where it is transposed (k, m).
@@ -374,12 +436,12 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
   for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
     const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
     Ahead next = next_of(of, panel, p, stop);
-    constexpr bool kOver = L == Lie::over_data, kFrom = L == Lie::rows || L == Lie::columns;
+    constexpr bool kOver = over(L), kFrom = by_rows(L) || by_columns(L);
     const float* a = kFrom ? of.lines.data : of.a;
-    const Job job{a + (L == Lie::plain     ? p * of.m
-                       : L == Lie::rows    ? p
-                       : L == Lie::columns ? 0
-                                           : p * kPanel),
+    const Job job{a + (L == Lie::plain ? p * of.m
+                       : by_rows(L)    ? p
+                       : by_columns(L) ? 0
+                                       : p * kPanel),
                   kOver ? of.lines.data + panel * kPanel : of.b + (panel * of.k + p) * kPanel,
                   0,
                   L == Lie::plain ? of.m * kPanel : of.k * kPanel,
@@ -390,8 +452,14 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                   first,
                   kOver || ahead.row < ahead.early ? &ahead : &next,
                   of.lines.data,
-                  L == Lie::columns || kOver ? of.lines.order + p : of.lines.order,
-                  of.lines.stride};
+                  by_columns(L) || kOver ? of.lines.order + p : of.lines.order,
+                  of.lines.stride,
+                  of_bytes(L) ? of.lines.bytes + (by_rows(L) ? p
+                                                  : kOver    ? panel * kPanel
+                                                             : 0)
+                              : nullptr,
+                  kOver ? panel * kPanel : 0,
+                  of.lines.scale};
     rows_of_block<L, Word::number>(job, first, last, columns, end);
   }
 }
@@ -563,9 +631,9 @@ template <Lie L, typename MakeEnd, typename After>
 void product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2];
   Factors of{static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, k, {}};
-  if constexpr (L == Lie::over_data) of.lines = Lines(*static_cast<const Rows*>(call.operands[1]), n);
-  if constexpr (L == Lie::rows) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), k);
-  if constexpr (L == Lie::columns) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), m);
+  if constexpr (over(L)) of.lines = Lines(call.operands[1], n, call.args[3]);
+  if constexpr (L == Lie::rows) of.lines = Lines(call.operands[0], k, call.args[3]);
+  if constexpr (by_columns(L)) of.lines = Lines(call.operands[0], m, call.args[3]);
   const Share share(call);
   const NoDenormals guard(call.args[3] & kBfloat16);
   if constexpr (L == Lie::plain || L == Lie::transposed)
@@ -599,9 +667,11 @@ NACRE_INLINE void plain_product(const Call& call, int64_t piece, const MakeEnd& 
 
 template <typename MakeEnd, typename After>
 NACRE_INLINE void transposed_product(const Call& call, int64_t piece, const MakeEnd& make_end, const After& after) {
-  const auto make = call.args[3] & kFromData   ? product<Lie::columns, MakeEnd, After>
-                    : call.args[3] & kOverData ? product<Lie::over_data, MakeEnd, After>
-                                               : product<Lie::transposed, MakeEnd, After>;
+  const int64_t how = call.args[3];
+  const auto from =
+      how & kBytes ? product<Lie::columns_of_bytes, MakeEnd, After> : product<Lie::columns, MakeEnd, After>;
+  const auto over = how & kBytes ? product<Lie::over_bytes, MakeEnd, After> : product<Lie::over_data, MakeEnd, After>;
+  const auto make = how & kFromData ? from : how & kOverData ? over : product<Lie::transposed, MakeEnd, After>;
   make(call, piece, make_end, after);
 }
 
@@ -662,15 +732,15 @@ struct Dots {
 };
 
 // Sixteen numbers of each factor; of the last ones, `count` are there.
-template <bool Rounded, bool Whole, int Rows, int Units>
-NACRE_INLINE void multiply_along(const float* const (&rows)[Rows], int64_t at, const float* units, int64_t count,
-                                 F (&sum)[Rows * Units][kParts]) {
+template <bool Rounded, bool Whole, int Rows, int Units, typename Item>
+NACRE_INLINE void multiply_along(const Item* const (&rows)[Rows], F scale, int64_t at, const float* units,
+                                 int64_t count, F (&sum)[Rows * Units][kParts]) {
 #pragma GCC unroll 4
   for (int v = 0; v < kParts; ++v) {
     I inside = {};
     for (int l = 0; l < kLanes; ++l) inside[l] = v * kLanes + l < count ? -1 : 0;
-    const auto numbers = [&](const float* from) {
-      F x = load<F>(from + v * kLanes);
+    const auto numbers = [&](const auto* from) {
+      F x = numbers_at(from + v * kLanes, scale);
       if constexpr (!Whole) x = choose(inside, x, all(0.0f));
       return Rounded ? to_bfloat16(x) : x;
     };
@@ -686,25 +756,26 @@ NACRE_INLINE void multiply_along(const float* const (&rows)[Rows], int64_t at, c
   }
 }
 
-template <bool Rounded, int Rows, int Units>
+template <bool Rounded, typename Item, int Rows, int Units>
 void dot_tile(const Dots& of, int64_t row, int64_t unit) {
   constexpr int64_t kLines = 2;  // fetched with each panel
   F sum[Rows * Units][kParts] = {};
-  const float* rows[Rows];
-  for (int r = 0; r < Rows; ++r) rows[r] = of.x.row(row + r);
+  const Item* rows[Rows];
+  for (int r = 0; r < Rows; ++r) rows[r] = of.x.row<Item>(row + r);
+  const F scale = all(of.x.scale);
   const float* units = of.w + (of.begin / kPanel * of.units + unit) * kPanel;
   int64_t p = of.begin, at = of.begin / kPanel * of.x.panel;
   for (; p + kPanel <= of.end; p += kPanel, at += of.x.panel, units += of.units * kPanel) {
     const Ahead::Piece piece = of.ahead->take(kLines, units);
     for (int64_t line = 0; line < kLines; ++line) piece.fetch(line);
-    multiply_along<Rounded, true, Rows, Units>(rows, at, units, kLanesOfSum, sum);
-    multiply_along<Rounded, true, Rows, Units>(rows, at + kLanesOfSum, units + kLanesOfSum, kLanesOfSum, sum);
+    multiply_along<Rounded, true, Rows, Units>(rows, scale, at, units, kLanesOfSum, sum);
+    multiply_along<Rounded, true, Rows, Units>(rows, scale, at + kLanesOfSum, units + kLanesOfSum, kLanesOfSum, sum);
   }
   for (int64_t done = 0; p + done < of.end; done += kLanesOfSum)
     if (const int64_t left = of.end - p - done; left < kLanesOfSum)
-      multiply_along<Rounded, false, Rows, Units>(rows, at + done, units + done, left, sum);
+      multiply_along<Rounded, false, Rows, Units>(rows, scale, at + done, units + done, left, sum);
     else
-      multiply_along<Rounded, true, Rows, Units>(rows, at + done, units + done, kLanesOfSum, sum);
+      multiply_along<Rounded, true, Rows, Units>(rows, scale, at + done, units + done, kLanesOfSum, sum);
   alignas(64) float totals[Rows * Units + kLanes];
   add_up<0, Rows * Units>(sum, totals);
   for (int r = 0; r < Rows; ++r)
@@ -713,9 +784,9 @@ void dot_tile(const Dots& of, int64_t row, int64_t unit) {
 
 using DotTile = void (*)(const Dots&, int64_t, int64_t);
 
-template <bool Rounded, size_t... Sizes>
+template <bool Rounded, typename Item, size_t... Sizes>
 constexpr auto dot_tiles_of(std::index_sequence<Sizes...>) {
-  return std::array<DotTile, sizeof...(Sizes)>{dot_tile<Rounded, Sizes / kDotUnits + 1, Sizes % kDotUnits + 1>...};
+  return std::array{DotTile(dot_tile<Rounded, Item, Sizes / kDotUnits + 1, Sizes % kDotUnits + 1>)...};
 }
 
 // How many of `left` the next tile takes, so that all become about as large.
@@ -724,9 +795,9 @@ NACRE_INLINE int64_t tile_size(int64_t left, int64_t most) {
   return (left + tiles - 1) / tiles;
 }
 
-template <bool Rounded>
+template <bool Rounded, typename Item>
 void dots(const Dots& of, int64_t rows) {
-  static constexpr auto kTiles = dot_tiles_of<Rounded>(std::make_index_sequence<kDotRows * kDotUnits>());
+  static constexpr auto kTiles = dot_tiles_of<Rounded, Item>(std::make_index_sequence<kDotRows * kDotUnits>());
   for (int64_t row = 0, height; row < rows; row += height) {
     height = tile_size(rows - row, kDotRows);
     for (int64_t unit = 0, width; unit < of.units; unit += width) {
@@ -752,9 +823,10 @@ void matmul(const Call& call) {
 void matmul_slices(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
   const bool from_data = call.args[3] & kFromData, bfloat16 = call.args[3] & kBfloat16;
+  const bool bytes = call.args[3] & kBytes;
   const NoDenormals guard(bfloat16);
   Factors of{static_cast<const float*>(call.operands[0]), static_cast<const float*>(call.operands[1]), m, k, 0, 0, {}};
-  if (from_data) of.lines = Lines(*static_cast<const Rows*>(call.operands[0]), k);
+  if (from_data) of.lines = Lines(call.operands[0], k, call.args[3]);
   for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
     auto* c = static_cast<float*>(call.operands[2 + s]);
     of.begin = slice_begin(k, s, slices);
@@ -765,6 +837,8 @@ void matmul_slices(const Call& call) {
       const int64_t last = row + piece < m ? row + piece : m;
       if (bfloat16)
         rounded<Lie::plain>(of, 0, row, last, n, false, end);
+      else if (bytes)
+        in_place<Lie::rows_of_bytes>(of, 0, row, last, n, ahead_of(call), end);
       else if (from_data)
         in_place<Lie::rows>(of, 0, row, last, n, ahead_of(call), end);
       else
@@ -776,8 +850,10 @@ void matmul_slices(const Call& call) {
 
 void matmul_dots(const Call& call) {
   const int64_t m = call.args[0], k = call.args[1], n = call.args[2], slices = call.args[4];
-  const Lines x =
-      call.args[3] & kFromData ? Lines(*static_cast<const Rows*>(call.operands[0]), k) : Lines(call.operands[0], m);
+  const Lines x = call.args[3] & kFromData ? Lines(call.operands[0], k, call.args[3]) : Lines(call.operands[0], m);
+  const auto make = call.args[3] & kBytes      ? dots<false, uint8_t>
+                    : call.args[3] & kBfloat16 ? dots<true, float>
+                                               : dots<false, float>;
   for (int64_t s = call.begin(slices); s < call.end(slices); ++s) {
     auto* c = static_cast<float*>(call.operands[2 + s]);
     const Dots of{x,
@@ -788,7 +864,7 @@ void matmul_dots(const Call& call) {
                   c,
                   &ahead_of(call)};
     __builtin_memset(c, 0, m * kPanel * sizeof(float));  // of each row, some are made
-    call.args[3] & kBfloat16 ? dots<true>(of, m) : dots<false>(of, m);
+    make(of, m);
   }
 }
 

@@ -191,7 +191,8 @@ void rows(const Call& call) {
   const RowsProgram program(call.args);
   const bool side_by_side = program.columns <= kNarrow;
   const int64_t stride = panels(program.columns) * kPanel, most = side_by_side ? kSide : kLanesOfBlock / stride;
-  RowBlock block{program, side_by_side, stride, 0, 0};
+  RowBlock block{program, side_by_side, stride, 0, most};
+  const int64_t lanes = block.lanes();
   int64_t operand = 0;
   for (int64_t n = 0; n < program.inputs; ++n) {
     const RowsPlace& input = program.input[n];
@@ -203,10 +204,10 @@ void rows(const Call& call) {
         block.spread_row(matrix, data, dtype);
         break;
       case RowsData::scalar:
-        fill(matrix, lane_of(data, dtype, 0), kLanesOfBlock);
+        fill(matrix, lane_of(data, dtype, 0), lanes);
         break;
       case RowsData::immediate:
-        fill(matrix, static_cast<uint32_t>(input.dtype), kLanesOfBlock);
+        fill(matrix, static_cast<uint32_t>(input.dtype), lanes);
         break;
       case RowsData::vector_scalar:
         fill(storage.vectors[input.reg], lane_of(data, dtype, 0), kSide);

@@ -14,6 +14,7 @@ from nacre.backends.native._binding import MAP_OPS
 from nacre.errors import Limitation
 from nacre.ir import NARROW, PANEL, Graph, Value, is_narrow
 from nacre.ops import TABLE
+from nacre.passes.simplify import splat
 
 MAX_REGISTERS, MAX_SUMS = 32, 8
 SAME_ORDER = ("reshape", "stop_gradient")  # the elements stay where they are
@@ -125,6 +126,20 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                 inside.add(id(base))
                 needs[id(node)] += needs.get(id(base), 1)
     return inside
+
+
+def scaled_bytes(x: Value) -> tuple[Value, float | None]:
+    """The bytes that ``x`` is made from, and by what each is multiplied; ``x`` itself and None if it is not made so."""
+    base, scale = x, 1.0
+    if _is(x, "multiply"):
+        first, second = (splat(strip(o)) for o in x.operands)
+        known = first if first is not None else second
+        if known is None:
+            return x, None
+        base, scale = strip(x.operands[first is not None]), float(known)
+    if not _is(base, "cast") or base.operands[0].dtype != "uint8":
+        return x, None
+    return base.operands[0], scale
 
 
 def is_product(x: Value) -> bool:

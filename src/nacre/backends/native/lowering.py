@@ -26,6 +26,7 @@ from nacre.backends.native.plan import (
     ARENA,
     BATCH,
     BFLOAT16,
+    BYTES,
     CHUNK,
     CONSTANT,
     FROM_DATA,
@@ -46,7 +47,7 @@ from nacre.backends.native.plan import (
 )
 from nacre.backends.native.rules import MATERIALIZE, RULES, item_bytes, walk
 from nacre.errors import Limitation
-from nacre.ir import PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
+from nacre.ir import NARROW, PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
 from nacre.passes.simplify import splat
 
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
@@ -476,9 +477,9 @@ class Lowering:
             return program.read(Access(fusion.PRODUCT), "float32", None)
         (x, w), (rows, columns), how = y.operands, y.shape, BFLOAT16 * (y.attrs["precision"] == "bfloat16")
         dots = is_narrow(w.type)
-        column = None if how else self._column_of(x, along=dots)
+        column, scale = (None, 0) if how else self._column_of(x, along=dots, narrow=True)
         factors = [self.buffer(x, PANELED) if column is None else column, self.buffer(w, TURNED if dots else PANELED)]
-        args = [rows, x.shape[1], columns, how | FROM_DATA * (column is not None), count]
+        args = [rows, x.shape[1], columns, how | FROM_DATA * (column is not None) | scale, count]
         parts = [self.new(padded_bytes(y.type, PANELED, y.shape)) for _ in range(count)]
         self._share_by_columns(factors[0])
         what = f"{rows}x{x.shape[1]}x{columns}{' in bfloat16' * bool(how)}"
@@ -511,15 +512,24 @@ class Lowering:
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED if transposed else TURNED)]
             return factors, [columns, inner, rows, how], what, True
         if turned:
-            column = None if how else self._column_of(a, along=True)
+            column, scale = (None, 0) if how else self._column_of(a, along=True, narrow=True)
             factors = [self.buffer(b, PANELED), self.buffer(a, PANELED) if column is None else column]
-            return factors, [columns, inner, rows, how | TRANSPOSED | OVER_DATA * (column is not None)], what, True
-        column = None if how or columns > MAX_FROM_DATA else self._column_of(a, along=False)
+            return (
+                factors,
+                [columns, inner, rows, how | TRANSPOSED | OVER_DATA * (column is not None) | scale],
+                what,
+                True,
+            )
+        column, scale = None, 0
+        if not how and columns <= MAX_FROM_DATA:
+            column, scale = self._column_of(
+                a, along=False, narrow=transposed and columns <= PANEL and rows >= NARROW[1]
+            )
         right = self.buffer(b, TURNED if y.attrs["transpose_b"] else PANELED)
         factors = [self.buffer(a, PANELED) if column is None else column, right]
         return (
             factors,
-            [rows, inner, columns, how | TRANSPOSED * transposed | FROM_DATA * (column is not None)],
+            [rows, inner, columns, how | TRANSPOSED * transposed | FROM_DATA * (column is not None) | scale],
             what,
             False,
         )
@@ -528,12 +538,16 @@ class Lowering:
         """Whether the rows of a product are those of the batch."""
         return product is not None and not product.attrs["transpose_a"] and product.shape[0] == self.plan.rows
 
-    def _column_of(self, rows: Value, along: bool) -> int | None:
-        """The column of the data whose rows these are, if products can read it as it lies; with vectors ``along`` the rows, or
-        number by number."""
+    def _column_of(self, rows: Value, along: bool, narrow: bool) -> tuple[int | None, int]:
+        """The column of the data whose rows these are, if products can read it as it lies, with vectors ``along`` the rows, or
+        number by number; and bits for their integer. A product with the weights of a ``narrow`` layer reads bytes, which it
+        scales on the way: there is one for each row that it needs, and nothing is written that is larger than the data."""
         base = fusion.strip(rows)
-        fits = rows.shape[0] == self.plan.rows and not (along and rows.shape[1] % PIECE) and rows.dtype == "float32"
-        return self.columns.get(id(base)) if fits else None
+        if rows.shape[0] != self.plan.rows or (along and rows.shape[1] % PIECE) or rows.dtype != "float32":
+            return None, 0
+        column, scale = fusion.scaled_bytes(base) if narrow else (base, None)
+        number = self.columns.get(id(fusion.strip(column)))
+        return number, 0 if number is None or scale is None else BYTES | int(np.float32(scale).view(np.int32)) << 32
 
     def _program_nodes(self, root: Value) -> list[Value]:
         """``root`` and the nodes inlined into it, operands first."""

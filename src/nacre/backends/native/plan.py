@@ -22,7 +22,7 @@ ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cp
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 PIECE = 16  # numbers at a time that a product reads of a column of the data; see cpp/kernels/panel.h
 CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
-TRANSPOSED, BFLOAT16, FROM_DATA, OVER_DATA = 1, 2, 4, 8  # how a product is made; see cpp/kernels/panel.h
+TRANSPOSED, BFLOAT16, FROM_DATA, OVER_DATA, BYTES = 1, 2, 4, 8, 16  # how a product is made; see cpp/kernels/panel.h
 
 
 @dataclass
