@@ -12,7 +12,8 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 namespace {
 
 template <typename Function>
-NACRE_INLINE void each(const Operands& o, Function function) {
+NACRE_INLINE void each(const Operands& given, Function function) {
+  const Operands o = given;  // what is stored could be what was given, for all that the compiler knows
   for (int64_t i = 0; i < o.lanes * 4; i += 4 * kLanes) {
     const auto at = [i](const void* x) { return static_cast<const char*>(x) + i; };
     store(static_cast<char*>(o.result) + i, function(at(o.a), at(o.b), at(o.c)));
