@@ -114,3 +114,32 @@ def test_senseless_wishes_are_refused():
     watchers = [callbacks.LayerStatistics(2), callbacks.LayerStatistics(3)]
     with pytest.raises(UsageError, match="agree"):
         _network().fit(np.zeros((4, 40)), np.zeros(4), verbose=0, callbacks=watchers)
+
+
+def test_now_and_then_is_ever_more_seldom_however_an_epoch_is_cut(rng):
+    class EachBatch(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    x, y = rng.standard_normal((1000, 3)).astype("float32"), np.zeros(1000)
+
+    def steps_seen(epochs, *more):
+        model = Sequential([Input((3,)), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        seen = callbacks.LayerStatistics(None)
+        for some in epochs:
+            model.fit(x, y, batch_size=1, epochs=some, verbose=0, callbacks=[seen, *more])
+        return seen.steps
+
+    # An epoch of 1,000 steps that begins at 4,000 to 7,999 is looked into every 400 steps, one from there to 15,999 every 800.
+    expected = [*range(0, 4000, 200), *range(4000, 8000, 400), *range(8000, 16000, 800), 16000]
+    assert steps_seen([17]) == expected
+    assert steps_seen([3, 14]) == expected  # as after a kill
+    assert steps_seen([5], EachBatch()) == [s for s in expected if s < 5000]
+
+
+def test_who_looks_now_and_then_looks_as_often_as_others_want(data):
+    seen, often = callbacks.LayerStatistics(None), callbacks.LayerStatistics(2)
+    _network().fit(*data, batch_size=32, epochs=2, verbose=0, callbacks=[seen, often])
+    assert seen.steps == often.steps == [0, 2, 6, 8]
+    assert seen.history == often.history

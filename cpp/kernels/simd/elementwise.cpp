@@ -170,21 +170,27 @@ const uint32_t* fetch(uint32_t* lanes, const MapInput& input, const void* data, 
   return lanes;
 }
 
-// Element e of a block is added to lane e % 16; what does not count, as 0.
+// Element e of a block is added to lane e % 16; what does not count, as 0. Blocks of panels are whole rows of 32.
 NACRE_INLINE void add(F* to, const uint32_t* lanes, const MapProgram& program, const MapOutput& output, int64_t panel,
-                      int64_t first, int64_t count) {
+                      int64_t count) {
   constexpr int64_t kVectors = kLanesOfSum / kLanes;
-  const bool all_count = counts(program, output, panel, kPanel - 1);
   F sum[kVectors];
   for (int64_t v = 0; v < kVectors; ++v) sum[v] = to[v];
   int64_t e = 0;
-  if (all_count)
+  if (counts(program, output, panel, kPanel - 1)) {
     for (; e + kLanesOfSum <= count; e += kLanesOfSum)
       for (int64_t v = 0; v < kVectors; ++v) sum[v] = sum[v] + load<F>(lanes + e + v * kLanes);
-  for (; e < count; e += kLanesOfSum) {
+  } else {
+    constexpr int64_t kVectorsOfRow = kPanel / kLanes;
+    I counted[kVectorsOfRow];
+    for (int64_t c = 0; c < kPanel; ++c) counted[c / kLanes][c % kLanes] = -(c < output.sum);
+    for (; e < count; e += kPanel)
+      for (int64_t v = 0; v < kVectorsOfRow; ++v)
+        sum[v % kVectors] = sum[v % kVectors] + as_float(load<I>(lanes + e + v * kLanes) & counted[v]);
+  }
+  if (e < count) {
     float part[kLanesOfSum] = {};
-    for (int64_t i = 0; i < kLanesOfSum && e + i < count; ++i)
-      if (counts(program, output, panel, first + e + i)) __builtin_memcpy(part + i, lanes + e + i, sizeof(float));
+    __builtin_memcpy(part, lanes + e, (count - e) * sizeof(float));
     for (int64_t v = 0; v < kVectors; ++v) sum[v] = sum[v] + load<F>(part + v * kLanes);
   }
   for (int64_t v = 0; v < kVectors; ++v) to[v] = sum[v];
@@ -254,7 +260,7 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
     const MapOutput& output = program.output[n];
     const auto* result = static_cast<const uint32_t*>(at[output.source]);
     if (output.sum)
-      add(*sum++, result, program, output, panel, first, count);
+      add(*sum++, result, program, output, panel, count);
     else
       narrow(operands[n], output.dtype, start, result, count);
   }

@@ -35,8 +35,8 @@ class Program:
     value; the others are ``emits``, handed out after each step: they have at least one axis, and the steps are joined along
     the first. ``watch`` names an emit whose first number must stay finite.
 
-    Every so many steps, ``every``, a full batch runs through ``sampled`` instead, if there is one: a graph that computes the same
-    numbers, and ``samples``, outputs with one number each, besides.
+    Every so many steps, ``every``, or more seldom, a full batch runs through ``sampled`` instead, if there is one: a graph that
+    computes the same numbers, and ``samples``, outputs with one number each, besides.
     """
 
     graphs: Mapping[int, Graph]
@@ -137,14 +137,15 @@ class Executable(Protocol):
 class Feed:
     """Emits as they grow: arrays that are filled step after step, and how many steps are done. Others may watch it.
 
-    ``before`` counts the steps before this run, which tells those that are sampled: ``due`` are their places in it.
+    ``before`` counts the steps before this run, which tells those that are sampled, one of ``sparser`` of those that the program
+    would sample: ``due`` are their places in it.
     """
 
-    def __init__(self, program: Program, rows: int, before: int = 0) -> None:
+    def __init__(self, program: Program, rows: int, before: int = 0, sparser: int = 1) -> None:
         self.program = program
         self.batches = program.batches(rows)
-        full = rows // program.rows
-        self.due = range(-before % program.every, full, program.every) if program.sampled else range(0)
+        full, every = rows // program.rows, program.every * sparser
+        self.due = range(-before % every, full, every) if program.sampled else range(0)
         self.samples: dict[str, Array] = {name: np.empty(len(self.due), np.float32) for name in program.samples}
         self.done = np.zeros(1, np.int64)
         self.emits: dict[str, Array] = {name: np.empty(shape, dtype) for name, shape, dtype in program.room(rows)}

@@ -17,8 +17,9 @@ _DEAD, _SATURATED = 0.6, 0.8  # share of units, of outputs
 class Watch(LayerStatistics):
     """Looks on while a network learns, and tells on standard error what goes wrong, each thing once.
 
-    Every ``every`` steps it looks into the network, as `LayerStatistics` does, and at the end of each epoch at the figures.
-    ``findings`` holds what it saw; `nacre.diagnose` then says why, and what to do.
+    Every ``every`` steps it looks into the network, as `LayerStatistics` does, and at the end of each epoch at the figures. Without
+    ``every`` it looks every 200 steps at first, then ever more seldom, which costs a long training nothing. ``findings`` holds what
+    it saw; `nacre.diagnose` then says why, and what to do.
 
     >>> import numpy as np, nacre
     >>> below = nacre.initializers.Constant(-9)
@@ -30,13 +31,15 @@ class Watch(LayerStatistics):
     ['dead ReLU', 'not learning']
     """
 
-    def __init__(self, every: int = 200, verbose: int = 1) -> None:
+    def __init__(self, every: int | None = None, verbose: int = 1) -> None:
         super().__init__(every)
         self.verbose = verbose
         self.findings: list[Finding] = []
-        self._losses: list[float] = []
-        self._judged: list[float] = []
         self._fresh = True
+        self._looked = 0  # looks into the network that were judged
+        self._epochs = self._validated = 0
+        self._begin = math.nan  # the loss of the first epoch
+        self._best = math.inf, math.nan, 0  # validation loss, loss and number of the epoch that was validated best
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002 - the hook's
         """Note whether the network has learned before."""
@@ -45,9 +48,11 @@ class Watch(LayerStatistics):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Look at what was seen."""
         logs = logs or {}
-        self._losses.append(logs.get("loss", math.nan))
-        self._judged.append(logs.get("val_loss", math.nan))
-        for name, title, numbers in [*self._inside(), *self._figures()]:
+        found = self._figures(logs.get("loss", math.nan), logs.get("val_loss", math.nan))
+        if len(self.steps) > self._looked:
+            self._looked = len(self.steps)
+            found = [*self._inside(), *found]
+        for name, title, numbers in found:
             if name not in [finding.name for finding in self.findings]:
                 self.findings.append(Finding(name, title, 50, numbers, "nacre.diagnose says why, and what to do."))
                 if self.verbose:
@@ -77,13 +82,19 @@ class Watch(LayerStatistics):
                 )
         return found
 
-    def _figures(self) -> list[tuple[str, str, dict[str, float]]]:
-        found, losses = [], self._losses
-        if self._fresh and len(losses) > 2 and losses[-1] > _STUCK * losses[0]:
-            found.append(("not learning", f"the loss is where it was ({losses[-1]:.4g})", {"loss": losses[-1]}))
-        judged = [x for x in self._judged if math.isfinite(x)]
-        if len(judged) > 4 and judged[-1] > 1.5 * min(judged) and losses[-1] < 0.9 * losses[judged.index(min(judged))]:
-            best = judged.index(min(judged)) + 1
-            numbers = {"validation loss": judged[-1], "at its best": min(judged)}
+    def _figures(self, loss: float, judged: float) -> list[tuple[str, str, dict[str, float]]]:
+        found = []
+        self._epochs += 1
+        if self._epochs == 1:
+            self._begin = loss
+        if self._fresh and self._epochs > 2 and loss > _STUCK * self._begin:
+            found.append(("not learning", f"the loss is where it was ({loss:.4g})", {"loss": loss}))
+        if not math.isfinite(judged):
+            return found
+        self._validated += 1
+        self._best = min(self._best, (judged, loss, self._epochs), key=lambda epoch: epoch[0])
+        lowest, loss_then, best = self._best
+        if self._validated > 4 and judged > 1.5 * lowest and loss < 0.9 * loss_then:
+            numbers = {"validation loss": judged, "at its best": lowest}
             found.append(("over-fitting", f"the validation loss was best in epoch {best}", numbers))
         return found

@@ -14,6 +14,15 @@ from nacre.distributed import joined
 from nacre.errors import ModelFileError, NacreError, UsageError, add_note
 from nacre.training.position import Logs, Position, Tally
 
+# A wish for looks into the network: every 200 steps at first, later ever more seldom; or as often as others wish. A look takes
+# about as long as a step, and what Python does with those of an epoch as long as ten steps of a small network. In the end that is
+# little: looks grow with the logarithm of the steps. A clock would bound them too, but the same training would be judged by others.
+NOW_AND_THEN = 0
+_AT_FIRST = 200
+_SPARSER = (
+    20  # from one look to the next it is at least this part of all steps before the epoch, and at most twice as much
+)
+
 
 class Callback:
     """Base of callbacks. Override the hooks you need; ``self.model`` is the model, ``self.params`` the settings of the run.
@@ -25,7 +34,7 @@ class Callback:
     model: Any = None
     params: dict[str, Any]
     position: Position  # of the training, while there is one
-    samples_every: int | None = None  # after how many steps the network is looked into, if this callback wants it
+    samples_every: int | None = None  # after how many steps the network is looked into, or NOW_AND_THEN; None: never
     writes = False  # whether all it does is to write files or lines: of several processes, only the first does that
     outermost = False  # whether it comes before all others when something begins, and behind them when it ends
 
@@ -144,15 +153,22 @@ class Callbacks:
             callback.set_params(params)
         self.callbacks = [c for c in self.callbacks if joined().first or not c.writes]
         wishes = {c.samples_every for c in self.callbacks if c.samples_every is not None}
-        if len(wishes) > 1:
-            raise UsageError(f"Callbacks want to look into the network every {sorted(wishes)} steps: they must agree.")
-        self.samples_every: int = wishes.pop() if wishes else 0
+        fixed = wishes - {NOW_AND_THEN}
+        if len(fixed) > 1:
+            raise UsageError(f"Callbacks want to look into the network every {sorted(fixed)} steps: they must agree.")
+        self.samples_every: int = max(fixed, default=_AT_FIRST) if wishes else 0  # 0 for never
+        self._ever_sparser = wishes == {NOW_AND_THEN}
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call one hook of all: in order, but for the outermost."""
         ends = hook.endswith("_end")
         for callback in sorted(self.callbacks, key=lambda callback: callback.outermost is ends):
             getattr(callback, hook)(*arguments)
+
+    def sparser(self, steps: int) -> int:
+        """How many times as seldom as every `samples_every` steps the network is looked into in an epoch before which there were
+        so many. It follows from them alone, so a training that is repeated, or goes on after a kill, is looked into at the same."""
+        return 1 << (steps // (_SPARSER * self.samples_every)).bit_length() if self._ever_sparser else 1
 
     def state(self) -> dict[str, dict[str, Any]]:
         """What each remembers, under the name of its class, with a number behind it from the second of that class on."""

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nacre.errors import UsageError
-from nacre.training.callbacks import Callback
+from nacre.training.callbacks import NOW_AND_THEN, Callback
 
 
 class LayerStatistics(Callback):
-    """Looks into the network every so many steps of training, so seldom that training takes no longer.
+    """Looks into the network every so many steps of training, so seldom that training takes hardly longer.
+
+    A look takes about as long as a step. With ``every=None`` there is one every 200 steps at first, and in epochs that begin after
+    4,000 steps or more, ever more seldom: after 5 to 10 % of the steps until then. Which steps these are follows from their numbers
+    alone, not from a clock. If another callback says how often it wants looks, there are as many.
 
     ``steps`` lists the steps that were looked at, counted over all training of the optimizer. ``history`` holds, for each weight
     that is trained and each layer with an activation, by name, lists with one number per such step.
@@ -40,10 +44,11 @@ class LayerStatistics(Callback):
     ([0, 5, 10, 15], ['gradient', 'update', 'weight'], ['activation', 'dead', 'saturated'])
     """
 
-    def __init__(self, every: int = 50) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every <= 0:
-            raise UsageError(f"LayerStatistics looks every so many steps, a positive whole number, got {every!r}.")
-        self.samples_every = every
+    def __init__(self, every: int | None = 50) -> None:
+        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every <= 0):
+            name = type(self).__name__
+            raise UsageError(f"{name} looks every so many steps, a positive whole number or None, got {every!r}.")
+        self.samples_every = NOW_AND_THEN if every is None else every
         self.steps: list[int] = []
         self.history: dict[str, dict[str, list[float]]] = {}
 
@@ -52,5 +57,6 @@ class LayerStatistics(Callback):
         self.steps += steps
         for name, numbers in samples.items():
             subject, what = name.rsplit(" ", 1)
+            found = numbers.tolist()
             kept = self.history.setdefault(subject, {}).setdefault(what, [])
-            kept += [float(x) if what in ("dead", "saturated") else math.sqrt(x) for x in numbers]
+            kept += found if what in ("dead", "saturated") else map(math.sqrt, found)

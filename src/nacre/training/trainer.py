@@ -423,8 +423,11 @@ class Trainer:
         tally: Tally,
         callbacks: Callbacks,
     ) -> tuple[dict[str, Array], bool]:
-        before = self.goal.optimizer.iterations if self.goal is not None and tally.kind == "train" else 0
-        feed = Feed(executable.program, len(order), before)
+        before, sparser = 0, 1
+        if self.goal is not None and tally.kind == "train":
+            before = self.goal.optimizer.iterations
+            sparser = callbacks.sparser(self._steps_before(tally.steps))
+        feed = Feed(executable.program, len(order), before, sparser)
         steps = len(feed.batches)
         tally.growing = feed
         try:
