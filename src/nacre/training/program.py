@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.base import Program
+from nacre.configured import serialize
 from nacre.data import Data
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value, order
@@ -33,6 +34,9 @@ class Network(Protocol):
     @property
     def named(self) -> dict[str, Parameter]:
         """All weights by their names, in order."""
+
+    def kind(self) -> str | None:
+        """A text that networks have in common whose programs are the same; None if it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,10 @@ class Goal:
             raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in found)})
         return tuple(found)
 
+    def described(self) -> list[Any]:
+        """What the targets are, in JSON: of outputs that are the same, and rows of the same types, they depend on the first rows."""
+        return [serialize(list(vars(target).values())) for target in self.targets]
+
     @property
     def emitted(self) -> tuple[str, ...]:
         """What each batch gives: losses, and sums of metrics."""
@@ -183,12 +191,11 @@ def slot_types(optimizer: Optimizer, weights: Mapping[str, Parameter]) -> dict[s
 
 
 def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs: Mapping[str, Value]) -> Graph:
-    """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own."""
-    longer = {w: Input(name, w.type) for name, w in weights.items() if w.name != name}
-    if longer:
-        replaced = replay(list(outputs.values()), {w: i for w, i in longer.items()})  # noqa: C416 - for the type checker
-        outputs = dict(zip(outputs, replaced, strict=True))
-    return simplify(Graph([*(longer.get(w, w) for w in weights.values()), *inputs], outputs))
+    """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own.
+    They stand for any weights of these names and types, so that who keeps the graph keeps no model."""
+    named = [Input(name, w.type) for name, w in weights.items()]
+    found = replay(list(outputs.values()), dict(zip(weights.values(), named, strict=True)))
+    return simplify(Graph([*named, *inputs], dict(zip(outputs, found, strict=True))))
 
 
 def training_program(
