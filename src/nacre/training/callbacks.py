@@ -147,7 +147,7 @@ class Callbacks:
             callback.set_params(params)
         self.callbacks = [c for c in self.callbacks if joined().first or not c.writes]
         # In order, but for the outermost: in hooks at the beginning of something, and at its end.
-        self._in_turn = {e: sorted(self.callbacks, key=lambda c: c.outermost is e) for e in (False, True)}  # noqa: B023
+        self._in_turn = {e: sorted(self.callbacks, key=lambda c: c.outermost is e) for e in (False, True)}
         self._watching = [c for c in self.callbacks if getattr(c.watching, "__func__", None) is not Callback.watching]
         wishes = {c.samples_every for c in self.callbacks if c.samples_every is not None}
         if len(wishes) > 1:

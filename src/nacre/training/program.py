@@ -132,7 +132,7 @@ class Goal:
         return tuple(found)
 
     def described(self) -> list[Any]:
-        """What the targets are, in JSON: of outputs that are the same, and rows of the same types, they depend on the first rows."""
+        """What the targets are, in JSON: metrics follow from the first rows, and not from the outputs alone."""
         return [serialize(list(vars(target).values())) for target in self.targets]
 
     @property
