@@ -21,7 +21,7 @@ from nacre.layers.layer import Called, Record
 from nacre.losses import Loss
 from nacre.metrics import Metric
 from nacre.optimizers import Optimizer
-from nacre.passes import replay, simplify
+from nacre.passes import simplified
 from nacre.training.samples import of_outputs, of_weight
 
 
@@ -194,8 +194,7 @@ def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs:
     """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own.
     They stand for any weights of these names and types, so that who keeps the graph keeps no model."""
     named = [Input(name, w.type) for name, w in weights.items()]
-    found = replay(list(outputs.values()), dict(zip(weights.values(), named, strict=True)))
-    return simplify(Graph([*named, *inputs], dict(zip(outputs, found, strict=True))))
+    return simplified([*named, *inputs], outputs, dict(zip(weights.values(), named, strict=True)))
 
 
 def training_program(
