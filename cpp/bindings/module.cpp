@@ -56,7 +56,7 @@ using Steps =
 std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t first_update,
                                 const Buffers& buffers, const Steps& steps,
                                 const std::vector<std::pair<int32_t, int64_t>>& emits, ConstBytes constants,
-                                std::vector<int64_t> batch_bytes) {
+                                std::vector<int64_t> batch_bytes, int64_t together) {
   const auto& kernels = kernels_for(isa);
   // The reference kernels do not keep to the rows that a step is shared by, so that others would read what they have
   // yet to write: one thread runs them.
@@ -65,6 +65,7 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   plan->rows = rows;
   plan->arena_bytes = arena_bytes;
   plan->first_update = first_update;
+  plan->together = together;
   for (const auto& b : buffers) {
     require(b.size() == 3, "A buffer is three integers.");
     plan->buffers.push_back({static_cast<Place>(b[0]), b[1], b[2]});
@@ -147,7 +148,8 @@ NB_MODULE(_core, m) {
         "NACRE_THREADS, else OMP_NUM_THREADS, else what affinity and quota allow.");
   nb::class_<Plan>(m, "Plan");
   m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("first_update"),
-        nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"));
+        nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"),
+        nb::arg("together") = 0);
   nb::class_<Arrays>(m, "Arrays").def(nb::init<std::vector<Numbers>>());
   nb::class_<Executor>(m, "Executor")
       .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(),

@@ -286,7 +286,8 @@ Ahead Executor::ahead_of(const Bound& bound, const Run& run, int64_t next, const
 bool Executor::run(const Run& run, const std::function<bool()>& stop) {
   check(run);
   Halt halt;
-  run_together(threads_, [&](const Team& team) { work(run, stop, halt, team); });
+  const bool together = run.rows / full_->rows >= full_->together;
+  run_together(together ? threads_ : 1, [&](const Team& team) { work(run, stop, halt, team); });
   return !halt.not_finite.load();
 }
 

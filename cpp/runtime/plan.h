@@ -47,6 +47,7 @@ struct Plan {
   // Steps before this one must leave the state alone. Where the first one does not, the executor looks: until then a
   // run can stop, and has lost nothing.
   int64_t first_update = 0;
+  int64_t together = 0;  // batches of a run from which on it is worth waking other threads for it
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
   std::vector<Emit> emits;

@@ -156,10 +156,6 @@ def fit_many(
             model._build_for(model._columns(x))
         models.append(model)
 
-    kinds: dict[str | None, Model] = {}
-    for model in models:
-        if (kind := model.kind()) is not None:
-            model.train_like(kinds.setdefault(kind, model))
     stops = [_Stop() for _ in models]
 
     def stop() -> None:
@@ -176,11 +172,7 @@ def fit_many(
 
         return train
 
-    try:
-        return side_by_side([task(*each) for each in zip(chosen, models, stops, strict=True)], stop)
-    finally:
-        for model in models:
-            model.train_like(None)
+    return side_by_side([task(*each) for each in zip(chosen, models, stops, strict=True)], stop)
 
 
 class _Stop(Callback):

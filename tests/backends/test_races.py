@@ -134,3 +134,15 @@ def test_a_loss_that_is_no_number_stops_all_before_the_weights_change(monkeypatc
     with pytest.raises(nacre.errors.NonFiniteLossError):
         model.fit(x, y, batch_size=100, verbose=0, shuffle=False)
     assert [w.tobytes() for w in model.get_weights()] == before
+
+
+def test_others_are_woken_for_a_run_that_is_worth_it(monkeypatch):
+    monkeypatch.setattr(planning, "_WORTH_A_RUN", 100_000)
+    model = _dense((9,), 40, 3)
+    model.compile("sgd", SPARSE)
+    x, y = np.ones((100, 9), "f4"), np.zeros(100, "int32")
+    model.fit(x, y, batch_size=100, verbose=0)
+    plan = model._trainer._executable_for("train", model._dataset(x, y), 100).plans[100]
+    work = sum(step.work for step in plan.steps if step.sharing(100))
+    assert 0 < work < 100_000
+    assert (plan.together - 1) * work < 100_000 <= plan.together * work

@@ -18,6 +18,7 @@ from nacre import Sequential, callbacks, config, layers
 from nacre.backends import xla
 from nacre.errors import NonFiniteLossError
 from nacre.optimizers import SGD, Optimizer
+from nacre.training.trainer import PROGRAMS
 
 Array = npt.NDArray[Any]
 
@@ -224,6 +225,7 @@ def test_of_two_ways_to_launch_the_faster_one_is_kept_and_no_bit_depends_on_it(
                 xla.Place, "ways", xla._WAYS["gpu"]
             )  # whose names this XLA knows, though a CPU ignores them
             patched.setattr(xla._Choice, "note", note)
+            PROGRAMS.clear()
             tried = network("xla")
             tried.fit(X, Y, epochs=20, batch_size=8, verbose=0)
         ways = [way for way, _ in gone]

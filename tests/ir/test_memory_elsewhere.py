@@ -49,3 +49,18 @@ def test_a_copy_there_changes_nothing_here(memory):
     memory.write(np.full(memory.type.shape, 2, "float32"))
     memory.put_on_device(memory.read().copy())
     assert (memory.read() == memory.on_device).all()
+
+
+@pytest.mark.parametrize("type_", [TensorType((5,)), TensorType((3, 70)), TensorType((400, 3)), TensorType((2, 3, 4))])
+def test_what_is_written_where_the_kernels_read_is_the_array(type_):
+    memory, wanted = Memory(type_), np.arange(type_.size, dtype="f8").reshape(type_.shape)
+    memory.write(np.ones(type_.shape))
+    places = memory.places(wanted)
+    for _ in range(2):  # also when it has been read meanwhile
+        for there, part in places:
+            there[...] = part
+        memory.paneled_was_written()
+        assert np.array_equal(memory.read(), wanted)
+        wanted += 1
+    memory.write(wanted)
+    assert np.array_equal(memory.read(), wanted)

@@ -13,6 +13,7 @@ import pytest
 import nacre
 from nacre.errors import DataError, UsageError
 from nacre.layers import Dense, Dropout
+from nacre.training.trainer import PROGRAMS
 
 X = np.random.default_rng(0).standard_normal((97, 6)).astype("float32")
 Y = X[:, :3].argmax(-1)
@@ -38,6 +39,7 @@ def test_each_replica_ends_with_the_bits_it_has_alone(settings: Any) -> None:
     )
     for seed, (model, history) in enumerate(found):
         nacre.utils.set_random_seed(seed)
+        PROGRAMS.clear()  # none that another has
         alone = build(**(settings[seed] if settings else {}))
         expected = alone.fit(X, Y, epochs=4, batch_size=16, validation_split=0.2, verbose=0)
         assert history.history == expected.history
@@ -67,6 +69,7 @@ def test_only_replicas_of_the_same_kind_share_their_programs() -> None:
     found = nacre.fit_many(mixed, X, Y, seeds=range(9), settings=settings, epochs=2)
     for seed, (model, history) in enumerate(found):
         nacre.utils.set_random_seed(seed)
+        PROGRAMS.clear()  # none that another has
         alone = mixed(**settings[seed])
         assert alone.fit(X, Y, epochs=2, verbose=0).history == history.history
         assert bits(model) == bits(alone)

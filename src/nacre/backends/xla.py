@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from threading import Lock
@@ -374,8 +375,10 @@ class XlaExecutable:
         self._met: set[Callable[..., Any]] = set()  # loops that are compiled
 
     def twin(self) -> XlaExecutable:
-        """Itself: it keeps nothing of a state."""
-        return self
+        """The same loops; several processes agree anew, on the state that it runs over."""
+        other = copy(self)
+        other._agreed = self.place.processes == 1
+        return other
 
     def run(
         self,

@@ -6,10 +6,10 @@ numbers of algorithms are those of J. Nocedal and S. Wright, "Numerical Optimiza
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ _MEMORY = 10  # steps that curvature is learned from
 _TRIALS = 30  # points that a line search may look at
 
 
-@dataclass(frozen=True)
-class _Point:
+class _Point(NamedTuple):
     """A point x + length * direction, with the slope along the direction."""
 
     length: float
@@ -44,36 +43,39 @@ def lbfgs(f: Function, x: Array) -> Iterator[tuple[Array, float, Array]]:
     """
     value, gradient = f(x)
     yield x, value, gradient
-    memory: deque[tuple[Array, Array]] = deque(maxlen=_MEMORY)
+    memory: deque[tuple[Array, Array, float]] = deque(maxlen=_MEMORY)
     while gradient.any():
         direction = -_newton(memory, gradient)
         # Nothing is known of the curvature yet: no farther than the size of x, or 1.
-        size = max(1.0, float(np.linalg.norm(x)))
-        first = 1.0 if memory else min(1.0, size / float(np.linalg.norm(gradient)))
-        found = _search(f, _Point(0.0, x, value, gradient, float(gradient @ direction)), direction, first)
+        first = 1.0 if memory else min(1.0, max(1.0, _norm(x)) / _norm(gradient))
+        found = _search(f, _Point(0.0, x, value, gradient, float(gradient.dot(direction))), direction, first)
         if found is None:
             if not memory:
                 return
             memory.clear()  # what was learned misleads here
             continue
         s, y = found.x - x, found.gradient - gradient
-        if s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y):
-            memory.append((s, y))
+        if (product := float(s.dot(y))) > 1e-10 * _norm(s) * _norm(y):
+            memory.append((s, y, product))
         x, value, gradient = found.x, found.value, found.gradient
         yield x, value, gradient
 
 
-def _newton(memory: deque[tuple[Array, Array]], gradient: Array) -> Array:
+def _norm(x: Array) -> float:
+    return math.sqrt(x.dot(x))
+
+
+def _newton(memory: deque[tuple[Array, Array, float]], gradient: Array) -> Array:
     """The gradient times the inverse of the curvature that the steps in memory saw (algorithm 7.4)."""
     q, weights = gradient.copy(), []
-    for s, y in reversed(memory):
-        weights.append((s @ q) / (s @ y))
+    for s, y, product in reversed(memory):
+        weights.append(float(s.dot(q)) / product)
         q -= weights[-1] * y
     if memory:
-        s, y = memory[-1]
-        q *= (s @ y) / (y @ y)
-    for s, y in memory:
-        q += (weights.pop() - (y @ q) / (s @ y)) * s
+        _, y, product = memory[-1]
+        q *= product / y.dot(y)
+    for s, y, product in memory:
+        q += (weights.pop() - float(y.dot(q)) / product) * s
     return q
 
 
@@ -86,7 +88,7 @@ def _search(f: Function, start: _Point, direction: Array, first: float) -> _Poin
     for _ in range(_TRIALS):
         x = start.x + length * direction
         value, gradient = f(x)
-        new = _Point(length, x, value, gradient, float(gradient @ direction))
+        new = _Point(length, x, value, gradient, float(gradient.dot(direction)))
         enough = start.value + _DECREASE * length * start.slope
         if not (new.value <= enough and new.value < low.value):  # NaN is too far as well
             high = new

@@ -242,8 +242,6 @@ def _cross_fitted(
     parts = [np.sort(shuffled[fold::folds]) for fold in range(folds)]
     models = [_fresh(model, fold) for fold in range(folds)]
     stops = [EarlyStopping("val_loss", patience=_PATIENCE) for _ in models]
-    for one in models:
-        one.train_like(models[0] if models[0].kind() is not None else None)
 
     def task(fold: int) -> Callable[[], None]:
         def train() -> None:

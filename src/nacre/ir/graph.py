@@ -206,15 +206,15 @@ def order(outputs: Iterable[Value]) -> list[Value]:
     done: set[int] = set()
     ordered: list[Value] = []
     for output in outputs:
-        stack: list[tuple[Value, int]] = [(output, 0)]
+        stack = [] if id(output) in done else [(output, iter(output.operands))]
         while stack:
-            value, visited = stack.pop()
-            if id(value) in done:
-                continue
-            if visited < len(value.operands):
-                stack.append((value, visited + 1))
-                stack.append((value.operands[visited], 0))
+            value, operands = stack[-1]
+            for operand in operands:
+                if id(operand) not in done:
+                    stack.append((operand, iter(operand.operands)))
+                    break
             else:
+                stack.pop()
                 done.add(id(value))
                 ordered.append(value)
     return ordered

@@ -167,11 +167,19 @@ class Memory:
                 self._plain, self._panels_hold = None, True
             return self._paneled
 
+    def places(self, plain: Array) -> list[tuple[Array, Array]]:
+        """Where the kernels read the array, which is always there, and the part of ``plain``, an array like it, for each place. Who
+        has its turn may write there, and calls `paneled_was_written`."""
+        paneled = self.paneled()
+        if not self._matrix:
+            return [(paneled[: plain.size].reshape(plain.shape), plain)]
+        return [(there[:, : part.shape[1]], part) for there, part in self._strips(plain)]
+
     def paneled_was_written(self) -> None:
         """Note that the paneled form has changed."""
         self._on_device = None
         if self._matrix:
-            self._plain = None
+            self._plain, self._panels_hold = None, True
 
     @property
     def _lying(self) -> tuple[int, ...]:
@@ -200,21 +208,22 @@ class Memory:
         return plain
 
     def _out_of_panels(self) -> Array:
-        assert self._paneled is not None
         plain = self._room()
-        lying = plain.T if self._turned else plain
-        for number, panel in enumerate(self._paneled.reshape(-1, lying.shape[0], PANEL)):
-            part = lying[:, number * PANEL : (number + 1) * PANEL]
-            part[...] = panel[:, : part.shape[1]]
+        for there, part in self._strips(plain):
+            part[...] = there[:, : part.shape[1]]
         return plain
 
     def _into_panels(self, plain: Array) -> None:
+        for there, part in self._strips(plain):
+            there[:, : part.shape[1]] = part
+            there[:, part.shape[1] :] = 0
+
+    def _strips(self, plain: Array) -> list[tuple[Array, Array]]:
+        """Each panel, and the part of a plain matrix that is in it."""
         assert self._paneled is not None
         lying = plain.T if self._turned else plain
-        for number, panel in enumerate(self._paneled.reshape(-1, lying.shape[0], PANEL)):
-            part = lying[:, number * PANEL : (number + 1) * PANEL]
-            panel[:, : part.shape[1]] = part
-            panel[:, part.shape[1] :] = 0
+        panels_ = self._paneled.reshape(-1, lying.shape[0], PANEL)
+        return [(panel, lying[:, n * PANEL : (n + 1) * PANEL]) for n, panel in enumerate(panels_)]
 
 
 def _type_of(array: Array) -> TensorType:

@@ -81,6 +81,8 @@ def once(named: dict[str, Parameter]) -> dict[str, Parameter]:
 
 def layers_in(value: Any) -> list[Layer]:
     """A layer, or those in a list or dictionary of layers; none, if it is anything else. Models count as the layers they can be."""
+    if value is None or isinstance(value, str | int | float):
+        return []  # what most attributes are
     kept = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
     return [one.as_layer() for one in kept] if all(hasattr(type(one), "as_layer") for one in kept) else []
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
@@ -24,6 +23,7 @@ from nacre.configured import (
     natural,
     serialize,
     snake_case,
+    strangers,
 )
 from nacre.data import (
     Column,
@@ -77,7 +77,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-_LENDING = RLock()  # held where models that train side by side make trainers
 _WEIGHTS = "nacre.weights"  # in the metadata of a file of weights alone: the optimizer and its steps
 
 
@@ -139,7 +138,6 @@ class Model(Weighted, Configured):
         self._trainer: Trainer | None = None
         self._row: tuple[tuple[int, ...], ...] | None = None  # shapes of the rows that were found to fit
         self._matched: set[tuple[Any, ...]] = set()  # losses, outputs and targets that were found to fit
-        self._like: Model | None = None  # whose programs will do
         self._part: Part | None = None
         self.features: Features | Pictures | None = None  # what tables or files of pictures mean to the model
         self._restored: dict[str, Memory] = {}  # slots out of a file, until a trainer takes them over
@@ -473,18 +471,9 @@ class Model(Weighted, Configured):
         """The trainer for targets like these."""
         if self._trainer is not None and self._trainer.goal is not None:
             return self._trainer
-        if self._like is None:
-            self._trainer = self._new_trainer(data)
-            return self._trainer
-        with _LENDING:  # others want this trainer meanwhile
-            if self._trainer is None or self._trainer.goal is None:
-                self._trainer = self._new_trainer(data)
-                self._trainer.like = self._trainer if self._like is self else self._like._training(data)
-            return self._trainer
-
-    def _new_trainer(self, data: Data) -> Trainer:
         state = State(self._memory() | self._restored)
-        return Trainer(self, state, self._compiled["device"], self._goal_for(data), self._seed)
+        self._trainer = Trainer(self, state, self._compiled["device"], self._goal_for(data), self._seed)
+        return self._trainer
 
     def _goal_for(self, data: Data | None) -> Goal:
         """What training is after, with targets like these; without data, as far as it is known."""
@@ -509,24 +498,20 @@ class Model(Weighted, Configured):
         if not self.built or self._settings is None:
             return None
         try:
-            if check_restorable(self):
+            if check_restorable(self) or strangers([[w.regularizer, w.constraint] for w in self.weights]):
                 return None
         except UsageError:
             return None
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
         said = described_outputs(self._compiled["outputs"]) | {"optimizer": rule, "device": self._compiled["device"]}
-        weights = [(name, w.frozen, str(w.type)) for name, w in self.named.items()]
+        weights = [
+            (name, w.frozen, str(w.type), serialize([w.regularizer, w.constraint])) for name, w in self.named.items()
+        ]
         streams = [part.stream for part in self._parts()]
         try:
             return json.dumps([serialize(self), self.input_shapes, weights, streams, said])
         except TypeError:
             return None
-
-    def train_like(self, other: Model | None) -> None:
-        """Use the programs of a model of the same `kind`, from the next training on, or of none."""
-        self._like = other
-        if self._trainer is not None:
-            self._trainer.like = None
 
     def _predicting(self) -> Trainer:
         """The trainer that there is, or one that can only predict."""

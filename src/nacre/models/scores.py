@@ -33,6 +33,10 @@ class Scores:
         """The weights of the model."""
         return self.model.named
 
+    def kind(self) -> str | None:
+        """That of the model, marked."""
+        return None if (kind := self.model.kind()) is None else f"scores of {kind}"
+
     def forward(self, inputs: Sequence[Value], training: bool, record: Record | None = None) -> list[Value]:
         """The scores for a batch. Raises `UsageError` for an output that no activation gives."""
         record = Record() if record is None else record

@@ -19,7 +19,6 @@ OWN_ATTRIBUTES = (
     "_symbols",
     "_body",
     "_part",
-    "_like",
 )  # of a model, in which there are layers that are not inside
 
 

@@ -156,7 +156,7 @@ class Optimizer(Configured):
     def numbers(self, steps: int) -> dict[str, npt.NDArray[np.float32]]:
         """What changes from step to step, by name, for each of the next ``steps`` steps: a function of ``iterations``."""
         rates, at = self.rates(steps), self.iterations + np.arange(float(steps))
-        updates: Rates = np.floor(at / (self.gradient_accumulation_steps or 1))
+        updates: Rates = np.floor(at / self.gradient_accumulation_steps) if self.gradient_accumulation_steps else at
         found = {"learning_rate": rates} | self.corrections(rates, updates + 1)
         if self.weight_decay is not None:
             found["weight_decay"] = rates * self.weight_decay

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nacre.ir import Graph, Value, verify
+from nacre.ir import Graph, Input, Value, order, verify
 from nacre.ops import TABLE, full
 
 # The constant beside which an operation hands its other operand through: left and right.
@@ -26,11 +27,18 @@ def simplify(graph: Graph) -> Graph:
     >>> simplify(Graph([x], {"y": (x * 1.0 - 0.0) * (2.0 * full((3,), 3.0))}))
     <Graph: 1 inputs, 2 nodes, 1 outputs>
     """
-    new: dict[int, Value] = {id(i): i for i in graph.inputs}
+    return simplified(graph.inputs, graph.outputs, {})
+
+
+def simplified(inputs: Sequence[Input], outputs: Mapping[str, Value], given: Mapping[Input, Input]) -> Graph:
+    """The same of outputs in which each input of ``given`` is the one beside it."""
+    new: dict[int, Value] = {id(i): other for i, other in given.items()}
     seen: dict[tuple[Any, ...], Value] = {}
-    for node in graph.nodes:
-        assert node.operation is not None
-        operands = tuple(new[id(o)] for o in node.operands)
+    for node in order(outputs.values()):
+        if node.operation is None:
+            new.setdefault(id(node), node)
+            continue
+        operands = tuple([new[id(o)] for o in node.operands])
         value = _fold(node, operands)
         if value is None:
             value = _neutral(node, operands)
@@ -39,7 +47,7 @@ def simplify(graph: Graph) -> Graph:
             unchanged = all(a is b for a, b in zip(operands, node.operands, strict=True))
             value = seen.setdefault(key, node if unchanged else Value(node.operation, operands, node.attrs, node.type))
         new[id(node)] = value
-    return verify(Graph(graph.inputs, {name: new[id(v)] for name, v in graph.outputs.items()}))
+    return verify(Graph(inputs, {name: new[id(v)] for name, v in outputs.items()}))
 
 
 def splat(x: Value) -> float | None:

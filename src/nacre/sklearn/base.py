@@ -245,8 +245,12 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn says nothing of 
         # Of a copy: rows for validation are drawn next, and are to be those of scikit-learn's own.
         with seeded(int(copy.deepcopy(state).randint(2**31 - 1))):
             self.model_ = self._network(features, self.out_activation_)
-        for layer, weights in zip(self._dense(), drawn, strict=True):
-            layer.set_weights(weights)
+        own = {
+            id(w): array
+            for layer, two in zip(self._dense(), drawn, strict=True)
+            for w, array in zip(layer.weights, two, strict=True)
+        }
+        self.model_.set_weights([own[id(w)] if id(w) in own else w.numpy() for w in self.model_.weights])
 
     def _dense(self) -> list[Any]:
         return [layer for layer in self.model_.layers if isinstance(layer, Dense)]

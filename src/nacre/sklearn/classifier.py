@@ -132,7 +132,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]  # scikit-learn
             self.n_outputs_ = len(self.classes_)
             numbers: Array = np.searchsorted(self.classes_, y).astype(np.int32)
             return numbers if self._ends()[1].targets == "labels" else np.eye(self.n_outputs_, dtype=np.uint8)[numbers]
-        target: Array = self._binarizer.transform(y).astype(np.uint8)
+        if self._binarizer.y_type_ == "binary":
+            target: Array = np.searchsorted(self.classes_, y).astype(np.uint8)[:, None]
+        else:
+            target = self._binarizer.transform(y).astype(np.uint8)
         self.n_outputs_ = target.shape[1]
         return target
 

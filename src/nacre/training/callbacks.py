@@ -111,8 +111,11 @@ class Callback:
 
         It is asked before each native call, which runs over so many batches: 1 if a batch hook is overridden.
         """
-        hooks = ((getattr(self, h), getattr(Callback, h)) for h in _BATCH_HOOKS[kind])
-        return 1 if any(getattr(mine, "__func__", mine) is not base for mine, base in hooks) else None
+        kind_of_self, own = type(self), vars(self)
+        for hook in _BATCH_HOOKS[kind]:
+            if hook in own or getattr(kind_of_self, hook) is not getattr(Callback, hook):
+                return 1
+        return None
 
     def finish(self) -> None:
         """The training is over, whichever way it ended, Ctrl-C and errors too: wait for what still goes on."""
@@ -152,6 +155,9 @@ class Callbacks:
             callback.set_model(model)
             callback.set_params(params)
         self.callbacks = [c for c in self.callbacks if joined().first or not c.writes]
+        # In order, but for the outermost: in hooks at the beginning of something, and at its end.
+        self._in_turn = {e: sorted(self.callbacks, key=lambda c: c.outermost is e) for e in (False, True)}
+        self._watching = [c for c in self.callbacks if getattr(c.watching, "__func__", None) is not Callback.watching]
         wishes = {c.samples_every for c in self.callbacks if c.samples_every is not None}
         fixed = wishes - {NOW_AND_THEN}
         if len(fixed) > 1:
@@ -160,9 +166,8 @@ class Callbacks:
         self._ever_sparser = wishes == {NOW_AND_THEN}
 
     def call(self, hook: str, *arguments: Any) -> None:
-        """Call one hook of all: in order, but for the outermost."""
-        ends = hook.endswith("_end")
-        for callback in sorted(self.callbacks, key=lambda callback: callback.outermost is ends):
+        """Call one hook of all."""
+        for callback in self._in_turn[hook.endswith("_end")]:
             getattr(callback, hook)(*arguments)
 
     def sparser(self, steps: int) -> int:
@@ -226,12 +231,13 @@ class Callbacks:
 
     def stride(self, kind: str) -> int | None:
         """After how many batches the first of them wants its batch hooks called; None: not before the data is through."""
-        return min((n for callback in self.callbacks if (n := callback.stride(kind)) is not None), default=None)
+        asked = [n for callback in self.callbacks if (n := callback.stride(kind)) is not None]
+        return min(asked) if asked else None
 
     @contextmanager
     def watching(self, look: Callable[[], Tally]) -> Iterator[None]:
         """The contexts of all."""
         with ExitStack() as stack:
-            for callback in self.callbacks:
+            for callback in self._watching:
                 stack.enter_context(callback.watching(look))
             yield

@@ -45,13 +45,12 @@ def gradients_of(
     executable: Executable, state: State, data: Dataset, seed: int = 0, first: int = 0
 ) -> tuple[Array, dict[str, Array]]:
     """The loss of each batch, and the gradients by the names of weights, batches along a new first axis."""
-    rows = np.arange(len(data))
     steps = len(executable.program.batches(len(data)))
     numbers = {
         "seed": np.full(steps, seed, np.uint32),
         "step": (np.arange(first, first + steps) % 2**32).astype(np.uint32),
     }
-    found = executable.run(state, Block([c.array if c.ready else c.take(rows) for c in data.columns]), rows, numbers)
+    found = executable.run(state, _block(data), None, numbers)
     return found.pop("loss"), {name.removeprefix(_PREFIX): gradient for name, gradient in found.items()}
 
 
@@ -111,11 +110,20 @@ def fit_lbfgs(
     for name, w in weights.items():
         if w.constraint is not None:
             raise UsageError(f"L-BFGS knows no constraints, and {name!r} has one.", hint="train it with fit")
-    ends = np.cumsum([w.type.size for w in weights.values()])[:-1]
+    ends = np.cumsum([w.type.size for w in weights.values()])
+    current = np.empty(ends[-1])
+    parts = np.split(current, ends[:-1])
+    memories = [state[name] for name in weights]
+    places: list[tuple[Array, Array]] = []  # where the parts of `current` belong
+    names = [_PREFIX + name for name in weights]
+    block = _block(data)
 
     def put(vector: Array) -> None:
-        for (name, w), part in zip(weights.items(), np.split(vector, ends), strict=True):
-            state[name].write(part.reshape(w.shape))
+        current[:] = vector
+        for there, part in places:
+            there[...] = part
+        for memory in memories:
+            memory.paneled_was_written()
 
     count = 0
 
@@ -123,11 +131,13 @@ def fit_lbfgs(
         nonlocal count
         count += 1
         put(vector)
-        loss, found = gradients_of(executable, state, data)
-        return float(loss[0]), np.concatenate([found[name].ravel() for name in weights]).astype(np.float64)
+        found = executable.run(state, block, None, {})
+        return float(found["loss"][0]), np.concatenate([found[name] for name in names], axis=None, dtype=np.float64)
 
     def run() -> None:
-        x = np.concatenate([state[name].read().ravel() for name in weights]).astype(np.float64)
+        x = np.concatenate([memory.read().ravel() for memory in memories]).astype(np.float64)
+        for memory, part, w in zip(memories, parts, weights.values(), strict=True):
+            places.extend(memory.places(part.reshape(w.shape)))
         try:
             for step, point in enumerate(lbfgs(function, x)):
                 x, loss, gradient = point
@@ -143,6 +153,10 @@ def fit_lbfgs(
             put(x)  # the line search has been elsewhere
 
     state.turns.use(run)
+
+
+def _block(data: Dataset) -> Block:
+    return Block([c.array if c.ready else c.take(np.arange(len(data))) for c in data.columns])
 
 
 def _exact(array: Array) -> Value:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from nacre import ops
 from nacre.autodiff import gradients
 from nacre.backends.base import Program
+from nacre.configured import serialize
 from nacre.data import Data
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, TensorType, Value, order
@@ -20,7 +21,7 @@ from nacre.layers.layer import Called, Record
 from nacre.losses import Loss
 from nacre.metrics import Metric
 from nacre.optimizers import Optimizer
-from nacre.passes import replay, simplify
+from nacre.passes import simplified
 from nacre.training.samples import of_outputs, of_weight
 
 
@@ -33,6 +34,9 @@ class Network(Protocol):
     @property
     def named(self) -> dict[str, Parameter]:
         """All weights by their names, in order."""
+
+    def kind(self) -> str | None:
+        """A text that networks have in common whose programs are the same; None if it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,10 @@ class Goal:
             raise UsageError("Two metrics have the same name.", {"names": ", ".join(m.name for m in found)})
         return tuple(found)
 
+    def described(self) -> list[Any]:
+        """What the targets are, in JSON: metrics follow from the first rows, and not from the outputs alone."""
+        return [serialize(list(vars(target).values())) for target in self.targets]
+
     @property
     def emitted(self) -> tuple[str, ...]:
         """What each batch gives: losses, and sums of metrics."""
@@ -183,12 +191,10 @@ def slot_types(optimizer: Optimizer, weights: Mapping[str, Parameter]) -> dict[s
 
 
 def graph_of(weights: Mapping[str, Parameter], inputs: Sequence[Input], outputs: Mapping[str, Value]) -> Graph:
-    """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own."""
-    longer = {w: Input(name, w.type) for name, w in weights.items() if w.name != name}
-    if longer:
-        replaced = replay(list(outputs.values()), {w: i for w, i in longer.items()})  # noqa: C416 - for the type checker
-        outputs = dict(zip(outputs, replaced, strict=True))
-    return simplify(Graph([*(longer.get(w, w) for w in weights.values()), *inputs], outputs))
+    """A graph whose weights are called as they are named here: in a model inside another, they have longer names than their own.
+    They stand for any weights of these names and types, so that who keeps the graph keeps no model."""
+    named = [Input(name, w.type) for name, w in weights.items()]
+    return simplified([*named, *inputs], outputs, dict(zip(weights.values(), named, strict=True)))
 
 
 def training_program(

@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -40,12 +40,14 @@ from nacre.training.program import (
     prediction_program,
     training_program,
 )
+from nacre.training.shelf import Shelf
 
 Array = npt.NDArray[Any]
 
 T = TypeVar("T")
 
 _KEPT = 16  # executables kept ready, for the batch sizes used last
+PROGRAMS = Shelf(32)  # of equal networks, of which a search or a cross-validation trains hundreds
 _NO_SCHEDULE: dict[str, Array] = {}
 _ASIDE = 0x0DDBA11  # what keeps random numbers outside of training apart from those in it
 _TAKEN = 1 << 22  # elements of a mapped file that are converted at a time
@@ -62,11 +64,11 @@ class Trainer:
         self.network, self.state, self.goal = network, state, goal
         self.compile, self._meeting = lowering(device), meeting(device)
         self.seed = next_seed() if seed is None else seed
-        self.like: Trainer | None = None  # one of an equal network with an equal goal, whose programs will do
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
-        self._lent, self._lending = lru_cache(_KEPT)(self._compiled), Lock()
-        self._at_hand: WeakKeyDictionary[Dataset, dict[int, Block]] = WeakKeyDictionary()
+        self._look()
+        self._at_hand: WeakKeyDictionary[Data, _AtHand] = WeakKeyDictionary()
+        self._orders = _Orders()
         self._drawn = 0  # steps outside of training for which there were random numbers
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
@@ -92,31 +94,30 @@ class Trainer:
         every: int = 0,
         _alone: bool = False,
     ) -> Executable:
-        """Compiled anew, or a twin; which weights are frozen, and how many threads there are, tells apart what differs by it."""
-        asked = (kind, sizes, rows, _frozen, every, _alone)
-        return self._compiled(*asked) if self.like is None else self.like.twin(*asked)
-
-    def _compiled(
-        self, kind: str, sizes: tuple[int, ...], rows: RowTypes, _frozen: Any, every: int, _alone: Any
-    ) -> Executable:
+        """Which weights are frozen, and how many threads there are, tells apart what differs by it."""
         if unknown := [name for name in self.network.named if name not in self.state]:
             raise UsageError(
                 f"The model has the weight {unknown[0]!r}, which it did not have when it was compiled.",
                 hint="compile it again after a layer is added to it, or to a model inside",
             )
-        return self.compile(self._trace(kind, sizes, rows, every))
+        if kind == "train":
+            assert self.goal is not None
+            self._add_slots(self.goal.optimizer)
+        return self._ready(lambda: self._trace(kind, sizes, rows, every), kind, sizes, rows, every)
 
-    def twin(self, *asked: Any) -> Executable:
-        """What runs beside what others of the same kind got, compiled once for all of them."""
-        with self._lending:
-            return self._lent(*asked).twin()
+    def _ready(self, trace: Callable[[], Program], *asked: Any) -> Executable:
+        """A program ready to run: what an equal network with an equal goal has asked for serves this one too."""
+        if (kind := self.network.kind()) is None:
+            return self.compile(trace())
+        judged = None if self.goal is None else str(self.goal.described())
+        key = (kind, judged, asked, native.ALONE.get(), *engine().values())
+        return PROGRAMS.twin(key, lambda: self.compile(trace()))
 
     def _trace(self, kind: str, sizes: tuple[int, ...], data: RowTypes, every: int) -> Program:
         if kind == "predict":
             return prediction_program(self.network, data, sizes)
         assert self.goal is not None
         if kind == "train":
-            self._add_slots(self.goal.optimizer)
             return training_program(self.network, self.goal, data, sizes, every)
         return evaluation_program(self.network, self.goal, data, sizes)
 
@@ -134,6 +135,7 @@ class Trainer:
         callbacks: Callbacks,
     ) -> None:
         """Train for the epochs of ``epochs``."""
+        self._look()
         size, shuffled = (None, False) if isinstance(data, Stream) else (batch_size, shuffle)
         position = Position(epochs.start, self._tally("train", data), callbacks, data, validation, size, shuffled)
         with callbacks.following(position):
@@ -186,7 +188,9 @@ class Trainer:
         epoch: int = 0,
     ) -> Logs:
         """What is left of a pass after the steps in ``tally``: a single native call, or several if a callback asks for them."""
-        tally = tally or self._tally("train", data)
+        if tally is None:
+            self._look()
+            tally = self._tally("train", data)
         logs = self._sweep(self._blocks(data, batch_size, tally, shuffle, callbacks.samples_every), callbacks, tally)
         if not math.isfinite(logs["loss"]) and not callbacks.stopped:
             assert self.goal is not None
@@ -199,6 +203,7 @@ class Trainer:
 
     def evaluate(self, data: Data, batch_size: int, callbacks: Callbacks) -> Logs:
         """Loss and metrics over all rows."""
+        self._look()
         tally = self._tally("test", data)
         callbacks.call("on_test_begin", {})
         logs = self._sweep(self._blocks(data, batch_size, tally), callbacks, tally)
@@ -207,6 +212,7 @@ class Trainer:
 
     def predict(self, data: Data, batch_size: int, callbacks: Callbacks) -> list[Array]:
         """Each output for all rows. A row's output does not depend on its batch."""
+        self._look()
         tally = self._tally("predict", data)
         callbacks.call("on_predict_begin", {})
         pieces: list[dict[str, Array]] = []
@@ -232,6 +238,7 @@ class Trainer:
         """The steps of the plan for full batches of ``data``, of training if there is a goal, else of prediction; and the time of
         each in seconds, the least of `REPEATS` that take about ``seconds`` together, none if that is 0. Weights and optimizer are
         left as they were."""
+        self._look()
         kind = "train" if self.goal is not None and data.y is not None else "predict"
         executable = self._executable_for(kind, data, min(batch_size, len(data)))
         if not isinstance(executable, native.NativeExecutable):
@@ -319,8 +326,16 @@ class Trainer:
         fit_lbfgs(executable, self.state, weights, data, steps, tolerance, evaluations, history)
 
     def _backward(self, data: Dataset, weights: Mapping[str, Parameter], rows: int, training: bool) -> Executable:
-        assert self.goal is not None
-        return self.compile(gradient_program(self.network, self.goal, data, weights, rows, training))
+        goal = self.goal
+        assert goal is not None
+        return self._ready(
+            lambda: gradient_program(self.network, goal, data, weights, rows, training),
+            "gradients",
+            rows,
+            RowTypes.of(data),
+            tuple(weights),
+            training,
+        )
 
     def inside(self, data: Dataset, training: bool, layers: bool) -> Inside:
         """What goes on inside for each row by itself; with ``training``, for all rows as one batch."""
@@ -332,18 +347,22 @@ class Trainer:
 
     # -------------------------------------------------------------- running
 
+    def _look(self) -> None:
+        """Which weights there are: a layer may have been added."""
+        self._named = self.network.named
+
     def _schedule(self, kind: str, steps: int) -> dict[str, Array]:
         """The numbers of the next steps."""
         if kind != "train":  # numbers that only a model with chance outside of training asks for
             begin, self._drawn = self._drawn, self._drawn + steps
-            step = (np.arange(begin, begin + steps) % 2**32).astype(np.uint32)
+            step = np.arange(begin, begin + steps).astype(np.uint32)  # modulo 2^32
             return {"seed": np.full(steps, self.seed ^ _ASIDE, dtype=np.uint32), "step": step}
         assert self.goal is not None
         optimizer = self.goal.optimizer
         return {
             **optimizer.numbers(steps),
             "seed": np.full(steps, self.seed, dtype=np.uint32),
-            "step": (np.arange(optimizer.iterations, optimizer.iterations + steps) % 2**32).astype(np.uint32),
+            "step": np.arange(optimizer.iterations, optimizer.iterations + steps).astype(np.uint32),  # modulo 2^32
         }
 
     def _tally(self, kind: str, data: Data) -> Tally:
@@ -377,15 +396,21 @@ class Trainer:
 
     def _block(self, data: Dataset, columns: tuple[Column, ...]) -> Block:
         """The columns as they lie in memory: the same block as long as there is such data, so that a device may keep it."""
-        of_data = self._at_hand.setdefault(data, {})
-        if len(columns) not in of_data:  # inputs alone, or all
-            of_data[len(columns)] = Block([column.array for column in columns])
-        return of_data[len(columns)]
+        blocks = self._known(data).blocks
+        if len(columns) not in blocks:  # inputs alone, or all
+            blocks[len(columns)] = Block([column.array for column in columns])
+        return blocks[len(columns)]
+
+    def _known(self, data: Dataset | Shards) -> _AtHand:
+        known = self._at_hand.get(data)
+        if known is None:
+            known = self._at_hand[data] = _AtHand(RowTypes.of(data))
+        return known
 
     def _executable_for(self, kind: str, data: Dataset | Shards, batch_size: int, every: int = 0) -> Executable:
-        rows = RowTypes.of(data)
+        rows = self._known(data).rows
         rows = RowTypes(rows.inputs) if kind == "predict" else rows
-        frozen = tuple([w.frozen for w in self.network.named.values()]) if kind != "predict" else ()
+        frozen = tuple([w.frozen for w in self._named.values()]) if kind != "predict" else ()
         return self.executable(kind, _sizes(len(data), batch_size), rows, frozen, every, native.ALONE.get())
 
     def _sweep(
@@ -449,9 +474,7 @@ class Trainer:
 
     def _permutation(self, steps: int, count: int, number: int = 0) -> npt.NDArray[np.int64]:
         """An order of so many things for an epoch: a function of the seed, the steps taken before it, and a ``number``."""
-        key = np.array([self.seed, steps], dtype=np.uint64)
-        counter = np.array([0, 0, 0, number], dtype=np.int64).view(np.uint64)
-        return np.random.Generator(np.random.Philox(counter=counter, key=key)).permutation(count)
+        return self._orders.draw(self.seed, steps, number, count)
 
 
 def engine() -> dict[str, Any]:
@@ -482,6 +505,39 @@ def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> 
             stop()
             raise
 
+
+@dataclass
+class _AtHand:
+    """What is known of some data, for as long as there is such data."""
+
+    rows: RowTypes
+    blocks: dict[int, Block] = field(default_factory=dict)  # by their number of columns
+
+
+class _Orders:
+    """Permutations that follow from numbers. One generator for all of them: making one takes longer than drawing."""
+
+    def __init__(self) -> None:
+        self._philox, self._lock = np.random.Philox(0), RLock()
+        self._generator = np.random.Generator(self._philox)
+
+    def draw(self, seed: int, steps: int, number: int, count: int) -> npt.NDArray[np.int64]:
+        """An order of ``count`` things."""
+        counter = np.array([0, 0, 0, number], dtype=np.int64).view(np.uint64)
+        key = np.array([seed, steps], dtype=np.uint64)
+        with self._lock:
+            self._philox.state = {
+                "bit_generator": "Philox",
+                "state": {"counter": counter, "key": key},
+                "buffer": _EMPTY,
+                "buffer_pos": 4,
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+            return self._generator.permutation(count)
+
+
+_EMPTY = np.zeros(4, np.uint64)  # nothing drawn that is left over
 
 _Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 

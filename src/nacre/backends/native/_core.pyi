@@ -47,4 +47,5 @@ def make_plan(
     emits: Sequence[tuple[int, int]],
     constants: Bytes,
     batch_bytes: Sequence[int],
+    together: int = 0,
 ) -> Plan: ...

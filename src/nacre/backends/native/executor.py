@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,17 +38,20 @@ class NativeExecutable:
         self._begin()
 
     def _begin(self) -> None:
-        """Memory to work in."""
+        """Nothing of a state, and no memory to work in before it runs: what is only there for its twins needs none."""
+        self._executor: Any = None
+        self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
+        self._bound: _Bound | None = None
+        self._room = 0, self.program.room(0)  # for as many rows as last time
+
+    def _with_memory(self) -> Any:
         try:
-            self._executor = Executor(*self._native)
+            return Executor(*self._native)
         except MemoryError:
             need = max(plan.arena_bytes for plan in self.plans.values())
             raise MemoryError(
                 f"A batch of {self.program.rows:,} rows needs {need:,} bytes to work in; use smaller batches."
             ) from None
-        self.seconds: npt.NDArray[np.float64] | None = None  # set to take the time of each step
-        self._bound: _Bound | None = None
-        self._room = 0, self.program.room(0)  # for as many rows as last time
 
     def twin(self) -> NativeExecutable:
         """The same plans with memory of their own, to run at the same time over another state."""
@@ -65,6 +69,8 @@ class NativeExecutable:
         finite: bool = True,
     ) -> dict[str, Array]:
         """See `nacre.backends.base.Executable`. Ctrl-C is noticed between two kernels, before a step changes the state."""
+        if self._executor is None:
+            self._executor = self._with_memory()
         names = self.program.schedule
         rows = len(block[0] if order is None else order)
         if feed is None and self._watch >= 0:

@@ -394,6 +394,8 @@ class Lowering:
         goal = value.operands[0] if total else value
         level, met, opened = [fusion.access(goal)], {id(fusion.strip(goal))}, set[int]()
         for _ in range(fusion.MAX_REGISTERS):
+            if not level:
+                break
             dense = {id(base): base for base, how in level if how is DENSE and base.shape == goal.shape}
             inner = [base for number, base in dense.items() if number not in opened and fusion.is_simple(base)]
             level = [fusion.access(o) for base in inner for o in base.operands]

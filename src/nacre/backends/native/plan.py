@@ -15,6 +15,7 @@ from nacre.ir import PANEL, TensorType, Value, panels
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
 _WORTH_SHARING, _WORTH_SHARING_BY_COLUMNS, _WORTH_SHARING_BY_ROWS = 3000, 1000, 100
 _WORTH_WAKING = 10  # times as much is, where nobody is awake yet: a single row is asked for now and then
+_WORTH_A_RUN = 100_000  # cycles to share in all of a run: to wake a thread takes some 30 microseconds
 
 _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
@@ -147,6 +148,7 @@ class Plan:
             rows=self.rows,
             arena_bytes=self.arena_bytes,
             first_update=self.first_update,
+            together=self.together,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
             steps=[
                 (KERNELS[s.kernel], s.sharing(self.rows), s.results, s.operands, s.whole(), s.args) for s in self.steps
@@ -155,6 +157,12 @@ class Plan:
             constants=np.frombuffer(bytes(self.constants), dtype=np.uint8),
             batch_bytes=self.batch_bytes,
         )
+
+    @property
+    def together(self) -> int:
+        """How many batches a run has at least for which other threads are woken."""
+        work = sum(s.work for s in self.steps if s.sharing(self.rows) != ALONE)
+        return -(-_WORTH_A_RUN // max(work, 1))
 
     def described(self) -> list[PlannedStep]:
         """The steps, for people and programs to look at."""
