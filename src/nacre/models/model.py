@@ -500,6 +500,8 @@ class Model(Weighted, Configured):
         try:
             if check_restorable(self) or strangers([[w.regularizer, w.constraint] for w in self.weights]):
                 return None
+            if any(_is_patched(part) for part in self._parts()):
+                return None
         except UsageError:
             return None
         rule = self.optimizer.get_config() | {"learning_rate": None, "class_name": type(self.optimizer).__name__}
@@ -1334,6 +1336,11 @@ def _is_list_of_arrays(x: Any) -> bool:
 def _rows(data: Data) -> int | None:
     """How many rows there are, if it is known in advance."""
     return None if isinstance(data, Stream) else len(data)
+
+
+def _is_patched(part: object) -> bool:
+    """Whether a method of this one object was replaced."""
+    return any(callable(value) and hasattr(type(part), name) for name, value in vars(part).items())
 
 
 def _listed(callbacks: Any) -> list[Callback]:
