@@ -17,7 +17,7 @@ from benchmarks.machine import Peak
 from benchmarks.peers import PEERS
 from benchmarks.race import QUICK, Effort, Track
 from benchmarks.tables import TABLES, Bench
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import RACED
 
 STOPPED = 130
 ON_PROCESSORS = [name for name, peer in PEERS.items() if not peer.gpu]
@@ -42,7 +42,7 @@ class Names(click.ParamType[list[str]]):
 
 
 @click.command()
-@click.option("--workloads", type=Names(WORKLOADS), default=list(WORKLOADS), help=f"Of {', '.join(WORKLOADS)}.")
+@click.option("--workloads", type=Names(RACED), default=list(RACED), help=f"Of {', '.join(RACED)}.")
 @click.option("--peers", type=Names(ON_PROCESSORS), default=ON_PROCESSORS, help=f"Of {', '.join(ON_PROCESSORS)}.")
 @click.option("--tables", type=Names(TABLES), default=list(TABLES), help=f"Of {', '.join(TABLES)}.")
 @click.option(

@@ -11,7 +11,7 @@ from benchmarks.machine import processors
 from benchmarks.peers import PEERS
 from benchmarks.race import PREDICT, PREDICT_ROWS, ROOT, TRAIN, Contest, Entrant, Outcome, Track, environment
 from benchmarks.report import Record, Report, seconds, table
-from benchmarks.workloads import WORKLOADS, Job, shorter
+from benchmarks.workloads import RACED, Job, shorter
 from nacre import layers, optimizers
 
 # Losses of one epoch in the same order may differ by float32's rounding only; a peer that does something else is further off.
@@ -27,7 +27,7 @@ class Bench:
     show: Callable[[object], None]
     workloads: list[str]
     peers: list[str]
-    jobs: Mapping[str, Job] = field(default_factory=lambda: WORKLOADS)
+    jobs: Mapping[str, Job] = field(default_factory=lambda: RACED)
 
     def job(self, name: str) -> Job:
         return shorter(self.jobs[name], self.track.effort.steps)

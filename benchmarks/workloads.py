@@ -57,7 +57,8 @@ class Job:
     def __str__(self) -> str:
         runs = [(width, len(list(same))) for width, same in groupby(self.units)]
         widths = "-".join(f"{n}x{width}" if n > 2 else "-".join([str(width)] * n) for width, n in runs)
-        return f"{widths} {self.activation} [{self.batch}]" if len(self.units) > 2 else f"{widths} [{self.batch}]"
+        what = f"{widths} {self.activation}" if len(self.units) > 2 else widths
+        return f"{what} [{self.batch}]{' from bytes' * self.uint8}"
 
 
 def to_json(job: Job) -> dict[str, Any]:
@@ -82,6 +83,13 @@ WORKLOADS: dict[str, Job] = {
     "W9": Job((12288, 20, 7, 5, 2), "sigmoid", 32, 128),
 }
 
+
+# As pictures come: those that reading rows bounds, once more from bytes.
+RACED: dict[str, Job] = WORKLOADS | {
+    "W1b": replace(WORKLOADS["W1"], uint8=True, steps=6000),
+    "W7b": replace(WORKLOADS["W7"], uint8=True),
+    "W9b": replace(WORKLOADS["W9"], uint8=True),
+}
 
 # On a GPU, which multiplies bfloat16 an order of magnitude faster: the wide ones with it too.
 ON_DEVICE: dict[str, Job] = WORKLOADS | {

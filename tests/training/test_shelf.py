@@ -190,3 +190,13 @@ def test_a_network_with_a_method_of_its_own_shares_nothing():
     assert other.kind() is None
     plain.set_weights(other.get_weights())
     assert not np.array_equal(plain.predict(X, verbose=0), other.predict(X, verbose=0))
+
+
+def test_what_is_asked_of_a_network_takes_nothing_from_what_is_random():
+    nacre.utils.set_random_seed(1)
+    model = _model()
+    after = nacre.ops.next_seed()
+    nacre.utils.set_random_seed(1)
+    model = _model()
+    assert model.kind() is not None
+    assert nacre.ops.next_seed() == after

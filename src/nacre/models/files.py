@@ -19,6 +19,7 @@ from nacre.ir import Memory, TensorType
 from nacre.models.goals import Judged
 from nacre.models.mistakes import refuse_unknown
 from nacre.models.part import KINDS
+from nacre.ops import seeded
 from nacre.training.checkpoint import CALLBACK_PREFIX
 from nacre.training.program import slot_types
 from nacre.upstairs import room
@@ -46,7 +47,7 @@ def check_restorable(model: Model) -> dict[str, Any]:
         for name, thing in (found for part in parts for found in strangers(part).items()):
             if own.setdefault(name, thing) is not thing:
                 raise UsageError(f"Two parts of it are called {name!r}.")
-        with custom_object_scope(own):
+        with custom_object_scope(own), seeded(0):  # the copy is random in nothing that others see
             again = type(model).from_config(model.get_config())
             if not again.built:
                 shapes = [shape[1:] for shape in model.input_shapes]
