@@ -17,7 +17,7 @@ ROOT = Path(nacre.__file__).parent
 
 PUBLIC = {
     "__version__", "activations", "budget", "callbacks", "collapse", "config", "constraints", "datasets", "devices", "diagnose",
-    "errors", "explain", "find_learning_rate", "fit_many", "grad", "gradcheck", "Initializer", "initializers",
+    "doctor", "errors", "exchange", "explain", "find_learning_rate", "fit_many", "grad", "gradcheck", "Initializer", "initializers",
     "Input", "insight", "labs", "Layer", "layers", "Loss", "losses", "Metric", "metrics", "minimize", "Model",
     "models", "ops", "Optimizer", "optimizers", "plots", "regularizers", "Run", "Sequential", "utils",
     "value_and_grad",
