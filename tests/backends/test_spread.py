@@ -38,7 +38,8 @@ def train(device, epochs, calls=(), seed=3):
     model = nacre.Sequential([nacre.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)])
     model.add(layers.Dense(3, "softmax"))
     model.compile(nacre.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
-    model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, validation_data=(x[:20], y[:20]))
+    judged = {"validation_data": (x[:20], y[:20]), "validation_batch_size": 8}
+    model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, **judged)
     return model
 
 """
@@ -133,17 +134,23 @@ class Killed(callbacks.Callback):
         if epoch == 3 and place().index == 1 and not Path("killed").exists():
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+    def on_test_begin(self, logs=None):
+        self.batches = 0
+    def on_test_batch_end(self, batch, logs=None):
+        self.batches += 1
 
+killed = Killed()
 backup = callbacks.BackupAndRestore("backup", delete_checkpoint=False)
-model = train("xla", 4, [backup, Killed(), callbacks.CSVLogger("log.csv")])
-Path(f"history{place().index}").write_text(json.dumps([backup.begun_at, model.history.history]))
+model = train("xla", 4, [backup, killed, callbacks.CSVLogger("log.csv")])
+Path(f"history{place().index}").write_text(json.dumps([backup.begun_at, killed.batches, model.history.history]))
 """
     )
     ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "1", "--", "script.py"])
     assert ended.returncode == 0, ended.stderr + ended.stdout
     assert "process 1 of 2 ended by signal 9 (SIGKILL); all are stopped" in ended.stderr
     of_both = [json.loads(Path(f"history{index}").read_text()) for index in range(2)]
-    for begun_at, found in of_both:
+    assert [batches for _, batches, _ in of_both] == [1, 2]  # of the three that validate
+    for begun_at, _, found in of_both:
         assert begun_at in (8, 12)  # the checkpoint of the third epoch may have been in writing
         check(found, one)
     epochs = [line for line in ended.stdout.splitlines() if "Epoch " in line]
@@ -248,6 +255,21 @@ def test_processes_with_other_files_are_told_before_they_share_them() -> None:
     ended = run(["-m", "nacre", "launch", "-n", "2", "--", "script.py", "xla"])
     assert "The processes do not begin alike." in ended.stdout
     assert re.search(r"differs: +data$", ended.stdout, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("folders")
+def test_who_cannot_read_its_pieces_ends_and_nobody_waits_for_them() -> None:
+    broken = """
+            if place().index == 1 and self.rows > 5000:
+                raise nacre.errors.DataError("It is damaged.")
+            yield part"""
+    Path("script.py").write_text(PIECES.replace("\n            yield part", broken))
+    begun = time.monotonic()
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "3", "--", "script.py", "xla"])
+    assert time.monotonic() - begun < 60
+    assert re.search(r"\[1\] .*DataError: training/part-\d.parquet, row group \d: It is damaged", ended.stdout)
+    assert "process 1 of 2 ended with exit code 1" in ended.stderr
+    assert "fault" in ended.stderr
 
 
 def test_tasks_of_slurm_stop_on_a_signal_and_one_process_goes_on(tmp_path: Path) -> None:

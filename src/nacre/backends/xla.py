@@ -242,7 +242,8 @@ class Together:
 
     def share(self, array: Array, parts: Sequence[slice]) -> None:
         """Fill an array with the rows that others have."""
-        of_all = [array[part].reshape(-1).view(np.uint8) for part in parts]  # in place: the rows of a part lie together
+        assert array.flags.c_contiguous  # so what follows are views, and what is written to them is in the array
+        of_all = [array[part].reshape(-1).view(np.uint8) for part in parts]
         with _giving_up():
             _undisturbed(lambda _: self._exchange(of_all))
 
