@@ -14,11 +14,13 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
+
+import numpy.typing as npt
 
 from nacre.errors import UsageError
 
@@ -54,6 +56,20 @@ class Place:
     def first(self) -> bool:
         """Whether this is the process that writes files and tells how it goes."""
         return self.index == 0
+
+
+class Others(Protocol):
+    """The processes that train together with this one, which is the one with number ``index``. What is asked of them, all ask at
+    the same time."""
+
+    processes: int
+    index: int
+
+    def agree(self, parts: Mapping[str, bytes]) -> None:
+        """Demand that all have the same; wait until all have come so far. Raises `UsageError` that names what differs."""
+
+    def share(self, array: npt.NDArray[Any], parts: Sequence[slice]) -> None:
+        """Fill an array with the rows that others have: of each process, a part of it."""
 
 
 def place(environ: Mapping[str, str] = os.environ) -> Place:

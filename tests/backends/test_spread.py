@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from nacre.backends import xla
 from nacre.distributed import Place, free_port
@@ -34,7 +38,8 @@ def train(device, epochs, calls=(), seed=3):
     model = nacre.Sequential([nacre.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.3)])
     model.add(layers.Dense(3, "softmax"))
     model.compile(nacre.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
-    model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, validation_data=(x[:20], y[:20]))
+    judged = {"validation_data": (x[:20], y[:20]), "validation_batch_size": 8}
+    model.fit(x, y, epochs=epochs, batch_size=32, verbose=2, callbacks=calls, **judged)
     return model
 
 """
@@ -129,21 +134,142 @@ class Killed(callbacks.Callback):
         if epoch == 3 and place().index == 1 and not Path("killed").exists():
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+    def on_test_begin(self, logs=None):
+        self.batches = 0
+    def on_test_batch_end(self, batch, logs=None):
+        self.batches += 1
 
+killed = Killed()
 backup = callbacks.BackupAndRestore("backup", delete_checkpoint=False)
-model = train("xla", 4, [backup, Killed(), callbacks.CSVLogger("log.csv")])
-Path(f"history{place().index}").write_text(json.dumps([backup.begun_at, model.history.history]))
+model = train("xla", 4, [backup, killed, callbacks.CSVLogger("log.csv")])
+Path(f"history{place().index}").write_text(json.dumps([backup.begun_at, killed.batches, model.history.history]))
 """
     )
     ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "1", "--", "script.py"])
     assert ended.returncode == 0, ended.stderr + ended.stdout
     assert "process 1 of 2 ended by signal 9 (SIGKILL); all are stopped" in ended.stderr
     of_both = [json.loads(Path(f"history{index}").read_text()) for index in range(2)]
-    for begun_at, found in of_both:
+    assert [batches for _, batches, _ in of_both] == [1, 2]  # of the three that validate
+    for begun_at, _, found in of_both:
         assert begun_at in (8, 12)  # the checkpoint of the third epoch may have been in writing
         check(found, one)
     epochs = [line for line in ended.stdout.splitlines() if "Epoch " in line]
     assert {line[:3] for line in epochs} == {"[0]"}  # one tells how it goes
+
+
+# What is read in pieces: a folder of Parquet files, in windows smaller than it, and others to validate by.
+PIECES = """
+import json, os, signal, sys
+from pathlib import Path
+import nacre
+from nacre import callbacks, layers
+from nacre.data import Features, shards
+from nacre.data.folders import ParquetFolder, TablePieces
+from nacre.distributed import place
+
+shards.WINDOW = 8 * 2000
+
+class Counted(TablePieces):
+    rows = 0
+    def read(self, piece, stop=None):
+        for part in super().read(piece, stop):
+            self.rows += len(part[1])
+            yield part
+
+class Killed(callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == int(sys.argv[2]) and place().index == place().processes - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def train(device, kill):
+    folder, judged = ParquetFolder("training"), ParquetFolder("validation")
+    features = Features.fit(folder.read({0: 100}), ["y"], {})
+    data, validation = Counted(folder, features), Counted(judged, features)
+    nacre.utils.set_random_seed(3)
+    given = nacre.Input((1,), name="numbers")
+    model = nacre.Sequential([given, layers.Dense(8, "relu"), layers.Dropout(0.3), layers.Dense(2, "softmax")])
+    model.compile(nacre.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"], device=device)
+    calls = [callbacks.BackupAndRestore("backup", save_freq=5, delete_checkpoint=False)] if kill else []
+    calls += [Killed()] if kill and int(sys.argv[2]) else []
+    model.fit(data, validation_data=validation, epochs=3, batch_size=100, verbose=0, callbacks=calls)
+    read = data.rows, validation.rows
+    again = model.evaluate(validation, verbose=0, return_dict=True, batch_size=100)
+    return model.history.history, read, again
+
+found = train(sys.argv[1], len(sys.argv) > 2)
+Path(f"found{place().index}").write_text(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def folders() -> None:
+    rng = np.random.default_rng(5)
+    for name, files in (("training", 8), ("validation", 4)):
+        Path(name).mkdir()
+        for file in range(files):
+            a = rng.normal(size=1000).astype("float32")
+            table = pyarrow.table({"a": a, "y": np.where(a > 0.3, "yes", "no")})
+            parquet.write_table(table, f"{name}/part-{file}.parquet", row_group_size=250)
+
+
+@pytest.mark.usefixtures("folders")
+def test_two_processes_read_half_of_the_pieces_each_and_share_the_validation() -> None:
+    Path("script.py").write_text(PIECES)
+    for words in (["-m", "nacre", "launch", "-n", "2", "--", "script.py", "xla"], ["script.py", "xla:cpu:0"]):
+        ended = run(words)
+        assert ended.returncode == 0, ended.stderr + ended.stdout
+        if "launch" in words:
+            both = [json.loads(Path(f"found{index}").read_text()) for index in range(2)]
+    expected, read_alone, _ = json.loads(Path("found0").read_text())
+    first = 250, 250  # what each reads to see what the others are like
+    assert read_alone == [first[0] + 3 * 8000, first[1] + 3 * 4000]
+    for history, read, again in both:
+        check(history, expected)
+        assert read == [first[0] + 3 * 4000, first[1] + 3 * 2000]
+        for name, figure in again.items():  # each by itself, over all rows
+            assert history[f"val_{name}"][-1] == pytest.approx(figure, abs=1e-12)
+
+
+@pytest.mark.parametrize("after", [2, 1])
+@pytest.mark.usefixtures("folders")
+def test_what_two_processes_read_in_pieces_goes_on_in_the_middle_of_a_window(after: int) -> None:
+    Path("script.py").write_text(PIECES)
+    two = ["-m", "nacre", "launch", "-n", "2", "--", "script.py", "xla"]
+    ended = run([*two, "107"])  # in the second epoch, not at the end of a window
+    assert ended.returncode != 0
+    assert "process 1 of 2 ended by signal 9" in ended.stderr
+    assert list(Path("backup").iterdir())
+    ended = run([*(two if after == 2 else ["script.py", "xla"]), "0"])
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    found = json.loads(Path("found0").read_text())
+    assert found[1][0] < 250 + 2 * 8000 / after  # it did not begin anew
+    ended = run(["script.py", "xla:cpu:0"])
+    check(found[0], json.loads(Path("found0").read_text())[0])
+
+
+@pytest.mark.usefixtures("folders")
+def test_processes_with_other_files_are_told_before_they_share_them() -> None:
+    shutil.copytree("training", "other")
+    parquet.write_table(pyarrow.table({"a": np.ones(250, "float32"), "y": ["yes"] * 250}), "other/part-3.parquet")
+    Path("script.py").write_text(PIECES.replace('"training"', '"other" if place().index else "training"'))
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--", "script.py", "xla"])
+    assert "The processes do not begin alike." in ended.stdout
+    assert re.search(r"differs: +data$", ended.stdout, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("folders")
+def test_who_cannot_read_its_pieces_ends_and_nobody_waits_for_them() -> None:
+    broken = """
+            if place().index == 1 and self.rows > 5000:
+                raise nacre.errors.DataError("It is damaged.")
+            yield part"""
+    Path("script.py").write_text(PIECES.replace("\n            yield part", broken))
+    begun = time.monotonic()
+    ended = run(["-m", "nacre", "launch", "-n", "2", "--restarts", "3", "--", "script.py", "xla"])
+    assert time.monotonic() - begun < 60
+    assert re.search(r"\[1\] .*DataError: training/part-\d.parquet, row group \d: It is damaged", ended.stdout)
+    assert "process 1 of 2 ended with exit code 1" in ended.stderr
+    assert "fault" in ended.stderr
 
 
 def test_tasks_of_slurm_stop_on_a_signal_and_one_process_goes_on(tmp_path: Path) -> None:

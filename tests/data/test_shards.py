@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,58 @@ def test_an_epoch_goes_on_from_any_row(sizes: list[int], batch: int, window: int
             assert found[0] + found[1] == list(range(sum(sizes)))
     finally:
         shards.WINDOW = before
+
+
+class Threads:
+    """What processes hand to each other, where each is a thread."""
+
+    def __init__(self, processes: int, index: int, board: list[Any], meet: threading.Barrier) -> None:
+        self.processes, self.index, self.board, self.meet = processes, index, board, meet
+
+    def agree(self, parts: Any) -> None:
+        raise NotImplementedError("not asked for by who reads")
+
+    def share(self, array: Array, parts: Sequence[slice]) -> None:
+        self.board[self.index] = array[parts[self.index]].copy()
+        self.meet.wait(20)
+        for part, rows in zip(parts, self.board, strict=True):
+            array[part] = rows
+        self.meet.wait(20)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 7])
+@pytest.mark.parametrize("begin", [0, 320])
+@pytest.mark.usefixtures("narrow")
+def test_processes_that_read_together_get_what_one_gets_and_read_each_piece_once(processes: int, begin: int) -> None:
+    read: list[int] = []
+
+    class Noted(ArrayPieces):
+        def read(self, piece: int) -> Iterable[tuple[Any, ...]]:
+            read.append(piece)
+            return super().read(piece)
+
+    def rows(others: Threads | None) -> list[Array]:
+        data = Shards(Noted(X, np.arange(ROWS)))
+        return [window.columns[1].array[order] for window, order in data.windows(32, begin, permutation, others)]
+
+    expected, alone = rows(None), len(read)
+    assert len(expected) > 2
+    read.clear()
+    board, meet = [None] * processes, threading.Barrier(processes)
+    with ThreadPoolExecutor(processes) as pool:
+        found = list(pool.map(rows, [Threads(processes, index, board, meet) for index in range(processes)]))
+    for one in found:
+        assert all(np.array_equal(a, b) for a, b in zip(one, expected, strict=True))
+    assert len(read) == alone - 1 + processes  # each looks at the first rows of all
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(1, 9), st.integers(0, 20))
+def test_pieces_are_dealt_out_in_neighbors_and_evenly(sizes: list[int], processes: int, number: int) -> None:
+    spans = [shards._Span(piece, 0, rows) for piece, rows in enumerate(sizes)]
+    parts = shards._dealt(spans, number, processes)
+    assert sorted(span.piece for part in parts for span in spans[part]) == list(range(len(sizes)))
+    for part in parts:
+        assert sum(sizes[part]) <= sum(sizes) / processes + max(sizes)
 
 
 @pytest.mark.usefixtures("narrow")

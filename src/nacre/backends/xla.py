@@ -47,6 +47,7 @@ _SECONDS = 0.5  # that a piece may take: what Ctrl-C may cost
 _LOOK = 0.1  # seconds after which whoever waits looks whether there was a Ctrl-C
 _SHARE = 0.5  # of the memory of a device that is free, for rows that stay there
 _DAY = 86_400  # seconds
+_SENT = 1 << 22  # bytes that a process hands to the others at a time
 _HEARTBEAT = 30  # seconds without a word from a process until it counts as lost
 _TRIED = 32  # steps in a piece that a way to launch is timed by
 _TRIALS = 4  # pieces for each way; XLA compiles in the first, and records what is launched in the second
@@ -225,6 +226,53 @@ def wait_for_all() -> None:
     """Wait until all processes have come so far."""
     with _giving_up(), _together():
         multihost_utils.sync_global_devices("nacre")
+
+
+class Together:
+    """The processes that train together, seen from this one; see `nacre.distributed.Others`."""
+
+    def __init__(self) -> None:
+        here = joined()
+        self.processes, self.index = here.processes, here.index
+
+    def agree(self, parts: Mapping[str, bytes]) -> None:
+        """Demand that all have the same."""
+        with _giving_up():
+            _undisturbed(lambda _: _compare(parts))
+
+    def share(self, array: Array, parts: Sequence[slice]) -> None:
+        """Fill an array with the rows that others have."""
+        assert array.flags.c_contiguous  # so what follows are views, and what is written to them is in the array
+        of_all = [array[part].reshape(-1).view(np.uint8) for part in parts]
+        with _giving_up():
+            _undisturbed(lambda _: self._exchange(of_all))
+
+    def _exchange(self, of_all: Sequence[Array]) -> None:
+        longest = max(map(len, of_all))
+        size = min(_SENT, 1 << max(0, longest - 1).bit_length())  # of few sizes, for each is compiled
+        for start in range(0, longest, size):
+            own = of_all[self.index][start : start + size]
+            sent = np.zeros(size, np.uint8)
+            sent[: len(own)] = own
+            with _together():
+                found = multihost_utils.process_allgather(sent)
+            for whole, piece in zip(of_all, found, strict=True):
+                some = whole[start : start + size]
+                some[:] = piece[: len(some)]
+
+
+def _compare(parts: Mapping[str, bytes]) -> None:
+    """Demand that all processes have the same. Raises `UsageError` that names what differs."""
+    mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])
+    with _together():
+        found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
+    for part, of_all in zip(parts, found.swapaxes(0, 1), strict=True):
+        if others := [index for index, one in enumerate(of_all) if not np.array_equal(one, of_all[0])]:
+            raise UsageError(
+                "The processes do not begin alike.",
+                {"differs": part, "from process 0": ", ".join(map(str, others))},
+                "the same script, data and seed everywhere (nacre.utils.set_random_seed), and one folder of checkpoints",
+            )
 
 
 class Place:
@@ -445,22 +493,14 @@ class XlaExecutable:
     def _agree(self, state: State, block: Block, rows: npt.NDArray[np.int64], schedule: Mapping[str, Array]) -> None:
         """Demand that all processes are about to take the same step: program, weights, numbers, first batch."""
         first = rows[: self.program.rows]
-        parts = {
-            "program": repr([(step.changes, step.emits, step.text) for step in self._steps.values()]).encode(),
-            "step and settings": b"".join(schedule[name][:1].tobytes() for name in self.program.schedule),
-            "first batch": first.tobytes() + b"".join(column[first].tobytes() for column in block),
-            "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
-        }
-        mine = np.stack([np.frombuffer(hashlib.sha256(part).digest(), np.uint8) for part in parts.values()])
-        with _together():
-            found = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, *mine.shape)
-        for part, of_all in zip(parts, found.swapaxes(0, 1), strict=True):
-            if others := [index for index, one in enumerate(of_all) if not np.array_equal(one, of_all[0])]:
-                raise UsageError(
-                    "The processes do not begin alike.",
-                    {"differs": part, "from process 0": ", ".join(map(str, others))},
-                    "the same script, data and seed everywhere (nacre.utils.set_random_seed), and one folder of checkpoints",
-                )
+        _compare(
+            {
+                "program": repr([(step.changes, step.emits, step.text) for step in self._steps.values()]).encode(),
+                "step and settings": b"".join(schedule[name][:1].tobytes() for name in self.program.schedule),
+                "first batch": first.tobytes() + b"".join(column[first].tobytes() for column in block),
+                "weights": b"".join(state[name].read().tobytes() for name in self.program.state),
+            }
+        )
         self._agreed = True
 
     def _most(self, resident: int | None) -> int:

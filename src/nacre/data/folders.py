@@ -186,15 +186,16 @@ class TablePieces:
         return None if bits is None else np.unpackbits(bits, count=self._folder.groups[piece].rows).astype(bool)
 
     def notes(self) -> list[str]:
-        """What people should know of the rows, once they are read."""
-        odd = sum(self._odd.values(), Counter[str]())
-        found = [f"{name!r}: {count:,} values are odd, and count as missing" for name, count in odd.items() if count]
+        """What people should know of the rows that were read, which are all unless other processes read some of them."""
+        odd, rows = sum(self._odd.values(), Counter[str]()), sum(self.sizes[piece] for piece in self._odd)
+        of_rows = "" if rows == len(self) else f" (in {rows:,} of {len(self):,} rows: others were not read here)"
+        found = [
+            f"{name!r}: {count:,} values are odd, and count as missing{of_rows}" for name, count in odd.items() if count
+        ]
         unknown = sum(self._unknown.values(), np.zeros(len(self._features.categories), np.int64))
         for one, count in zip(self._features.categories, unknown.tolist(), strict=True):
             if count:
-                found.append(
-                    f"{one.name!r}: {count:,} of {len(self):,} rows hold what was rare in training, or never seen"
-                )
+                found.append(f"{one.name!r}: {count:,} of {rows:,} rows hold what was rare in training, or never seen")
         return found
 
     def told(self, piece: int) -> str:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from nacre.data.dataset import Column, Dataset
 from nacre.data.stream import alike
+from nacre.distributed import Others
 from nacre.errors import DataError, NacreError, UsageError
 
 Array = npt.NDArray[Any]
@@ -64,6 +66,8 @@ class Shards:
     chance: each row once. While a window is trained on, threads read the next one. If one window holds all, the order is that of an
     array in memory. Raises `DataError` for a piece that has other rows than it says.
 
+    Of several processes that go over the rows together, each reads a part of the pieces of each window, and hands it to the others.
+
     >>> from nacre.data.lazy import ArrayPieces
     >>> shards = Shards(ArrayPieces(np.arange(6.0), np.arange(6)))
     >>> [(len(window), order.tolist()) for window, order in shards.windows(4)]
@@ -102,9 +106,10 @@ class Shards:
         at = math.floor(len(self) * (1 - fraction)) if 0 < fraction < 1 else 0
         if at in (0, len(self)):
             raise UsageError(f"validation_split={fraction} of {len(self):,} rows leaves a part without rows.")
-        return self._some(0, at), self._some(at, len(self))
+        return self.rows(0, at), self.rows(at, len(self))
 
-    def _some(self, start: int, stop: int) -> Shards:
+    def rows(self, start: int, stop: int) -> Shards:
+        """Rows ``start`` to ``stop`` (exclusive). Pieces outside of them are not read."""
         found, begin = [], 0
         for span in self._spans:
             a, b = max(start - begin, 0), min(stop - begin, len(span))
@@ -117,11 +122,15 @@ class Shards:
         return part
 
     def windows(
-        self, batch_size: int, begin: int = 0, permutation: Callable[[int, int], Rows] | None = None
+        self,
+        batch_size: int,
+        begin: int = 0,
+        permutation: Callable[[int, int], Rows] | None = None,
+        others: Others | None = None,
     ) -> Iterator[tuple[Dataset, Rows]]:
         """Rows in memory and the order in which to take them, until all were taken, whole batches except for the last one; of which
         the first ``begin`` rows are left out. ``permutation`` gives the order of so many things, for each number another one;
-        without it, all stay in their order.
+        without it, all stay in their order. With ``others``, all go over the same rows at the same time, and share in the reading.
         """
         plan = self._plan(permutation)
         while plan and begin >= _count(plan[0][1]):
@@ -139,14 +148,19 @@ class Shards:
         buffers = [[np.empty((most, *c.array.shape[1:]), c.dtype) for c in columns] for _ in range(min(2, len(plan)))]
         pool = ThreadPoolExecutor(self._pieces.threads, "nacre-read")
         try:
-            filling = self._fill(pool, plan[0][1], buffers[0], room)
+            filling = self._fill(pool, plan[0], buffers[0], room, others)
             left = 0  # rows over from the last window
             for at, (number, spans) in enumerate(plan):
                 for future in filling:
                     future.result()
                 arrays, rows = buffers[at % 2], _count(spans)
                 if at + 1 < len(plan):
-                    filling = self._fill(pool, plan[at + 1][1], buffers[(at + 1) % 2], room)
+                    filling = self._fill(pool, plan[at + 1], buffers[(at + 1) % 2], room, others)
+                if others is not None:
+                    ends = np.cumsum([room, *map(len, spans)])
+                    parts = [slice(*ends[[part.start, part.stop]]) for part in _dealt(spans, number, others.processes)]
+                    for array in arrays:
+                        others.share(array, parts)
                 order = np.arange(rows) if permutation is None else permutation(rows, number)
                 order = np.concatenate([np.arange(room - left, room), order[begin:] + room])
                 begin = 0
@@ -179,11 +193,20 @@ class Shards:
         return list(enumerate(windows))
 
     def _fill(
-        self, pool: ThreadPoolExecutor, spans: Sequence[_Span], arrays: list[Array], at: int
+        self,
+        pool: ThreadPoolExecutor,
+        window: tuple[int, Sequence[_Span]],
+        arrays: list[Array],
+        at: int,
+        others: Others | None,
     ) -> list[Future[None]]:
-        """Begin to read into ``arrays``, from row ``at`` on, each span to its place, whichever is read first."""
+        """Begin to read a window into ``arrays``, from row ``at`` on, each span to its place, whichever is read first; all of them,
+        or those that this process reads for ``others``."""
+        number, spans = window
+        mine = slice(None) if others is None else _dealt(spans, number, others.processes)[others.index]
+        at += _count(spans[: mine.start or 0])
         futures = []
-        for span in spans:
+        for span in spans[mine]:
             futures.append(pool.submit(self._read_into, span, [array[at : at + len(span)] for array in arrays]))
             at += len(span)
         return futures
@@ -233,6 +256,16 @@ class Shards:
 def readers() -> int:
     """How many threads read at once."""
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _dealt(spans: Sequence[_Span], number: int, processes: int) -> list[slice]:
+    """Which spans each process reads of the window with a number: neighbors, of about as many rows. Where there are fewer spans
+    than processes, others read from window to window."""
+    sizes = np.array([len(span) for span in spans])
+    middles = 2 * np.cumsum(sizes) - sizes  # twice that of each span, in rows
+    cuts = np.searchsorted(middles * processes // (2 * sizes.sum()), np.arange(processes + 1))
+    parts = [slice(*cut) for cut in pairwise(cuts.tolist())]
+    return [parts[(index - number) % processes] for index in range(processes)]
 
 
 def _count(spans: Iterable[_Span]) -> int:

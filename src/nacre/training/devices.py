@@ -10,7 +10,7 @@ from typing import Any
 
 from nacre.backends import native, reference
 from nacre.backends.base import Executable, Program
-from nacre.distributed import joined
+from nacre.distributed import Others, joined
 from nacre.errors import UnknownName, UsageError, did_you_mean, guest
 from nacre.upstairs import room
 
@@ -59,9 +59,12 @@ def lowering(name: str) -> Lowering:
     return partial(xla.compile, devices=xla.find_devices(name))
 
 
-def meeting(name: str) -> Callable[[], None]:
-    """What waits until all processes that compute on such a device have come so far; nothing where each is by itself."""
-    return room("backends.xla").wait_for_all if name not in LOWERINGS and joined().processes > 1 else lambda: None
+def others_on(name: str) -> Others | None:
+    """The processes that train together on such a device; None where each is by itself."""
+    if name in LOWERINGS or joined().processes == 1:
+        return None
+    found: Others = room("backends.xla").Together()
+    return found
 
 
 def device_of(settings: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nacre.backends.base import Feed
 from nacre.data import Data, Stream
+from nacre.distributed import Others
 from nacre.training.program import Goal
 
 if TYPE_CHECKING:
@@ -50,6 +51,20 @@ class Tally:
                     self.sums[name] = _folded(self.sums.get(name, np.zeros_like(new[0])), new)
         self.steps += steps
         self.rows += int(batches.sum())
+
+    def add_those_of(self, others: Others) -> None:
+        """The sums of all processes, each of which has taken some steps: in one order, so that all come to the same figures."""
+        losses, sums = [*self.losses.values()], [*self.sums.values()]
+        table = np.zeros((others.processes, 2 + len(losses) + sum(array.size for array in sums)))
+        table[others.index] = np.concatenate([[self.steps, self.rows], losses, *(array.ravel() for array in sums)])
+        others.share(table, [slice(index, index + 1) for index in range(others.processes)])
+        steps, rows, *numbers = table.sum(axis=0)
+        self.steps, self.rows = int(steps), int(rows)
+        self.losses = dict(zip(self.losses, numbers, strict=False))
+        at = len(losses)
+        for name, array in self.sums.items():
+            self.sums[name] = np.reshape(numbers[at : at + array.size], array.shape)
+            at += array.size
 
     def now(self) -> Tally:
         """The sums with those of the steps that are done of what is running; others may ask for it meanwhile."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nacre.backends import native
 from nacre.backends.base import Block, Executable, Feed, NotFinite, PlannedStep, Program, State
 from nacre.data import Column, Data, Dataset, Shards, Stream, not_finite
+from nacre.distributed import Others
 from nacre.errors import Limitation, NonFiniteLossError, UsageError
 from nacre.ir import Value
 from nacre.layers import Parameter
@@ -25,7 +26,7 @@ from nacre.ops import next_seed
 from nacre.optimizers import Optimizer
 from nacre.optimizers.optimizer import AVERAGE
 from nacre.training.callbacks import Callbacks
-from nacre.training.devices import lowering, meeting
+from nacre.training.devices import lowering, others_on
 from nacre.training.gradients import fit_lbfgs, gradient_program, gradients_of, loss_function
 from nacre.training.history import History
 from nacre.training.inside import Inside, inside_program, look_inside
@@ -62,7 +63,7 @@ class Trainer:
         self, network: Network, state: State, device: str, goal: Goal | None = None, seed: int | None = None
     ) -> None:
         self.network, self.state, self.goal = network, state, goal
-        self.compile, self._meeting = lowering(device), meeting(device)
+        self.compile, self._others = lowering(device), others_on(device)
         self.seed = next_seed() if seed is None else seed
         # The program of a kind for some batch sizes, compiled once and kept while it is in use.
         self.executable = lru_cache(_KEPT)(self._executable)
@@ -147,7 +148,7 @@ class Trainer:
         data, validation = position.data, position.validation
         callbacks.call("on_train_begin", {})
         callbacks.restore()
-        self._meeting()  # all have read the checkpoint, before the first writes another
+        self._agree(position)  # also, all have read the checkpoint before the first writes another
         for epoch in range(position.epoch, stop):
             if callbacks.stopped:
                 break
@@ -156,14 +157,24 @@ class Trainer:
             callbacks.call("on_epoch_begin", epoch, {})
             logs = self.epoch(data, batch_size, position.shuffle, callbacks, position.tally, epoch)
             if validation is not None:
-                logs |= {
-                    f"val_{name}": value
-                    for name, value in self.evaluate(validation, validation_size, callbacks).items()
-                }
+                figures = self.evaluate(validation, validation_size, callbacks, self._others)
+                logs |= {f"val_{name}": value for name, value in figures.items()}
             position.epoch, position.tally = epoch + 1, self._tally("train", data)
             callbacks.call("on_epoch_end", epoch, logs)
         self._take_averages()
         callbacks.call("on_train_end", {})
+
+    def _agree(self, position: Position) -> None:
+        """Demand that processes which train together begin at the same place, over the same data."""
+        if self._others is None:
+            return
+        assert self.goal is not None
+        begins = position.terms() | {
+            "seed": self.seed,
+            "step": self.goal.optimizer.iterations,
+            "place": position.state(),
+        }
+        self._others.agree({name: repr(value).encode() for name, value in begins.items()})
 
     def _take_averages(self) -> None:
         """The weights become their averages, where the optimizer keeps some."""
@@ -201,14 +212,32 @@ class Trainer:
             )
         return logs
 
-    def evaluate(self, data: Data, batch_size: int, callbacks: Callbacks) -> Logs:
-        """Loss and metrics over all rows."""
+    def evaluate(self, data: Data, batch_size: int, callbacks: Callbacks, others: Others | None = None) -> Logs:
+        """Loss and metrics over all rows. With ``others``, which evaluate at the same time, each takes a part of the batches; they
+        stay whole, so a figure is that of one process but for the order of its sum. All take all of a stream: nobody knows how long
+        it is, nor what it costs to skip a batch."""
         self._look()
-        tally = self._tally("test", data)
         callbacks.call("on_test_begin", {})
-        logs = self._sweep(self._blocks(data, batch_size, tally), callbacks, tally)
-        callbacks.call("on_test_end", logs)
+        mine, before, behind = self._share(data, batch_size, others)
+        self._drawn += before
+        tally = self._tally("test", mine)
+        self._sweep(self._blocks(mine, batch_size, tally), callbacks, tally)
+        self._drawn += behind
+        if others is not None and mine is not data:
+            tally.add_those_of(others)
+        callbacks.call("on_test_end", logs := tally.figures())
         return logs
+
+    def _share(self, data: Data, batch_size: int, others: Others | None) -> tuple[Data, int, int]:
+        """What this process takes of data that all go over, and how many batches there are before and behind it."""
+        if others is None or isinstance(data, Stream) or (batches := -(-len(data) // batch_size)) < others.processes:
+            return data, 0, 0
+        first, last = (batches * (others.index + end) // others.processes for end in (0, 1))
+        rows = first * batch_size, min(last * batch_size, len(data))
+        parts = self._known(data).parts
+        if rows not in parts:
+            parts[rows] = data.rows(*rows)
+        return parts[rows], first, batches - last
 
     def predict(self, data: Data, batch_size: int, callbacks: Callbacks) -> list[Array]:
         """Each output for all rows. A row's output does not depend on its batch."""
@@ -382,7 +411,8 @@ class Trainer:
         done = tally.steps
         if isinstance(data, Shards):
             permutation = partial(self._permutation, self._steps_before(done)) if shuffle else None
-            for window, order in data.windows(batch_size, done * batch_size, permutation):
+            others = self._others if tally.kind == "train" else None  # what is only evaluated, others may not ask for
+            for window, order in data.windows(batch_size, done * batch_size, permutation, others):
                 yield executable, Block([column.array for column in _columns(tally.kind, window)]), order
             return
         columns = _columns(tally.kind, data)
@@ -512,6 +542,7 @@ class _AtHand:
 
     rows: RowTypes
     blocks: dict[int, Block] = field(default_factory=dict)  # by their number of columns
+    parts: dict[tuple[int, int], Dataset | Shards] = field(default_factory=dict)  # by first row, and the row behind
 
 
 class _Orders:
