@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-from nacre.distributed import Place, place
+from nacre.distributed import Place, free_port, place
 from nacre.errors import UsageError
 
 SLURM = {
@@ -61,6 +63,17 @@ def test_mpirun_counts_where_slurm_started_it() -> None:
     assert place(SLURM | OPEN_MPI).launcher == "Open MPI"
 
 
+def test_srun_names_the_machine_where_it_speaks_as_mpich_does() -> None:
+    of_srun = SLURM | {"PMI_SIZE": "8", "PMI_RANK": "5", "PMI_JOBID": "77.0"}  # srun --mpi=pmi2
+    assert place(of_srun).coordinator == place(SLURM).coordinator
+    of_mpirun = of_srun | {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_PROCID": "1",
+    }  # one task for each machine: what mpirun started there
+    with pytest.raises(UsageError, match="NACRE_COORDINATOR=HOST:PORT"):
+        place(of_mpirun)
+
+
 def test_a_pod_of_an_indexed_job_knows_its_number() -> None:
     pod = {"JOB_COMPLETION_INDEX": "2", "NACRE_PROCESSES": "4", "NACRE_COORDINATOR": "train-0.train:9000"}
     assert place(pod) == Place("train-0.train:9000", 4, 2, "Kubernetes")
@@ -77,6 +90,7 @@ def test_a_pod_of_an_indexed_job_knows_its_number() -> None:
         ({"NACRE_PROCESSES": "4", "NACRE_PROCESS": "4", "NACRE_COORDINATOR": "a:1"}, "no process 4 among 4"),
         ({"NACRE_PROCESSES": "four", "NACRE_PROCESS": "1"}, "got 'four'"),
         ({"NACRE_PROCESSES": "4", "NACRE_PROCESS": "-1"}, "got '-1'"),
+        ({"NACRE_PROCESSES": "4", "NACRE_PROCESS": "1", "NACRE_COORDINATOR": "big"}, "HOST:PORT, got 'big'"),
     ],
 )
 def test_half_of_it_is_refused(environ: dict[str, str], message: str) -> None:
@@ -110,3 +124,65 @@ print("through")
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
     assert (ended.returncode, ended.stdout) == (0, "through\n")
+
+
+def test_who_waits_for_others_says_where_and_gives_up_at_last() -> None:
+    script = """
+import time, nacre.distributed as d
+d.join(d.Place("big:4321", 2, 1))
+with d.waiting_for_others(0.1, 1.0):
+    time.sleep(60)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert ended.returncode == 75
+    assert "process 1 of 2 waits for the others, 1 s at most; process 0 listens at big:4321\n" in ended.stderr
+    assert "error: process 1 of 2 stops: not all were there after 1 s" in ended.stderr
+
+
+def test_nothing_is_said_where_all_are_there_in_time() -> None:
+    script = """
+import time, nacre.distributed as d
+d.join(d.Place("big:4321", 2, 1))
+with d.waiting_for_others(0.5, 1.0):
+    pass
+time.sleep(1.5)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("coordinator", "hints"), [("big:4321", True), ("127.0.0.1:4321", False)])
+def test_a_machine_whose_name_is_its_loopback_address_is_pointed_out(coordinator: str, hints: bool) -> None:
+    failed = "Gloo context initialization failed: SO_ERROR: Connection refused, remote=[127.0.1.1]:44425$1"
+    script = f"import nacre.distributed as d\nd.join(d.Place({coordinator!r}, 2, 1))\nd.give_up({failed!r})"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert ended.returncode == 75
+    assert ("gave 127.0.1.1 as its address" in ended.stderr, "/etc/hosts" in ended.stderr) == (hints, hints)
+
+
+def test_ctrl_c_ends_the_waiting_for_others() -> None:
+    pytest.importorskip("jax")
+    script = """
+import _thread, threading, nacre
+threading.Timer(5.0, _thread.interrupt_main).start()
+nacre.Sequential([nacre.Input((2,)), nacre.layers.Dense(1)]).compile("sgd", "mse", device="xla")
+"""
+    own = {"NACRE_PROCESSES": "2", "NACRE_PROCESS": "1", "NACRE_COORDINATOR": f"127.0.0.1:{free_port()}"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | own, capture_output=True, text=True, check=False, timeout=50
+    )
+    assert ended.returncode == 130
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        script = f"""
+import nacre.distributed as d
+d.join(d.Place("127.0.0.1:{port}", 2, 0))
+with d.waiting_for_others():
+    print("on")
+"""
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert (ended.returncode, ended.stdout) == (75, "")
+    assert f"somebody else listens at port {port} of this machine" in ended.stderr

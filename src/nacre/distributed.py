@@ -5,6 +5,7 @@ The processes are started by `nacre launch`, or by what a cluster has for it. Ea
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -95,7 +96,10 @@ def place(environ: Mapping[str, str] = os.environ) -> Place:
                 )
             if size == 1:
                 return Place(launcher=launcher)
-            return Place(given.get(COORDINATOR) or _coordinator(environ, launcher, size), size, index, launcher)
+            coordinator = given.get(COORDINATOR) or _coordinator(environ, launcher, size, index)
+            if not re.fullmatch(".+:[0-9]{1,5}", coordinator):
+                raise UsageError(f"{COORDINATOR} is HOST:PORT, got {coordinator!r}.")
+            return Place(coordinator, size, index, launcher)
     if given:
         missing = [name for name in (PROCESSES, PROCESS) if name not in given]
         raise UsageError(
@@ -112,11 +116,13 @@ def _number(environ: Mapping[str, str], name: str) -> int:
     return int(environ[name])
 
 
-def _coordinator(environ: Mapping[str, str], launcher: str, size: int) -> str:
+def _coordinator(environ: Mapping[str, str], launcher: str, size: int, index: int) -> str:
     """Where process 0 listens, when nobody says so: all processes come to the same."""
-    if launcher == "SLURM" and environ.get("SLURM_STEP_NODELIST"):
+    task = environ.get("SLURM_STEP_NUM_TASKS"), environ.get("SLURM_PROCID")
+    nodes = environ.get("SLURM_STEP_NODELIST")
+    if nodes and task == (str(size), str(index)):  # also where MPICH's variables came first: srun --mpi=pmi2 has them
         job = f"{environ.get('SLURM_JOB_ID')}.{environ.get('SLURM_STEP_ID')}"
-        return f"{first_node(environ['SLURM_STEP_NODELIST'])}:{_port(job)}"
+        return f"{first_node(nodes)}:{_port(job)}"
     if environ.get(_ON_THIS_MACHINE.get(launcher, "")) == str(size):
         job = (
             environ.get("PMIX_NAMESPACE") or f"child of {os.getppid()}"
@@ -143,6 +149,23 @@ def first_node(nodes: str) -> str:
     return re.sub(r"\[([0-9]+)[^\]]*\]", r"\1", first)
 
 
+def is_taken(port: int) -> bool:
+    """Whether somebody listens at a port of this machine.
+
+    >>> is_taken(free_port())
+    False
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what only lingers there is in nobody's way
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
+
+
 def free_port() -> int:
     """A port of this machine where nobody listens now."""
     with socket.socket() as probe:
@@ -156,7 +179,7 @@ _joined = Place()  # the processes that this one has met
 
 
 def join(found: Place) -> None:
-    """Note that this process has met the others: from now on, it does not end without them noticing."""
+    """Note that this process meets the others: from now on, it does not end without them noticing."""
     global _joined
     _joined, usual = found, sys.excepthook
 
@@ -181,7 +204,38 @@ def leave(code: int) -> None:
 def give_up(reason: str) -> NoReturn:
     """Say why this process cannot go on, and end with the exit code that asks for another try."""
     print(f"error: process {_joined.index} of {_joined.processes} stops: {reason}", file=sys.stderr)
+    told = re.search(r"remote=\[(127\.[0-9.]+)\]", reason)
+    if told and not _joined.coordinator.startswith(("127.", "localhost:")):
+        print(
+            f"  try:       another process gave {told[1]} as its address, which only its own machine understands; if that is"
+            "\n             another, let /etc/hosts there give its name (hostname) the address by which others reach it",
+            file=sys.stderr,
+        )
     _end(RESTART)
+
+
+@contextmanager
+def waiting_for_others(told: float = 10.0, most: float = 300.0) -> Iterator[None]:
+    """A context for meeting the others: after ``told`` seconds, it says who waits, and for whom; after ``most``, it gives up."""
+    port = int(_joined.coordinator.rpartition(":")[2])
+    if _joined.first and is_taken(port):  # JAX would crash
+        give_up(
+            f"somebody else listens at port {port} of this machine. Wait for its end, or name another in {COORDINATOR}."
+        )
+    where = f"process 0 listens at {_joined.coordinator}"
+    waits = f"process {_joined.index} of {_joined.processes} waits for the others, {most:g} s at most; {where}"
+    timers = [
+        threading.Timer(told, print, [waits], {"file": sys.stderr, "flush": True}),
+        threading.Timer(most, give_up, [f"not all were there after {most:g} s; {where}."]),
+    ]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 def _end(code: int) -> NoReturn:

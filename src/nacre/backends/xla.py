@@ -35,7 +35,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from nacre import distributed
 from nacre.backends.base import Array, Block, Feed, NotFinite, Program, State
-from nacre.distributed import Watchdog, give_up, join, joined
+from nacre.distributed import Watchdog, give_up, join, joined, waiting_for_others
 from nacre.errors import UsageError
 from nacre.ir import Graph, Input, Memory, TensorType, order
 from nacre.ops import TABLE
@@ -168,15 +168,19 @@ def _meet() -> None:
     """Wait until the processes that train together have found each other."""
     here = distributed.place()
     if here.processes > 1:
-        jax.distributed.initialize(
+        join(here)
+        meet = partial(
+            jax.distributed.initialize,
             here.coordinator,
             here.processes,
             here.index,
             cluster_detection_method="deactivate",  # it is known, and each process has the devices that it sees
+            initialization_timeout=_DAY,  # JAX would abort without a word for people
             heartbeat_timeout_seconds=_HEARTBEAT,
             shutdown_timeout_seconds=_DAY,  # the others wait while the first writes down what came out
         )
-        join(here)
+        with waiting_for_others():
+            _undisturbed(lambda _commit: meet())
         with _standard_output_to_error():  # where it is told who is connected to whom
             wait_for_all()
 
