@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 _MOST_OBJECTS = 100_000
 _DEEPEST = 32
 _STATE = ("optimizer", "optimizer_weights", "metrics")  # groups of what is no weight of the model
-_GIVEN_UP = "_layer_checkpoint_dependencies"
+_GIVEN_UP = "_layer_checkpoint_dependencies/"
 _TEXTS = ("model_config", "training_config", "keras_version", "name")
 
 
@@ -26,8 +26,8 @@ def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[di
     file of ``size`` bytes. What an optimizer and metrics keep is left out.
 
     Every byte of an array lies in the file itself, once and as it is: links, arrays in other files, filters, and shapes that claim
-    more than is there raise `ValueError`, before anything is allocated. Raises `Limitation` for a layout of weights that Keras gave up,
-    and `UsageError` without h5py.
+    more than is there raise `ValueError`, before anything is allocated. Raises `Limitation` for a layout that Keras gave up, and
+    `UsageError` without h5py.
     """
     h5py = guest("h5py", "A file of Keras", "hdf5")
     arrays: dict[str, Array] = {}
@@ -43,11 +43,6 @@ def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[di
                     raise ValueError(f"{path + name!r} is a link to elsewhere")
                 if not path and name in _STATE and ("layers" in file or "model_weights" in file):
                     continue
-                if not path and name == _GIVEN_UP:
-                    raise Limitation(
-                        "The weights lie as in files of Keras 2.12 and 2.13, a layout that was given up.",
-                        hint='save the model there as model.save(path, save_format="h5")',
-                    )
                 one = group[name]
                 address = h5py.h5o.get_info(one.id).addr
                 if address in seen or len(seen) >= _MOST_OBJECTS or path.count("/") >= _DEEPEST:
@@ -55,6 +50,11 @@ def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[di
                 seen.add(address)
                 if isinstance(one, h5py.Group):
                     pending.append((f"{path}{name}/", one))
+                elif path.startswith(_GIVEN_UP):
+                    raise Limitation(
+                        "The weights lie as in files of Keras 2.12 and 2.13, a layout that was given up.",
+                        hint='save the model there as model.save(path, save_format="h5")',
+                    )
                 else:
                     size -= _stored(h5py, path + name, one, size)
                     array = np.asarray(one[()])
