@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import zipfile
+from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 
@@ -124,7 +125,7 @@ def there_and_back(model, folder, xs):
 
 
 def test_there_is_a_case_for_each_layer():
-    assert set(CASES) == set(LAYERS)
+    assert set(CASES) | {"IntegerLookup"} == set(LAYERS)  # Keras's needs TensorFlow; it has golden files
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -360,6 +361,151 @@ def settled(said):
     return float(f"{said:.6g}") if isinstance(said, int | float) else said
 
 
+# ------------------------------------------------------------------ files of other versions, as they wrote them
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FILES = json.loads((GOLDEN / "keras_files.json").read_text())
+
+
+def asked(name):
+    """The rows that a golden file was asked about, and what it answered."""
+    return [np.array(x) for x in FILES[name]["x"]], [np.array(y, "float32") for y in FILES[name]["y"]]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_version_predicts_what_it_did_there(name, tmp_path):
+    model, (xs, expected) = nacre.models.load_model(GOLDEN / "keras" / name), asked(name)
+    model.export(tmp_path / "back.keras")
+    for one in (model, read(tmp_path / "back.keras")):
+        for found, y in zip(outputs(one, xs), expected, strict=True):
+            np.testing.assert_allclose(found, y, rtol=1e-5, atol=1e-6)
+
+
+def test_files_of_keras_2_say_what_models_were_compiled_with():
+    stack = nacre.models.load_model(GOLDEN / "keras" / "2.12.0-stack.h5")
+    assert stack.optimizer.learning_rate == pytest.approx(0.001)
+    (x,), _ = asked("2.12.0-stack.h5")
+    judged = stack.evaluate(x, np.array([0, 1, 2, 0, 1, 2]), verbose=0, return_dict=True)
+    assert list(judged) == ["loss", "accuracy"]
+    config = nacre.models.load_model(GOLDEN / "keras" / "2.12.0-branches.h5").optimizer.get_config()
+    assert config["momentum"] == 0.5
+    assert config["learning_rate"]["class_name"] == "InverseTimeDecay"
+    rate = config["learning_rate"]["config"]
+    assert (rate["initial_learning_rate"], rate["decay_steps"], rate["decay_rate"]) == (0.125, 1, 0.01)
+
+
+# ------------------------------------------------------------------ lookups
+
+
+def described(path):
+    """The configurations of the lookups in a file, by their names."""
+    with zipfile.ZipFile(path) as archive:
+        pending, found = [json.loads(archive.read("config.json"))], {}
+    while pending:
+        for one in pending.pop()["config"]["layers"]:
+            pending += [one] if one["class_name"] == "Sequential" else []
+            if one["class_name"] == "IntegerLookup":
+                found[one["config"]["name"]] = one["config"]
+    return found
+
+
+def test_lookups_are_written_with_the_arguments_that_keras_knows(tmp_path):
+    path = GOLDEN / "keras" / "3.15.1-lookups.keras"
+    read(path).export(tmp_path / "back.keras")
+    there, back = described(path), described(tmp_path / "back.keras")
+    assert there.keys() == back.keys()
+    assert sorted(one["vocabulary"] for one in back.values()) == [[4, 1], [5, 3, 2], [7, 9, 8]]
+    for name, config in back.items():
+        assert config.keys() <= there[name].keys()
+        assert {key: there[name][key] for key in config if key not in ("dtype", "vocabulary")} == {
+            key: value for key, value in config.items() if key not in ("dtype", "vocabulary")
+        }
+
+
+def lookup_members():
+    with zipfile.ZipFile(GOLDEN / "keras" / "3.15.1-lookups.keras") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_large_terms_are_written_for_inputs_of_whole_numbers_only(tmp_path):
+    def model(dtype):
+        lookup = nacre.layers.IntegerLookup(vocabulary=[3, -(2**24) - 1], output_mode="one_hot")
+        return nacre.Sequential([nacre.Input((1,), dtype=dtype), lookup, nacre.layers.Dense(2)])
+
+    with pytest.raises(Limitation, match="16777217"):
+        model(None).export(tmp_path / "a.keras")
+    assert list(tmp_path.iterdir()) == []
+    model("int32").export(tmp_path / "a.keras")
+    x = np.array([[3], [-(2**24) - 1], [-(2**24)]])
+    one_hot = nacre.models.load_model(tmp_path / "a.keras").layers[0](x)
+    np.testing.assert_array_equal(one_hot, [[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+
+
+def test_a_term_that_is_also_the_word_for_unknown_ones_is_a_term(tmp_path):
+    said = json.loads((members := lookup_members())["config.json"])
+    given = next(one for one in said["config"]["layers"] if one["config"].get("vocabulary"))
+    given["config"] |= {"vocabulary": [5, -1, 3], "vocabulary_size": 4}
+    path = packed(tmp_path / "a.keras", members | {"config.json": json.dumps(said).encode()})
+    found = read(path).get_layer(given["config"]["name"])
+    np.testing.assert_array_equal(found([[-1, -1], [5, 7], [3, 3]]), [[0, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("term 2147483648", {"vocabulary": [1, 2, 2**31]}),
+        ("num_oov_indices", {"num_oov_indices": 2, "vocabulary": [1]}),
+        ("tf_idf", {"output_mode": "tf_idf"}),
+        ("idf_weights", {"idf_weights": [1.0]}),
+        ("farmhash", {"oov_method": "farmhash"}),
+        ("sparse", {"sparse": True}),
+        ("invert", {"invert": True, "output_mode": "int"}),
+        ("found its vocabulary by adapt", {"vocabulary": None}),
+    ],
+)
+def test_lookups_that_nacre_cannot_hold_are_refused_by_what_they_have(said, change, tmp_path):
+    config = json.loads((members := lookup_members())["config.json"])
+    given = next(one for one in config["config"]["layers"] if one["config"].get("vocabulary"))
+    given["config"] |= change
+    with pytest.raises(Limitation, match=said):
+        read(packed(tmp_path / "a.keras", members | {"config.json": json.dumps(config).encode()}))
+
+
+def test_a_model_that_takes_words_is_refused_and_its_weights_go_into_the_model_behind_it(tmp_path):
+    members = {name.replace("integer_lookup", "string_lookup"): content for name, content in lookup_members().items()}
+    members["config.json"] = members["config.json"].replace(b'"IntegerLookup"', b'"StringLookup"')
+    path = packed(tmp_path / "words.keras", members)
+    with pytest.raises(Limitation, match=r"StringLookup.*\n.*load_weights"):
+        read(path)
+    behind = read(GOLDEN / "keras" / "3.15.1-lookups.keras")
+    for weight in behind.weights:
+        weight.assign(np.zeros(weight.shape))
+    behind.load_weights(path)
+    xs, expected = asked("3.15.1-lookups.keras")
+    np.testing.assert_allclose(outputs(behind, xs), expected, rtol=1e-5)
+
+
+def test_vocabularies_that_are_damaged_too_large_or_of_no_layer_are_refused(tmp_path):
+    members, path = lookup_members(), tmp_path / "bad.keras"
+    place = "assets/layers/integer_lookup/vocabulary.txt"
+    assert place in members
+    for text in (b"-1\n7\n7", b"-1\nseven", b"\xff", b"9" * 5000, b"0\n" * (9 << 20)):
+        with pytest.raises(ModelFileError):
+            read(packed(path, members | {place: text}))
+    for text in (b"", b"\n\n"):
+        with pytest.raises(Limitation, match="found its vocabulary by adapt"):
+            read(packed(path, members | {place: text}))
+    for elsewhere in ("assets/layers/dense/vocabulary.txt", "assets/../../vocabulary.txt", "assets//vocabulary.txt"):
+        with pytest.raises(ModelFileError, match="no lookup there"):
+            read(packed(path, members | {elsewhere: b"1"}))
+    with pytest.raises(ModelFileError, match="made of"):
+        read(packed(path, members | {place: b"\n" * (1 << 20)}, zipfile.ZIP_DEFLATED))
+    with zipfile.ZipFile(packed(path, members), "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(place, b"5")
+    with pytest.raises(ModelFileError, match="each once"):
+        read(path)
+
+
 # ------------------------------------------------------------------ Keras 2
 
 
@@ -500,10 +646,10 @@ def changed(path, members, change):
 
 def test_other_members_links_and_compressed_ones_are_refused(members, tmp_path):
     path = tmp_path / "bad.keras"
-    for more in ({"../../evil.py": b"1"}, {"model.weights.npz": b"1"}):
+    for more in ({"../../evil.py": b"1"}, {"model.weights.npz": b"1"}, {"assets/lookup/vocabulary.py": b"1"}):
         with pytest.raises(ModelFileError, match="not one of a Keras model"):
             read(packed(path, members | more))
-    with pytest.raises(Limitation, match="vocabularies"):
+    with pytest.raises(ModelFileError, match="no lookup there"):
         read(packed(path, members | {"assets/lookup/vocabulary.txt": b"/etc/passwd"}))
     with pytest.raises(ModelFileError, match="made of"):
         read(packed(path, members | {"config.json": b" " * (1 << 24)}, zipfile.ZIP_DEFLATED))
@@ -665,6 +811,13 @@ def test_an_hdf5_file_that_points_elsewhere_or_claims_too_much_is_refused(said, 
     model = nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(3)])
     with pytest.raises(ModelFileError, match=said):
         model.load_weights(tmp_path / "bad.weights.h5")
+
+
+def test_a_layout_that_was_given_up_is_refused_as_such(tmp_path):
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        file["_layer_checkpoint_dependencies/dense/vars/0"] = np.ones((4, 3), "f4")
+    with pytest.raises(Limitation, match=r"2\.13"):
+        nacre.Sequential([nacre.Input((4,)), nacre.layers.Dense(3)]).load_weights(tmp_path / "a.weights.h5")
 
 
 def test_weights_alone_are_no_model(tmp_path):

@@ -32,7 +32,7 @@ NOT_COMPARED = {
     "activations.step": "nacre's own: the perceptron",
     "layers.Input": "begins every model here",
     "layers.InputLayer": "what Input makes; begins every model here",
-    "layers.IntegerLookup": "Keras's needs TensorFlow",
+    "layers.IntegerLookup": "Keras's needs TensorFlow; its files are in keras/",
     "layers.Layer": "a base class",
     "layers.Symbol": "what keras calls a KerasTensor",
     "layers.Parameter": "nacre's own: a weight as an input of a graph",

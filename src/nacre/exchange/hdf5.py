@@ -10,21 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nacre.errors import guest
+from nacre.errors import Limitation, guest
 
 Array = npt.NDArray[Any]
 
 _MOST_OBJECTS = 100_000
 _DEEPEST = 32
+_STATE = ("optimizer", "optimizer_weights", "metrics")  # groups of what is no weight of the model
+_GIVEN_UP = "_layer_checkpoint_dependencies/"
 _TEXTS = ("model_config", "training_config", "keras_version", "name")
 
 
 def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays by their paths, and the texts that Keras keeps as attributes, by the path of what has them and their name, of a
-    file of ``size`` bytes. What an optimizer keeps is left out.
+    file of ``size`` bytes. What an optimizer and metrics keep is left out.
 
     Every byte of an array lies in the file itself, once and as it is: links, arrays in other files, filters, and shapes that claim
-    more than is there raise `ValueError`, before anything is allocated. Raises `UsageError` without h5py.
+    more than is there raise `ValueError`, before anything is allocated. Raises `Limitation` for a layout that Keras gave up, and
+    `UsageError` without h5py.
     """
     h5py = guest("h5py", "A file of Keras", "hdf5")
     arrays: dict[str, Array] = {}
@@ -38,7 +41,7 @@ def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[di
             for name in group:
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise ValueError(f"{path + name!r} is a link to elsewhere")
-                if not path and name in ("optimizer", "optimizer_weights"):
+                if not path and name in _STATE and ("layers" in file or "model_weights" in file):
                     continue
                 one = group[name]
                 address = h5py.h5o.get_info(one.id).addr
@@ -47,6 +50,11 @@ def contents(source: str | os.PathLike[str] | io.BytesIO, size: int) -> tuple[di
                 seen.add(address)
                 if isinstance(one, h5py.Group):
                     pending.append((f"{path}{name}/", one))
+                elif path.startswith(_GIVEN_UP):
+                    raise Limitation(
+                        "The weights lie as in files of Keras 2.12 and 2.13, a layout that was given up.",
+                        hint='save the model there as model.save(path, save_format="h5")',
+                    )
                 else:
                     size -= _stored(h5py, path + name, one, size)
                     array = np.asarray(one[()])

@@ -7,7 +7,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ from nacre.models.part import KINDS
 Array = npt.NDArray[Any]
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
 _LONGEST = 64 << 20  # bytes of a description
+_LONGEST_VOCABULARY = 16 << 20
 _WHOLE = "model_weights/"  # where the weights are in a .h5 file of a whole model
 
 
@@ -43,6 +46,7 @@ class _Content:
     architecture: dict[str, Any] | None
     training: dict[str, Any]
     legacy: bool  # from a Keras before 3
+    vocabularies: dict[str, bytes]  # of layers, by the path of the layer
 
 
 def read(path: str | Path, compile: bool = True) -> Model:
@@ -59,6 +63,7 @@ def read(path: str | Path, compile: bool = True) -> Model:
             raise ModelFileError(
                 f"{path} holds weights, and no model.", hint="make the model, then model.load_weights(path)"
             )
+        _fill_in(content.architecture, content.vocabularies)
         described = keras_words.architecture(content.architecture, content.legacy)
         keras_words.check_unshared(content.architecture)
         model: Model = resolve("model", described, KINDS)
@@ -130,7 +135,12 @@ def _content(path: str | Path) -> _Content:
         arrays, texts = hdf5.contents(io.BytesIO(inner), len(inner))
         said = _json(members[_CONFIG])
         version = str(_json(members[_METADATA]).get("keras_version", ""))
-        return _Content(arrays, texts, said, said.get("compile_config") or {}, _is_legacy(version))
+        vocabularies = {
+            name.removeprefix(_ASSETS).removesuffix(_VOCABULARY): text
+            for name, text in members.items()
+            if name.startswith(_ASSETS)
+        }
+        return _Content(arrays, texts, said, said.get("compile_config") or {}, _is_legacy(version), vocabularies)
     arrays, texts = hdf5.contents(path, os.stat(path).st_size)
     described = texts.get("model_config")
     version = texts.get("keras_version") or texts.get(f"{_WHOLE}keras_version", "1")
@@ -140,6 +150,7 @@ def _content(path: str | Path) -> _Content:
         None if described is None else _json(described.encode()),
         _json(texts.get("training_config", "{}").encode()),
         _is_legacy(version),
+        {},
     )
 
 
@@ -148,29 +159,27 @@ def _is_legacy(version: str) -> bool:
 
 
 def _members(path: str | Path) -> dict[str, bytes]:
-    """The members of a .keras file, which are stored as they are."""
+    """The members of a .keras file, which are stored as they are: what describes the model, its weights, and vocabularies."""
+    left = Path(path).stat().st_size
     with zipfile.ZipFile(path) as archive:
         listed = archive.infolist()
-        names = sorted(one.filename for one in listed)
-        if any(name.startswith("assets/") for name in names):
-            raise Limitation(
-                f"{path} holds vocabularies of layers, which nacre does not read.",
-                hint="leave the lookup out of the model: nacre.layers.StringLookup numbers words before they go in",
-            )
-        if names != sorted((_CONFIG, _METADATA, _WEIGHTS)):
+        names = [one.filename for one in listed]
+        others = [name for name in names if not (name.startswith(_ASSETS) and name.endswith(_VOCABULARY))]
+        if sorted(others) != sorted((_CONFIG, _METADATA, _WEIGHTS)) or len(set(names)) != len(names):
             raise ModelFileError(
                 f"{path} is an archive, and not one of a Keras model.",
-                {"holds": ", ".join(names[:4]), "expected": f"{_CONFIG}, {_METADATA}, {_WEIGHTS}"},
+                {"holds": ", ".join(sorted(others)[:4]), "expected": f"{_CONFIG}, {_METADATA}, {_WEIGHTS}, each once"},
                 "nacre.exchange.from_torch(path), if PyTorch wrote it",
             )
-        size = Path(path).stat().st_size
         for one in listed:
-            limit = size if one.filename == _WEIGHTS else min(size, _LONGEST)
+            longest = _LONGEST_VOCABULARY if one.filename.startswith(_ASSETS) else _LONGEST
+            limit = left if one.filename == _WEIGHTS else min(left, longest)
             if one.compress_type != zipfile.ZIP_STORED or one.compress_size != one.file_size or one.file_size > limit:
                 raise ModelFileError(
                     f"{path} says that {one.filename} is {one.file_size:,} bytes, made of {one.compress_size:,}.",
                     hint="Keras stores what is in its files as it is; use the file that it wrote",
                 )
+            left -= one.file_size  # no byte counts twice
         return {one.filename: archive.read(one) for one in listed}
 
 
@@ -183,6 +192,28 @@ def _json(text: bytes) -> dict[str, Any]:
     return said
 
 
+# ------------------------------------------------------------------ vocabularies
+
+
+def _fill_in(said: Mapping[str, Any], vocabularies: Mapping[str, bytes]) -> None:
+    """Put into the description of each lookup that learned its vocabulary what it learned: the terms lie beside it, a line each."""
+    left = dict(vocabularies)
+    pending = [(said, "")]
+    while pending:
+        model, prefix = pending.pop()
+        parts = keras_words.parts(model)
+        for one, place in zip(parts, _numbered(str(one["class_name"]) for one in parts), strict=True):
+            if one["class_name"] in keras_words.MODELS:
+                pending.append((one, f"{prefix}{place}/"))
+            elif f"{prefix}{place}" in left and one["class_name"] == "IntegerLookup":
+                text = left.pop(f"{prefix}{place}").decode()
+                one["config"]["vocabulary"] = [int(line) for line in text.splitlines() if line]
+            elif one["class_name"] not in keras_words.LAYERS:
+                left.pop(f"{prefix}{place}", None)  # it will be refused by its name
+    if left:
+        raise ModelFileError(f"The file holds a vocabulary for {min(left)!r}, and the model has no lookup there.")
+
+
 # ------------------------------------------------------------------ where weights are
 
 Found = dict[str, tuple[str, Array]]  # by nacre's name of a weight, the path in the file and the array
@@ -191,22 +222,29 @@ Found = dict[str, tuple[str, Array]]  # by nacre's name of a weight, the path in
 def _places(model: Model, said: Mapping[str, Any] | None, prefix: str = "") -> Iterator[tuple[Layer, str]]:
     """Each layer with the group of its weights: layers are numbered by their classes, in the order of the model, or of the
     description of it in the file."""
-    order = list(model.layers)
+    order, described = list(model.layers), {}
     if said is not None:
-        config = said["config"] if isinstance(said["config"], dict) else {"layers": said["config"]}
         by_name = {one.name: one for one in order}
-        names = [one["config"]["name"] for one in config["layers"]]
-        order = [by_name[name] for name in names if name in by_name]
-        described = {one["config"]["name"]: one for one in config["layers"]}
-    counts: dict[str, int] = {}
-    for one in order:
-        kind = keras_words.snake(keras_words.word(one))
-        number = counts[kind] = counts.get(kind, -1) + 1
-        place = f"{prefix}layers/{kind}_{number}" if number else f"{prefix}layers/{kind}"
+        described = {one["config"]["name"]: one for one in keras_words.parts(said)}
+        order = [by_name[name] for name in described if name in by_name]
+    for one, group in zip(order, _numbered(map(keras_words.word, order)), strict=True):
+        place = f"{prefix}{group}"
         if isinstance(one, Model):
             yield from _places(one, None if said is None else described[one.name], f"{place}/")
         else:
             yield one, place
+
+
+def _numbered(kinds: Iterable[str]) -> Iterator[str]:
+    """The groups of layers of these classes: those of one class are numbered.
+
+    >>> list(_numbered(["Dense", "Dropout", "Dense"]))
+    ['layers/dense', 'layers/dropout', 'layers/dense_1']
+    """
+    counts: Counter[str] = Counter()
+    for kind in map(keras_words.snake, kinds):
+        yield f"layers/{kind}_{counts[kind]}" if counts[kind] else f"layers/{kind}"
+        counts[kind] += 1
 
 
 def _by_places(model: Model, content: _Content, said: Mapping[str, Any] | None) -> Found:
@@ -281,6 +319,7 @@ def write(model: Model, path: Path) -> Written:
         keras_words.described(model),
         ["The optimizer begins anew there, and Keras says so: what it kept is not in the file."],
     )
+    keras_words.check_terms(said)
     if model._settings is None:
         notes = []
     else:

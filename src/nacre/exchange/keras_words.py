@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,15 +16,16 @@ from nacre import activations, constraints, initializers, layers, losses, metric
 from nacre.absent import way
 from nacre.configured import Configured, natural, strangers
 from nacre.errors import Limitation, ModelFileError
-from nacre.layers import Augmentation, Identity, InputLayer, Layer
+from nacre.layers import Augmentation, Identity, InputLayer, IntegerLookup, Layer
+from nacre.layers.preprocessing import Encoding
 from nacre.models import Functional, Model, Sequential
 from nacre.models.part import Part, shown
 from nacre.optimizers import schedules
 
 Described = dict[str, Any]
 
-# Layers that are nacre's alone, or mean something else in Keras, or take more of Keras than a description.
-_OTHERS = ("Augmentation", "IntegerLookup", "Lambda", "Operation", "Residual", "StringLookup")
+# Layers that are nacre's alone, or mean something else in Keras, or cannot be part of a model here.
+_OTHERS = ("Augmentation", "Lambda", "Operation", "Residual", "StringLookup")
 LAYERS: dict[str, type[Layer]] = {kind.__name__: kind for kind in layers.LAYERS if kind.__name__ not in _OTHERS}
 NOT_KERAS = ("ConfusionMatrix", "HalfSquaredError", "MeanMetric", "OneCycle", "OwnFunction")  # beside layers
 
@@ -34,16 +35,18 @@ _ROOMS = {
     "constraint": ("keras.constraints", constraints),
     "rate": ("keras.optimizers.schedules", schedules),
 }
-_MODELS = ("Sequential", "Functional", "Model")
+MODELS = ("Sequential", "Functional", "Model")
 # Arguments that change nothing of what is computed, but of chance, which is nacre's own, and of how Keras goes about it.
 _HARMLESS = {
     "fn",
     "fused",
+    "has_input_vocabulary",
     "input_length",
     "is_legacy_optimizer",
     "jit_compile",
     "renorm_momentum",
     "seed",
+    "vocabulary_size",
 }
 _CHANCE = ("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise")
 
@@ -51,26 +54,38 @@ _CHANCE = ("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise")
 # ------------------------------------------------------------------ from Keras
 
 
+def parts(said: Mapping[str, Any]) -> list[Described]:
+    """The descriptions of the layers of a model; the oldest files have them alone. Raises `Limitation` for other models."""
+    _, config = _named(said, MODELS)
+    found: list[Described] = config["layers"] if isinstance(config, Mapping) else config
+    return found
+
+
+def _all_parts(said: Mapping[str, Any]) -> Iterator[Described]:
+    """The descriptions of the layers of a model, and of those in models inside it."""
+    pending = [said]
+    while pending:
+        found = parts(pending.pop())
+        yield from found
+        pending += [one for one in found if one["class_name"] in MODELS]
+
+
 def check_unshared(said: Mapping[str, Any]) -> None:
     """Refuse layers that a model shares with one inside it: nacre's models share whole parts only."""
     seen: set[Any] = set()
-    pending = [said]
-    while pending:
-        config = pending.pop()["config"]
-        for one in config["layers"] if isinstance(config, dict) else config:
-            number = one.get("shared_object_id")
-            if number is not None and number in seen:
-                raise Limitation(
-                    f"The layer {one['config'].get('name', '')!r} is in the model, and in a model inside it.",
-                    hint="make the layer a model of its own, and put that into both",
-                )
-            seen.add(number)
-            pending += [one] if one["class_name"] in _MODELS else []
+    for one in _all_parts(said):
+        number = one.get("shared_object_id")
+        if number is not None and number in seen:
+            raise Limitation(
+                f"The layer {one['config'].get('name', '')!r} is in the model, and in a model inside it.",
+                hint="make the layer a model of its own, and put that into both",
+            )
+        seen.add(number)
 
 
 def architecture(said: Mapping[str, Any], legacy: bool) -> Described:
     """A model as nacre describes it; ``legacy`` is the Keras before 3."""
-    kind, config = _named(said, _MODELS)
+    kind, config = _named(said, MODELS)
     if kind == "Sequential":
         config = config if isinstance(config, dict) else {"layers": config}  # the oldest files have the layers alone
         made = [_part(one, legacy) for one in config["layers"]]
@@ -89,16 +104,25 @@ def architecture(said: Mapping[str, Any], legacy: bool) -> Described:
 
 def _part(said: Mapping[str, Any], legacy: bool) -> Described:
     """A layer, or a model in a model."""
-    kind, config = _named(said, (*_MODELS, *LAYERS))
-    if kind in _MODELS:
+    if said["class_name"] == "StringLookup":
+        raise Limitation(
+            f"The model has a StringLookup {said['config'].get('name', '')!r}: a graph holds numbers, and no words.",
+            hint="make the model without it, then model.load_weights(path); nacre.layers.StringLookup numbers words before it",
+        )
+    kind, config = _named(said, (*MODELS, *LAYERS))
+    if kind in MODELS:
         return {"class_name": "Part", "config": {"model": architecture(said, legacy), "name": config["name"]}}
     config = _plain(config, legacy)
     shape = config.pop("batch_shape", None) or config.pop("batch_input_shape", None)
     if kind == "InputLayer":
         dtype = config.pop("dtype", None)
         config |= {"shape": _shape(shape), "input_dtype": None if dtype == "float32" else dtype}
-    elif shape is not None:
+    elif shape is not None and None not in shape[1:]:  # Embedding and adapt of Keras 2 leave behind what says nothing
         config["input_shape"] = _shape(shape)
+    if issubclass(LAYERS[kind], Encoding) and config.get("dtype") in ("int32", "int64"):
+        config["dtype"] = "float32"  # Keras 2 says of which type the numbers of terms are
+    if kind == "IntegerLookup":
+        config = _lookup(config)
     if kind == "LeakyReLU" and "alpha" in config:
         config["negative_slope"] = config.pop("alpha")
     if kind == "BatchNormalization" and isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
@@ -106,6 +130,26 @@ def _part(said: Mapping[str, Any], legacy: bool) -> Described:
     if kind == "Flatten" and config.get("data_format") == "channels_last":
         del config["data_format"]
     return _checked(kind, LAYERS[kind], config)
+
+
+def _lookup(config: Described) -> Described:
+    """The arguments of an IntegerLookup, with its vocabulary."""
+    name, terms, oov = config.get("name", ""), config.get("vocabulary"), config.get("oov_token")
+    if not terms:
+        raise Limitation(
+            f"IntegerLookup {name!r} found its vocabulary by adapt, and the file does not hold it.",
+            hint="save the model as .keras: in .h5 files, Keras does not find it again either",
+        )
+    if beyond := [term for term in terms if isinstance(term, int) and not -(2**31) <= term < 2**31]:
+        raise Limitation(
+            f"IntegerLookup {name!r} has the term {beyond[0]}, and terms fit int32 in a model.",
+            hint="number them before they go in: nacre.layers.IntegerLookup can, called on arrays",
+        )
+    kept = {key: value for key, value in config.items() if (key, value) != ("oov_method", "floormod")}
+    begun = int(config.get("mask_token") is not None and config.get("output_mode") == "int")
+    if not config.get("invert") and oov in terms[begun + config.get("num_oov_indices", 1) :]:
+        kept["oov_token"] = None  # there it is a term like others, and Keras has no other use for it
+    return kept
 
 
 def _named(said: Mapping[str, Any], known: Iterable[str]) -> tuple[str, Any]:
@@ -182,14 +226,23 @@ def thing(said: Any, room: ModuleType) -> Any:
     if "class_name" not in said:
         return {name: thing(one, room) for name, one in said.items()}
     if said["class_name"] == "MeanMetricWrapper":
-        return str(_function(said["config"]["fn"]))
+        function = str(_function(said["config"]["fn"]))
+        # Keras 2 finds out late which accuracy is meant, and says the wrong one if it has not yet.
+        return "accuracy" if said["config"].get("name") == "accuracy" else function
     known = {name: one for name, one in vars(room).items() if inspect.isclass(one) and issubclass(one, Configured)}
-    kind, config = _named(said, known)
+    # This is how Keras 2 calls its own optimizers in .h5 files.
+    own = {**said, "class_name": str(said["class_name"]).removeprefix("Custom>")} if room is optimizers else said
+    kind, config = _named(own, known)
     config = {name: thing(one, schedules) for name, one in (config or {}).items() if name != "dtype"}
     if isinstance(config.get("seed"), Mapping):  # a generator of Keras's, with a state
         config["seed"] = None
     if "lr" in config:
         config["learning_rate"] = config.pop("lr")
+    if isinstance(config.get("learning_rate"), int | float) and (
+        decay := config.pop("decay", None)
+    ):  # before Keras 2.11
+        rate = {"initial_learning_rate": config["learning_rate"], "decay_steps": 1, "decay_rate": decay}
+        config["learning_rate"] = {"class_name": "InverseTimeDecay", "config": rate}
     if config.get("reduction") == "auto":
         config["reduction"] = "sum_over_batch_size"
     return _checked(kind, known[kind], config)
@@ -215,7 +268,8 @@ def training(said: Mapping[str, Any]) -> Described | None:
             return {name: each(one, room, get) for name, one in given.items()}
         if isinstance(given, list):
             return [each(one, room, get) for one in given]
-        return given if isinstance(given, str | None) else get(thing(given, room))
+        made = thing(given, room)
+        return made if isinstance(made, str | None) else get(made)
 
     return {
         "optimizer": optimizers.get(thing(said.get("optimizer") or said.get("optimizer_config"), optimizers)),
@@ -346,6 +400,19 @@ def check(model: Model) -> None:
         )
 
 
+def check_terms(said: Mapping[str, Any]) -> None:
+    """Refuse terms that are rounded on their way: Keras makes float32 of what goes into an input that says nothing else."""
+    found = [(one["class_name"], one["config"]) for one in _all_parts(said)]
+    if all(config["dtype"] != "float32" for kind, config in found if kind == "InputLayer"):
+        return
+    for name, terms in [(config["name"], config["vocabulary"]) for kind, config in found if kind == "IntegerLookup"]:
+        if (most := max(map(abs, terms))) > 2**24:
+            raise Limitation(
+                f"IntegerLookup {name!r} has terms as large as {most}, which Keras would round to float32.",
+                hint='say that the model takes whole numbers: Input(..., dtype="int32")',
+            )
+
+
 def _sequential(model: Model) -> Described:
     stack = model._stack
     first = [] if isinstance(stack[0], InputLayer) else [_input(model.input_shapes[0][1:], "float32", "input")]
@@ -380,6 +447,8 @@ def _described(layer: Layer) -> Described:
     ):  # which some layers of Keras do not take
         if kept.get(name) is default:
             kept.pop(name, None)
+    if isinstance(layer, IntegerLookup):
+        kept["vocabulary_dtype"] = "int64"  # the only one there
     return _of("keras.layers", type(layer).__name__, kept)
 
 
