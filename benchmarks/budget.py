@@ -76,8 +76,9 @@ def resident(what: str = "VmRSS") -> int:
 
 
 def measure(shape: Shape) -> dict[str, float]:
-    Shape(8, (8,), 2, shape.optimizer, 8, 16).model().fit(
-        np.zeros((16, 8), np.float32), np.zeros(16, np.int32), verbose=0
+    # What a process takes once is not of the model: enough work to wake threads is among it.
+    Shape(256, (64,), 2, shape.optimizer, 64, 2000).model().fit(
+        np.zeros((2000, 256), np.float32), np.zeros(2000, np.int32), verbose=0
     )
     before = resident()
     random = np.random.default_rng(0)

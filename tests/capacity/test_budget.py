@@ -180,7 +180,7 @@ def train(n, k, rows):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=64, verbose=0)
     return model, x, y
-train(8, 4, 100)
+train(256, 64, 2000)  # what a process takes once: threads among it
 before = resident("VmRSS")
 kept = train(32768, 320, 256)
 print(json.dumps([resident("VmRSS") - before, resident("VmHWM") - before]))

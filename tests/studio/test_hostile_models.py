@@ -116,8 +116,7 @@ def test_a_description_that_is_nested_without_end_is_refused(run: Run, client: T
 
 def test_a_file_that_says_it_is_larger_than_the_memory_is_not_opened(run: Run, client: TestClient) -> None:
     os.truncate(run.model, 2 * folders.free_memory())  # which takes no room on the disk
-    (error,) = refused(client)
-    assert "GB are free" in error
+    assert all("GB are free" in error for error in refused(client))  # how many may change in between
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
