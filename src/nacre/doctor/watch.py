@@ -18,8 +18,8 @@ class Watch(LayerStatistics):
     """Looks on while a network learns, and tells on standard error what goes wrong, each thing once.
 
     Every ``every`` steps it looks into the network, as `LayerStatistics` does, and at the end of each epoch at the figures. Without
-    ``every`` it looks every 200 steps at first, then ever more seldom, which costs a long training nothing. ``findings`` holds what
-    it saw; `nacre.diagnose` then says why, and what to do.
+    ``every`` it looks every 200 steps at first, then ever more seldom, which costs a long training hardly anything. ``findings``
+    holds what it saw; `nacre.diagnose` then says why, and what to do.
 
     >>> import numpy as np, nacre
     >>> below = nacre.initializers.Constant(-9)
