@@ -330,7 +330,7 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
       job.ahead->fetch_late(p, byte + 64);
       return vectors(ahead_of_tiles(b + job.order[p] * job.stride, kPanel));
     };
-    const auto of_bytes = [&](int64_t p) {
+    const auto row_of_bytes = [&](int64_t p) {
       job.ahead->fetch_late(p, job.first_byte + strip);
       const uint8_t* from = ahead_of_tiles(job.bytes + strip + job.order[p] * job.stride, kPanel);
       return [from, scale = all(job.scale)](int v) { return numbers_at(from + v * kLanes, scale); };
@@ -338,7 +338,7 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
     if constexpr (L == Lie::over_data)
       chain_transposed<W, Rows, Vectors>(column, of_data, job.length, sum);
     else if constexpr (L == Lie::over_bytes)
-      chain_transposed<W, Rows, Vectors>(column, of_bytes, job.length, sum);
+      chain_transposed<W, Rows, Vectors>(column, row_of_bytes, job.length, sum);
     else
       chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   }
@@ -670,8 +670,8 @@ NACRE_INLINE void transposed_product(const Call& call, int64_t piece, const Make
   const int64_t how = call.args[3];
   const auto from =
       how & kBytes ? product<Lie::columns_of_bytes, MakeEnd, After> : product<Lie::columns, MakeEnd, After>;
-  const auto over = how & kBytes ? product<Lie::over_bytes, MakeEnd, After> : product<Lie::over_data, MakeEnd, After>;
-  const auto make = how & kFromData ? from : how & kOverData ? over : product<Lie::transposed, MakeEnd, After>;
+  const auto along = how & kBytes ? product<Lie::over_bytes, MakeEnd, After> : product<Lie::over_data, MakeEnd, After>;
+  const auto make = how & kFromData ? from : how & kOverData ? along : product<Lie::transposed, MakeEnd, After>;
   make(call, piece, make_end, after);
 }
 
