@@ -16,7 +16,7 @@ NACRE_INLINE void each(const Operands& o, Function function) {
   // Copies: as far as a compiler knows, what is stored could be the operands.
   const char *a = static_cast<const char*>(o.a), *b = static_cast<const char*>(o.b), *c = static_cast<const char*>(o.c);
   auto* result = static_cast<char*>(o.result);
-  const int64_t bytes = o.lanes * 4;
+  const int64_t bytes = o.place->lanes * 4;
 #pragma GCC unroll 4
   for (int64_t i = 0; i < bytes; i += 4 * kLanes) store(result + i, function(a + i, b + i, c + i));
 }
@@ -92,24 +92,25 @@ NACRE_INTEGERS(select, choose(a != 0, b, c))
 // Blocks of 32 numbers: the first 16 are the first words of 16 counters, the others the second words.
 void random_uniform(const Operands& o) {
   const MapProgram& program = *o.program;
+  const int64_t lanes = o.place->lanes, first = o.place->first, panel = o.place->panel;
   const U seed = load<U>(o.a), step = load<U>(o.b), stream = load<U>(o.c);
   U lane;
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   const auto uniform = [](U word) { return to_float((I)(word >> 8)) * 0x1p-24f; };
   auto* result = static_cast<float*>(o.result);
-  const auto counter_at = [&](int64_t i) { return static_cast<uint32_t>(random_block(program, o.panel, i) * 16); };
+  const auto counter_at = [&](int64_t i) { return static_cast<uint32_t>(random_block(program, panel, i) * 16); };
   int64_t at = 0;
   // In panels, and in rows that are a multiple of 32, blocks of lanes are blocks of numbers. Each is a long chain:
   // several at once keep the processor busy.
   constexpr int64_t kAtOnce = 4;
-  if (program.columns % 32 == 0 && o.first % 32 == 0)
-    for (; at + 32 * kAtOnce <= o.lanes; at += 32 * kAtOnce)
+  if (program.columns % 32 == 0 && first % 32 == 0)
+    for (; at + 32 * kAtOnce <= lanes; at += 32 * kAtOnce)
       for (int64_t v = 0; v < 16; v += kLanes) {
         std::array<U, 2> words[kAtOnce];
 #pragma GCC unroll 4
         for (int64_t n = 0; n < kAtOnce; ++n)
           words[n] =
-              threefry<U>(seed, stream, step, lane + (counter_at(o.first + at + 32 * n) + static_cast<uint32_t>(v)));
+              threefry<U>(seed, stream, step, lane + (counter_at(first + at + 32 * n) + static_cast<uint32_t>(v)));
 #pragma GCC unroll 4
         for (int64_t n = 0; n < kAtOnce; ++n) {
           store(result + at + 32 * n + v, uniform(words[n][0]));
@@ -117,8 +118,8 @@ void random_uniform(const Operands& o) {
         }
       }
   // Else each block is cut to its row.
-  while (at < o.lanes) {
-    const int64_t i = o.first + at, column = program.columns ? i % program.columns : 0, inside = column % 32;
+  while (at < lanes) {
+    const int64_t i = first + at, column = program.columns ? i % program.columns : 0, inside = column % 32;
     float block[32];
     for (int64_t v = 0; v < 16; v += kLanes) {
       const auto words = threefry<U>(seed, stream, step, lane + (counter_at(i) + static_cast<uint32_t>(v)));
@@ -127,7 +128,7 @@ void random_uniform(const Operands& o) {
     }
     int64_t count = 32 - inside;
     if (program.columns && count > program.columns - column) count = program.columns - column;
-    if (count > o.lanes - at) count = o.lanes - at;
+    if (count > lanes - at) count = lanes - at;
     __builtin_memcpy(result + at, block + inside, count * sizeof(float));
     at += count;
   }
@@ -210,35 +211,50 @@ Running::Running(const int64_t* args, void* const* given) : program(args), regis
     if (input.access == Access::scalar && program.elements) fill(registers[n], lane_of(data[n], input.dtype, 0), most);
   }
   operands += operand;
+  bool moves_on[kMaxRegisters] = {};
+  for (int64_t n = 0; n < program.inputs; ++n)
+    if (program.input[n].access != Access::scalar && program.input[n].access != Access::immediate)
+      moves_on[moving[moves++] = n] = true;
   // A result goes straight to its place, unless what lies there is read once more.
   for (int64_t n = 0; n < program.instructions; ++n) {
-    direct[n] = -1;
+    const MapInstruction& step = program.instruction[n];
     for (int64_t o = 0; o < program.outputs; ++o) {
       const MapOutput& output = program.output[o];
-      if (output.source == program.instruction[n].result && item_bytes(output.dtype) == 4 && !output.sum &&
-          !read_after(n, operands[o]))
-        direct[n] = o;
+      if (output.source == step.result && item_bytes(output.dtype) == 4 && !output.sum && !moves_on[step.result] &&
+          !read_after(n, operands[o])) {
+        stored[stores++] = {n, o};
+        moves_on[step.result] = true;
+      }
     }
+    prepared[n] = {registers[step.result], at[step.a], at[step.b], at[step.c], &place, &program};
+    const std::pair<const void**, int64_t> operands_of[] = {
+        {&prepared[n].a, step.a}, {&prepared[n].b, step.b}, {&prepared[n].c, step.c}};
+    for (const auto& reader : operands_of)
+      if (moves_on[reader.second]) readers[reads++] = reader;
   }
 }
 
-bool Running::read_after(int64_t n, const void* place) const {
+bool Running::read_after(int64_t n, const void* there) const {
   for (int64_t later = n + 1; later < program.instructions; ++later) {
     const MapInstruction& step = program.instruction[later];
     for (int64_t r : {step.a, step.b, step.c})
-      if (r < program.inputs && data[r] == place) return true;
+      if (r < program.inputs && data[r] == there) return true;
   }
   for (int64_t o = 0; o < program.outputs; ++o)
-    if (program.output[o].source < program.inputs && data[program.output[o].source] == place) return true;
+    if (program.output[o].source < program.inputs && data[program.output[o].source] == there) return true;
   return false;
 }
 
 void Running::block(int64_t panel, int64_t first, int64_t count, const float* product) {
   const int64_t start = panel * program.elements + first, lanes = (count + 15) / 16 * 16;
-  for (int64_t n = 0; n < program.inputs; ++n) {
+  place = {lanes, first, panel};
+  for (int64_t m = 0; m < moves; ++m) {
+    const int64_t n = moving[m];
     const MapInput& input = program.input[n];
-    if (input.access == Access::product) at[n] = product;
-    if (!input.stored() || input.access == Access::scalar) continue;
+    if (input.access == Access::product) {
+      at[n] = product;
+      continue;
+    }
     const void* from = static_cast<const char*>(data[n]) + panel * input.step * item_bytes(input.dtype);
     // All blocks of a panel repeat the same row: it is written out once. (No instruction writes to an input.)
     const bool repeats = input.access == Access::row && count == kLanesOfBlock &&
@@ -247,14 +263,15 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
     at[n] = fetch(registers[n], input, from, first, count);
     row[n] = repeats ? from : nullptr;
   }
-  for (int64_t n = 0; n < program.instructions; ++n) {
-    const MapInstruction& step = program.instruction[n];
-    void* result = registers[step.result];
-    if (direct[n] >= 0 && count == lanes) result = static_cast<uint32_t*>(operands[direct[n]]) + start;
-    kInstructions[static_cast<int64_t>(step.op)](
-        {result, at[step.a], at[step.b], at[step.c], lanes, first, panel, &program});
-    at[step.result] = result;
+  for (int64_t s = 0; s < stores; ++s) {
+    const auto [n, output] = stored[s];
+    const int64_t result = program.instruction[n].result;
+    prepared[n].result = count == lanes ? static_cast<uint32_t*>(operands[output]) + start : registers[result];
+    at[result] = prepared[n].result;
   }
+  for (int64_t r = 0; r < reads; ++r) *readers[r].first = at[readers[r].second];
+  for (int64_t n = 0; n < program.instructions; ++n)
+    kInstructions[static_cast<int64_t>(program.instruction[n].op)](prepared[n]);
   F(*sum)[kLanesOfSum / kLanes] = sums;
   for (int64_t n = 0; n < program.outputs; ++n) {
     const MapOutput& output = program.output[n];
@@ -264,8 +281,6 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
     else
       narrow(operands[n], output.dtype, start, result, count);
   }
-  for (int64_t n = 0; n < program.instructions; ++n)
-    at[program.instruction[n].result] = registers[program.instruction[n].result];
 }
 
 void Running::chunks(int64_t first_chunk, int64_t last_chunk) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "kernels/map.h"
 #include "kernels/simd/vector.h"
@@ -11,12 +12,17 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 
 constexpr int64_t kLanesOfBlock = 512;  // 2 KB a register
 
-struct Operands {
-  void* result;
-  const void *a, *b, *c;
+// A block of a panel.
+struct Place {
   int64_t lanes;  // a multiple of 16
   int64_t first;  // element of the panel in lane 0
   int64_t panel;
+};
+
+struct Operands {
+  void* result;
+  const void *a, *b, *c;
+  const Place* place;
   const MapProgram* program;
 };
 
@@ -70,6 +76,7 @@ struct Registers {
 
 struct Running {
   Running(const int64_t* args, void* const* given);
+  Running(const Running&) = delete;  // it holds addresses of its own parts
 
   // Elements first .. first + count - 1 of a panel, at most a block. `product` holds these elements of a matrix
   // product. Outputs are stored, or added to `sums`.
@@ -78,17 +85,25 @@ struct Running {
   // Chunks first .. last - 1 of all panels, with their sums.
   void chunks(int64_t first, int64_t last);
 
-  // Whether an instruction after the n-th one, or an output, reads what lies at a place.
-  bool read_after(int64_t n, const void* place) const;
+  // Whether an instruction after the n-th one, or an output, reads what lies there.
+  bool read_after(int64_t n, const void* there) const;
 
   MapProgram program;
   uint32_t (*registers)[kLanesOfBlock];
   void* const* operands;            // the outputs
-  int8_t direct[kMaxRegisters];     // of each instruction, the output that its result is stored as at once, or -1
   const void* at[kMaxRegisters];    // where each register is now: not always in `registers`
   const void* data[kMaxRegisters];  // what each stored input reads
   const void* row[kMaxRegisters];  // of a short row that fills a block when it is repeated, whose register holds it now
   F sums[kMaxSums][kLanesOfSum / kLanes];
+
+  // What does not change from block to block is prepared: the instructions, and where to write down what does.
+  Place place;
+  Operands prepared[kMaxRegisters];
+  int64_t moves = 0, stores = 0, reads = 0;
+  int64_t moving[kMaxRegisters];                      // inputs that lie elsewhere in each block
+  std::pair<int64_t, int64_t> stored[kMaxRegisters];  // an instruction, and the output that its result is at once
+  std::pair<const void**, int64_t>
+      readers[3 * kMaxRegisters];  // an operand, and the register that it reads and that moves
 };
 
 }  // namespace nacre::NACRE_ISA_NAMESPACE

@@ -162,11 +162,12 @@ struct RowBlock {
     auto* matrices = storage.matrices;
     auto* vectors = storage.vectors;
     const Instruction op = s.kind <= RowsStep::on_vectors ? kInstructions[s.op] : nullptr;
+    const Place place{s.kind == RowsStep::on_matrices ? lanes() : kSide, 0, 0};
     switch (s.kind) {
       case RowsStep::on_matrices:
-        return op({matrices[s.result], matrices[s.a], matrices[s.b], matrices[s.c], lanes(), 0, 0, nullptr});
+        return op({matrices[s.result], matrices[s.a], matrices[s.b], matrices[s.c], &place, nullptr});
       case RowsStep::on_vectors:
-        return op({vectors[s.result], vectors[s.a], vectors[s.b], vectors[s.c], kSide, 0, 0, nullptr});
+        return op({vectors[s.result], vectors[s.a], vectors[s.b], vectors[s.c], &place, nullptr});
       case RowsStep::spread:
         for (int64_t c = 0; c < program.columns && side_by_side; ++c)
           __builtin_memcpy(matrices[s.result] + c * kSide, vectors[s.a], sizeof vectors[s.a]);
