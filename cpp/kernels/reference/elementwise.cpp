@@ -61,6 +61,15 @@ int32_t to_integer(float x) {
 float larger(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
 float smaller(float a, float b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
 
+namespace steps {
+float add(float x, float y) { return x + y; }
+float subtract(float x, float y) { return x - y; }
+float from(float x, float y) { return y - x; }
+float multiply(float x, float y) { return x * y; }
+float divide(float x, float y) { return x / y; }
+float sqrt(float x, float) { return std::sqrt(x); }
+}  // namespace steps
+
 // Number `lane` of a block of 32: the first 16 are the first words of 16 counters, the others the second words.
 float uniform(Lane seed, Lane step, Lane stream, int64_t block, int64_t lane) {
   const auto words = threefry(seed, stream, step, static_cast<uint32_t>(block * 16 + lane % 16));
@@ -174,6 +183,10 @@ Lane reference::evaluate(MapOp op, Lane a, Lane b, Lane c, int64_t block, int64_
       return a ? b : c;
     case MapOp::random_uniform:
       return lane(uniform(a, b, c, block, lane_of_block));
+#define NACRE_MAP_PAIR(first, second)     \
+  case MapOp::first##_##second##_float32: \
+    return lane(steps::second(steps::first(f(a), f(b)), f(c)));
+#include "kernels/kernels.def"
     case MapOp::kCount:
       break;
   }

@@ -89,6 +89,19 @@ NACRE_INTEGERS(logical_and_bool, a& b)
 NACRE_INTEGERS(logical_or_bool, a | b)
 NACRE_INTEGERS(select, choose(a != 0, b, c))
 
+namespace steps {
+NACRE_INLINE F add(F x, F y) { return x + y; }
+NACRE_INLINE F subtract(F x, F y) { return x - y; }
+NACRE_INLINE F from(F x, F y) { return y - x; }
+NACRE_INLINE F multiply(F x, F y) { return x * y; }
+NACRE_INLINE F divide(F x, F y) { return x / y; }
+NACRE_INLINE F sqrt(F x, F) { return NACRE_ISA_NAMESPACE::sqrt(x); }
+}  // namespace steps
+
+#define NACRE_MAP_PAIR(first, second) \
+  NACRE_FLOATS(first##_##second##_float32, steps::second(steps::first(a, b), as_float(c)))
+#include "kernels/kernels.def"
+
 // Blocks of 32 numbers: the first 16 are the first words of 16 counters, the others the second words.
 void random_uniform(const Operands& o) {
   const MapProgram& program = *o.program;

@@ -7,6 +7,7 @@ once, or by a kernel, gets a buffer. The gradient of a weight may have several r
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -240,17 +241,41 @@ class RegisterProgram:
 
     def args(self) -> list[int]:
         """The integers of the kernel."""
-        registers = len(self.inputs) + len(self.instructions)
-        counts = [len(self.inputs), len(self.instructions), len(self.results)]
-        flat = [self.panels, self.elements, self.columns, *counts, registers]
+        instructions, registers = self._paired()
+        counts = [len(self.inputs), len(instructions), len(self.results)]
+        flat = [self.panels, self.elements, self.columns, *counts, len(self.inputs) + len(instructions)]
         for entry in self.inputs:
             flat += entry
-        for number, (op, operands) in enumerate(self.instructions):
-            places = [self._register(o) for o in operands]
+        for number, (op, operands) in enumerate(instructions):
+            places = [registers[o] for o in operands]
             flat += [MAP_OPS[op], len(self.inputs) + number, *[*places, 0, 0, 0][:3]]
         for operand, dtype, columns in self.results:
-            flat += [self._register(operand), DTYPE_NUMBERS[dtype], columns]
+            flat += [registers[operand], DTYPE_NUMBERS[dtype], columns]
         return flat
+
+    def _paired(self) -> tuple[list[tuple[str, list[tuple[str, int]]]], dict[tuple[str, int], int]]:
+        """The instructions, and the register of each thing that they read. Two steps of arithmetic become one instruction where the
+        second alone reads what the first makes: the same numbers in fewer passes."""
+        read = Counter(o for _, operands in self.instructions for o in operands)
+        read.update(operand for operand, _, _ in self.results)
+        within: dict[int, tuple[str, list[tuple[str, int]]]] = {}  # pairs by the number of the second
+        firsts: set[int] = set()
+        for number, (op, operands) in enumerate(self.instructions):
+            for at, (kind, first) in reversed(list(enumerate(operands))):
+                if number in within or kind != "instruction" or first in within or read[kind, first] > 1:
+                    continue
+                before, given = self.instructions[first]
+                pair = f"{before.removesuffix('float32')}{'from_float32' if at and op == 'subtract_float32' else op}"
+                if len(operands) == 2 and pair in MAP_OPS:
+                    within[number] = pair, [given[0], given[-1], operands[1 - at]]
+                    firsts.add(first)
+        registers = {("input", n): n for n in range(len(self.inputs))}
+        instructions = []
+        for number, unpaired in enumerate(self.instructions):
+            if number not in firsts:
+                registers["instruction", number] = len(self.inputs) + len(instructions)
+                instructions.append(within.get(number, unpaired))
+        return instructions, registers
 
     def last_of_product(self, transposed: bool, turned: bool) -> tuple[str, list[int]] | None:
         """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if
@@ -273,9 +298,6 @@ class RegisterProgram:
             ]
             return ("matmul_masked", []) if operands == wanted and self.inputs[zero][2] == 0 else None
         return None
-
-    def _register(self, operand: tuple[str, int]) -> int:
-        return operand[1] + (len(self.inputs) if operand[0] == "instruction" else 0)
 
 
 DTYPE_NUMBERS = {"bool": 0, "uint8": 1, "int32": 2, "uint32": 3, "float32": 4}
