@@ -1,4 +1,5 @@
 // Sums and extremes; args = { outer, n, inner }: x (outer, n, inner) -> y (outer, inner).
+// `reduce_products` sums products of the elements of two arrays, each of them rounded: x, z (outer, n, inner) -> y.
 //
 // The order of a sum is part of its meaning, so that any vector width and any number of threads gives the same bits:
 //   inner == 1: chunks of kChunk elements; in a chunk, element e is added to lane e % 16, and the 16 lanes are added as

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/error.h"
 #include "kernels/extents.h"
@@ -40,6 +41,17 @@ void reduce_sum(const Call& call) {
       const float* first = x + o * n * inner + i;
       y[o * inner + i] = inner == 1 ? sum_of(first, n) : sum_strided(first, n, inner);
     }
+}
+
+void reduce_products(const Call& call) {
+  const auto* x = static_cast<const float*>(call.operands[0]);
+  const auto* z = static_cast<const float*>(call.operands[1]);
+  std::vector<float> products(call.args[0] * call.args[1] * call.args[2]);
+  for (size_t i = 0; i < products.size(); ++i) products[i] = x[i] * z[i];
+  void* operands[] = {products.data(), call.operands[2]};
+  Call sum = call;
+  sum.operands = operands;
+  reduce_sum(sum);
 }
 
 template <typename Better>
@@ -107,6 +119,12 @@ void reduce_int32(const Call& call) {
 std::vector<size_t> extents::reduce_sum(const int64_t* args, size_t count) {
   require(count == 3 && args[0] >= 0 && args[1] >= 0 && args[2] >= 0, "reduction: bad sizes");
   return {product({4, args[0], args[1], args[2]}), product({4, args[0], args[2]})};
+}
+
+std::vector<size_t> extents::reduce_products(const int64_t* args, size_t count) {
+  const auto bytes = reduce_sum(args, count);
+  require(args[2] > 1, "reduce_products: for sums of columns");
+  return {bytes[0], bytes[0], bytes[1]};
 }
 
 std::vector<size_t> extents::reduce_max(const int64_t* args, size_t count) {

@@ -7,20 +7,24 @@ namespace nacre::NACRE_ISA_NAMESPACE {
 
 namespace {
 
-// `inner` columns side by side, rows added from the top.
-template <typename Rule>
-NACRE_INLINE void columns(const float* x, float* y, int64_t n, int64_t inner, int64_t first, int64_t last) {
+// `inner` columns side by side, rows added from the top. With `z`, what is reduced are products.
+template <typename Rule, bool Products = false>
+NACRE_INLINE void columns(const float* x, float* y, int64_t n, int64_t inner, int64_t first, int64_t last,
+                          const float* z = nullptr) {
+  const auto vector_at = [](const float* from, int64_t width) {
+    if (width == kLanes) return load<F>(from);
+    F vector = {};
+    __builtin_memcpy(&vector, from, width * sizeof(float));
+    return vector;
+  };
   for (int64_t i = first; i < last; i += kLanes) {
     const int64_t width = inner - i < kLanes ? inner - i : kLanes;
     F total = all(Rule::kStart);
     for (int64_t begin = 0; begin < n; begin += kRows) {
       F chunk = all(Rule::kStart);
       for (int64_t e = begin; e < n && e < begin + kRows; ++e) {
-        F row = {};
-        if (width == kLanes)
-          row = load<F>(x + e * inner + i);
-        else
-          __builtin_memcpy(&row, x + e * inner + i, width * sizeof(float));
+        F row = vector_at(x + e * inner + i, width);
+        if constexpr (Products) row = row * vector_at(z + e * inner + i, width);
         chunk = Rule::join(chunk, row);
       }
       total = Rule::join(total, chunk);
@@ -51,6 +55,20 @@ NACRE_INLINE void reduce(const Call& call) {
 }  // namespace
 
 void reduce_sum(const Call& call) { reduce<Sum>(call); }
+
+void reduce_products(const Call& call) {
+  const int64_t outer = call.args[0], n = call.args[1], inner = call.args[2];
+  const auto* x = static_cast<const float*>(call.operands[0]);
+  const auto* z = static_cast<const float*>(call.operands[1]);
+  auto* y = static_cast<float*>(call.operands[2]);
+  const int64_t vectors = (inner + kLanes - 1) / kLanes, all_vectors = outer * vectors;
+  for (int64_t v = call.begin(all_vectors); v < call.end(all_vectors); ++v) {
+    const int64_t o = v / vectors, first = v % vectors * kLanes;
+    const int64_t last = first + kLanes < inner ? first + kLanes : inner;
+    columns<Sum, true>(x + o * n * inner, y + o * inner, n, inner, first, last, z + o * n * inner);
+  }
+}
+
 void reduce_max(const Call& call) { reduce<Max>(call); }
 void reduce_min(const Call& call) { reduce<Min>(call); }
 

@@ -21,6 +21,9 @@ if _core.PANEL != PANEL:  # pragma: no cover - the two are compiled and shipped 
 
 KERNELS: dict[str, int] = {name: number for number, name in enumerate(_core.kernel_names())}
 MAP_OPS: dict[str, int] = {name: number for number, name in enumerate(_core.map_op_names())}
+PAIRS = frozenset(
+    n for name, n in MAP_OPS.items() if name.split("_")[1:-1] in (["add"], ["subtract"], ["from"], ["multiply"])
+)
 ISAS: tuple[str, ...] = tuple(_core.isas())
 
 Arrays = _core.Arrays

@@ -97,9 +97,19 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
     product: set[int] = set()  # programs over the result of a matrix product, one each: they keep its shape
     turned_products: set[int] = set()  # those over the transpose of one, in which random numbers would lie wrong
     random: set[int] = set()  # programs with random numbers, which count rows: they keep their shape
+    members: dict[int, set[int]] = {}  # what a program is made of so far
     for node in graph.nodes:
+        if (factors := summed_products(node)) is not None:
+            base = strip(node.operands[0])
+            if (
+                id(base) not in kept
+                and len(readers[id(base)]) == 1
+                and not any(id(strip(f)) in inside for f in factors)
+            ):
+                inside.add(id(base))
         if not is_elementwise(node):
             continue
+        members[id(node)] = {id(node)}
         needs[id(node)] = weight([node])
         if _is(node, "random_uniform"):
             random.add(id(node))
@@ -107,7 +117,8 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
             base, how = access(operand)
             if how is not DENSE or id(base) in kept:
                 continue
-            if id(base) not in gradients and not _read_once(operand, base, readers):
+            together = operand is base and readers[id(base)].keys() <= members[id(node)]
+            if id(base) not in gradients and not together and not _read_once(operand, base, readers):
                 continue
             if is_product(base):
                 fits = base.shape == node.shape and id(node) not in product
@@ -125,6 +136,7 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
                     special |= {id(node)} if fits and id(base) in special else set()
             if fits:
                 inside.add(id(base))
+                members[id(node)] |= members.get(id(base), {id(base)})
                 needs[id(node)] += needs.get(id(base), 1)
     return inside
 
@@ -141,6 +153,18 @@ def scaled_bytes(x: Value) -> tuple[Value, float | None]:
     if not _is(base, "cast") or base.operands[0].dtype != "uint8":
         return x, None
     return base.operands[0], scale
+
+
+def summed_products(total: Value) -> tuple[Value, Value] | None:
+    """The matrices whose products, element by element, are summed by columns, if it is such a sum."""
+    if not _is(total, "reduce_sum") or total.dtype != "float32" or total.operands[0].type.rank != 2:
+        return None
+    x = total.operands[0]
+    if tuple(total.attrs["axes"]) != (0,) or 1 in x.shape or not _is(x, "multiply"):
+        return None
+    first, second = (access(o) for o in x.operands)
+    dense = first[1] is DENSE and second[1] is DENSE and first[0].shape == second[0].shape == x.shape
+    return (first[0], second[0]) if dense and splat(first[0]) is None and splat(second[0]) is None else None
 
 
 def is_product(x: Value) -> bool:
@@ -206,6 +230,9 @@ def _read_once(operand: Value, base: Value, readers: dict[int, dict[int, Value]]
         value = value.operands[0]
 
 
+Instruction = tuple[str, list[tuple[str, int]]]  # its name, and what it reads: inputs, and what others make, by number
+
+
 @dataclass
 class RegisterProgram:
     """What `map` runs: inputs, then instructions, each writing one register. Its integers are described in kernels/map.h."""
@@ -215,7 +242,7 @@ class RegisterProgram:
     columns: int
     buffers: list[int] = field(default_factory=list)
     inputs: list[tuple[int, int, int, int]] = field(default_factory=list)
-    instructions: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
     results: list[tuple[tuple[str, int], str, int]] = field(
         default_factory=list
     )  # register, dtype, columns that are summed
@@ -253,12 +280,12 @@ class RegisterProgram:
             flat += [registers[operand], DTYPE_NUMBERS[dtype], columns]
         return flat
 
-    def _paired(self) -> tuple[list[tuple[str, list[tuple[str, int]]]], dict[tuple[str, int], int]]:
+    def _paired(self) -> tuple[list[Instruction], dict[tuple[str, int], int]]:
         """The instructions, and the register of each thing that they read. Two steps of arithmetic become one instruction where the
         second alone reads what the first makes: the same numbers in fewer passes."""
         read = Counter(o for _, operands in self.instructions for o in operands)
         read.update(operand for operand, _, _ in self.results)
-        within: dict[int, tuple[str, list[tuple[str, int]]]] = {}  # pairs by the number of the second
+        within: dict[int, Instruction] = {}  # pairs by the number of the second
         firsts: set[int] = set()
         for number, (op, operands) in enumerate(self.instructions):
             for at, (kind, first) in reversed(list(enumerate(operands))):
@@ -270,7 +297,7 @@ class RegisterProgram:
                     within[number] = pair, [given[0], given[-1], operands[1 - at]]
                     firsts.add(first)
         registers = {("input", n): n for n in range(len(self.inputs))}
-        instructions = []
+        instructions: list[Instruction] = []
         for number, unpaired in enumerate(self.instructions):
             if number not in firsts:
                 registers["instruction", number] = len(self.inputs) + len(instructions)

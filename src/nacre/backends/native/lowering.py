@@ -52,6 +52,7 @@ from nacre.passes.simplify import splat
 
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
 MAX_FROM_DATA = 512
+_SHORT = 2048  # elements of a vector
 
 
 def lower(graph: Graph, program: Program, rows: int, samples: Sequence[str] = ()) -> Plan:
@@ -89,7 +90,7 @@ class Lowering:
         self.made_from: dict[tuple[bool, tuple[int, ...], int], list[int]] = {}
         new = {id(v) for v in updates.values()}
         for node in self.nodes:
-            if fusion.is_total(node) or (id(node) in new and fusion.is_simple(node)):
+            if fusion.is_total(node) or ((id(node) in new or _is_vector(node)) and fusion.is_simple(node)):
                 self._note_companion(node)
         groups = ((STATE, program.state), (BATCH, program.columns), (SCHEDULE, program.schedule))
         places = {name: (place_, at) for place_, names in groups for at, name in enumerate(names)}
@@ -734,6 +735,11 @@ class Lowering:
         offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
         for number, offset in zip(mine, offsets, strict=True):
             plan.buffers[number].at = offset
+
+
+def _is_vector(x: Value) -> bool:
+    """Whether it is so short that to begin a step takes longer than to make it."""
+    return x.type.rank == 1 and x.type.size <= _SHORT
 
 
 def _in_panels(how: Access, layout: str) -> Access:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nacre.backends.base import PlannedStep
-from nacre.backends.native._binding import KERNELS, make_plan
+from nacre.backends.native._binding import KERNELS, PAIRS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
@@ -73,13 +74,14 @@ class Step:
         if self.kernel.startswith("matmul"):
             size, rest = a[0] * a[2], a[4:]
             after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 1}.get(self.kernel, 0)
-            return size * (2 * a[1] + (rest[4] if self.kernel == "matmul_map" else after))
+            return size * (2 * a[1] + (_steps(rest) if self.kernel == "matmul_map" else after))
         if self.kernel == "map":
-            return a[0] * a[1] * a[4]
+            return a[0] * a[1] * _steps(a)
         if self.kernel == "rows":
             kinds = a[7 + 3 * a[2] : 7 + 3 * a[2] + 6 * a[3] : 6]
             return sum(a[0] * (1 if kind == 1 else a[1]) for kind in kinds if kind < 6)
-        return math.prod(a[self.kernel == "reduce_int32" :]) if self.kernel.startswith("reduce") else 0
+        of_each = {"reduce_products": 2}.get(self.kernel, int(self.kernel.startswith("reduce")))
+        return of_each and of_each * math.prod(a[self.kernel == "reduce_int32" :])
 
     def sharing(self, batch: int) -> int:
         """How threads share the step, of a batch of so many rows."""
@@ -126,6 +128,12 @@ class Step:
         else:
             inputs = [False] * (len(self.operands) - self.results)
         return inputs + [False] * self.results
+
+
+def _steps(program: Sequence[int]) -> int:
+    """What a register program does to each element, by the integers of `map`."""
+    begin = 7 + 4 * program[3]
+    return program[4] + sum(op in PAIRS for op in program[begin : begin + 5 * program[4] : 5])
 
 
 @dataclass

@@ -94,6 +94,11 @@ def _reduction(lowering: Lowering, y: Value) -> None:
         lowering.keep(key_of(y, PLAIN, ()), lowering.buffer(x))
         return
     base = fusion.strip(x)
+    factors = None if id(base) in lowering.layouts else fusion.summed_products(y)
+    if factors and any(key_of(f, how, x.shape) in lowering.buffers for f in factors for how in (PANELED, TURNED)):
+        buffers = [lowering.buffer(f, PANELED) for f in factors]
+        lowering.step("reduce_products", y, buffers, [panels(x.shape[1]), x.shape[0], PANEL])
+        return
     if axes == [0] and key_of(base, TURNED, x.shape) in lowering.buffers:
         lowering.buffer(x, PANELED)  # which a plain form would be made from
     paneled = lowering.buffers.get(key_of(base, PANELED, x.shape))
