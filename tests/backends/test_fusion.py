@@ -202,3 +202,38 @@ def test_a_softmax_with_its_loss_and_gradient_runs_as_one(rows, columns, rng, mo
         "b": rng.standard_normal(columns),
     }
     _same(program, arrays, monkeypatch, 1e-5)
+
+
+def test_what_only_one_program_reads_runs_in_it_however_often_it_is_read(rng, monkeypatch):
+    x = Input("x", TensorType((9, 40)))
+    inner = ops.exp(x)
+    program = _program([x], {"out": inner * ops.tanh(inner + x)})
+    _same(program, {"x": rng.standard_normal((9, 40)).astype("f4")}, monkeypatch)
+    (plan,) = native.compile(program).plans.values()
+    assert [step.kernel for step in plan.steps].count("map") == 1
+
+
+def test_short_vectors_that_follow_from_one_another_are_made_in_one_step(rng, monkeypatch):
+    a, b = Input("a", TensorType((70,))), Input("b", TensorType((70,)))
+    root = ops.sqrt(ops.abs(a))
+    one = root * b
+    program = _program([a, b], {"root": root, "one": one, "two": one + b})
+    _same(program, {n: rng.standard_normal(70).astype("f4") for n in "ab"}, monkeypatch)
+    (plan,) = native.compile(program).plans.values()
+    assert [step.kernel for step in plan.steps] == ["map"]
+
+
+@pytest.mark.parametrize("columns", [2, 31, 33, 70])
+def test_products_that_are_only_summed_by_columns_are_never_stored(columns, rng, monkeypatch):
+    a, b, w = (
+        Input("a", TensorType((5, 20))),
+        Input("b", TensorType((20, columns))),
+        Input("w", TensorType((5, columns))),
+    )
+    y = a @ b
+    sums = {"squares": ops.sum(y * y, 0), "products": ops.sum(y * w, 0), "wide": y + 1.0}
+    program = _program([a, b, w], sums)
+    arrays = {i.name: rng.standard_normal(i.shape).astype("f4") for i in (a, b, w)}
+    _same(program, arrays, monkeypatch)
+    (plan,) = native.compile(program).plans.values()
+    assert [step.kernel for step in plan.steps].count("reduce_products") == 2

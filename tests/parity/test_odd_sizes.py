@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, Arrays, Executor, make_plan
+from nacre.backends.native._binding import ISAS, KERNELS, MAP_OPS, PAIRS, Arrays, Executor, make_plan
 from nacre.backends.native.plan import (
     ALONE,
     BATCH,
@@ -401,6 +401,50 @@ def test_sums_of_any_size_beside_what_they_add_up_are_those_of_the_reference(pan
             assert not stored or np.array_equal(found[0][2], x * x)
 
 
+def test_sums_of_products_by_columns_are_those_of_the_products(rng):
+    for outer, n, inner in itertools.product((0, 1, 3), (0, 1, 2, 63, 64, 65, 129), (2, 15, 16, 17, 32, 33)):
+        x, z = rng.standard_normal((2, outer, n, inner)).astype("f4")
+        sizes, result = [outer, n, inner], [(outer * inner, "f4")]
+        found = _call(ISAS[0], "reduce_sum", sizes, [x * z], result)
+        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+            found += _call(isa, "reduce_products", sizes, [x, z], result, sharing, threads)
+            found += _call(isa, "reduce_products", sizes, [x, x], result, sharing, threads)
+        assert all(np.array_equal(y, found[0]) for y in found[1::2]), (outer, n, inner)
+        assert all(np.array_equal(y, found[2]) for y in found[2::2]), (outer, n, inner)
+        assert np.allclose(found[2].reshape(outer, inner), np.square(x).sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("pair", sorted(name for name, number in MAP_OPS.items() if number in PAIRS))
+def test_two_steps_in_one_pass_are_those_that_they_are_made_of(pair, rng):
+    """Also where their results are no ordinary numbers."""
+    first, second, _ = pair.split("_")
+    step = MAP_OPS[f"{'subtract' if second == 'from' else second}_float32"]
+    for elements in (1, 15, 16, 17, 512, 1027):
+        a, b, c = rng.standard_normal((3, elements)).astype("f4")
+        for x in (a, b, c):
+            x[rng.random(elements) < 0.2] = rng.choice(np.float32([0, -0.0, np.inf, np.nan, 1e-40, 3e38, 1]))
+        inputs = [(0, 4, 0, elements)] * 3
+        one = [[MAP_OPS[pair], 3, 0, 1, 2]]
+        two = [[MAP_OPS[f"{first}_float32"], 3, 0, 1, 0], [step, 4, *([2, 3] if second == "from" else [3, 2]), 0]]
+        found = []
+        for steps in (two, one):
+            flat = [
+                1,
+                elements,
+                0,
+                3,
+                len(steps),
+                1,
+                3 + len(steps),
+                *itertools.chain(*inputs),
+                *itertools.chain(*steps),
+            ]
+            flat += [2 + len(steps), 4, 0]
+            for isa in ISAS:
+                found += _call(isa, "map", flat, [a, b, c], [(elements, "f4")])
+        assert all(np.array_equal(y, found[0], equal_nan=True) for y in found), elements
+
+
 DTYPES = ["?", "u1", "i4", "u4", "f4"]
 
 
@@ -481,6 +525,6 @@ def test_what_moves_memory_does_so_at_any_size(rng):
 
 
 def test_every_kernel_is_met_here():
-    met = {name.split()[0] for name in PRODUCTS} | {f"reduce_{name}" for name in ("sum", "max", "min")}
+    met = {name.split()[0] for name in PRODUCTS} | {f"reduce_{name}" for name in ("sum", "max", "min", "products")}
     moves = {"pack", "unpack", "gather", "turn", "take", "scatter_add", "argmax", "copy", "reduce_int32"}
     assert met | moves | {"matmul_slices", "matmul_dots", "rows", "map"} == set(KERNELS)

@@ -113,7 +113,8 @@ def inlined(graph: Graph, keep: Iterable[Value]) -> set[int]:
         needs[id(node)] = weight([node])
         if _is(node, "random_uniform"):
             random.add(id(node))
-        for operand in dict.fromkeys(node.operands):
+        several = {o: len(readers[id(o)]) for o in node.operands}
+        for operand in sorted(several, key=lambda o: several[o]):  # last, what others may read who have joined by then
             base, how = access(operand)
             if how is not DENSE or id(base) in kept:
                 continue
