@@ -14,8 +14,10 @@ import pytest
 from update_rules import RULES
 
 import nacre
+from nacre.backends.native import lowering
 from nacre.backends.native import plan as planning
 from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
+from nacre.training.trainer import PROGRAMS
 
 SGD, RMSprop = nacre.optimizers.SGD, nacre.optimizers.RMSprop
 SPARSE, BINARY = "sparse_categorical_crossentropy", "binary_crossentropy"
@@ -75,6 +77,7 @@ def _trained(name, rows, threads, monkeypatch, rule=None):
 def _share_all(monkeypatch):
     monkeypatch.setattr(planning, "_WORTH_SHARING", -1)
     monkeypatch.setattr(planning, "_WORTH_SHARING_BY_ROWS", -1)
+    monkeypatch.setattr(lowering, "_CACHED", 0)  # weights are updated as soon as they can be
 
 
 # Batches are shared by panels too where each thread gets whole ones, and by rows where there are as many as threads.
@@ -90,6 +93,35 @@ def test_one_thread_and_many_come_to_the_same_bits(name, rows, threads, all_step
     if all_steps:
         _share_all(monkeypatch)
     assert _trained(name, rows, threads, monkeypatch) == _trained(name, rows, 1, monkeypatch)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", ["deep", "digits", "softmax inside"])
+def test_weights_that_are_updated_early_get_the_same_bits(name, rule, monkeypatch):
+    late = _trained(name, 64, 2, monkeypatch, RULES[rule])
+    monkeypatch.setattr(lowering, "_CACHED", 0)
+    PROGRAMS.clear()
+    assert _trained(name, 64, 2, monkeypatch, RULES[rule]) == late
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_early_updates_need_no_memory_for_all_gradients(optimizer, monkeypatch):
+    """Each layer's update runs before the gradient is passed on to the layer before the next."""
+    model = _dense((64,), *[64] * 20, 10)
+    model.compile(optimizer, SPARSE)
+    x, y = np.zeros((128, 64), "u1"), np.zeros(128, "int32")
+    bytes_of = {}
+    for cached in (0, 1 << 20):
+        monkeypatch.setattr(lowering, "_CACHED", cached)
+        PROGRAMS.clear()
+        model.compile(optimizer, SPARSE)
+        kernels = [
+            step.results[0] for step in model.plan(x, y, 128, 0)[0] if step.kernel.startswith("matmul") and step.updates
+        ]
+        updates = [n for n, name in enumerate(kernels) if name.startswith("dense")]
+        assert (max(np.diff(updates)) == 2) == (cached == 0), kernels
+        bytes_of[cached] = nacre.budget(model, batch_size=128).memory.activations
+    assert bytes_of[0] < 0.7 * bytes_of[1 << 20]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -79,6 +79,11 @@ def access(x: Value) -> tuple[Value, Access]:
     return x, DENSE
 
 
+def is_view(x: Value) -> bool:
+    """Whether nothing runs for it where it stands: it shows what another value has, or what is known."""
+    return x.operation is not None and x.operation.name in (*SAME_ORDER, "broadcast", "constant")
+
+
 def is_broadcast(x: Value) -> bool:
     """Whether the value is a broadcast, which has no buffer of its own if it can be helped."""
     return x.operation is not None and x.operation.name == "broadcast"
