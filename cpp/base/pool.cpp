@@ -97,6 +97,9 @@ class Pool {
 };
 
 std::atomic<bool> busy{false};
+// What kernels keep for each thread is allocated, all of it, when a thread first uses any such variable; where there is
+// no memory left for it, the process ends. So a caller takes its own before other threads take what there is.
+thread_local volatile bool first_used = false;
 Pool* pool = nullptr;  // lives as long as the process: its threads may not be joined while Python shuts down
 
 // Threads do not survive a fork: a child leaves the pool alone and makes its own.
@@ -143,6 +146,7 @@ void run_together(int threads, const std::function<void(const Team&)>& work) {
   [[maybe_unused]] static const int watched = pthread_atfork(nullptr, nullptr, forget_pool);
   bool free = false;
   if (threads < 2 || !busy.compare_exchange_strong(free, true)) return work({});
+  first_used = true;
   if (!pool) pool = new Pool();
   pool->reaches(threads) ? pool->run(threads, work) : work({});
   busy.store(false);

@@ -277,7 +277,7 @@ Ahead Executor::ahead_of(const Bound& bound, const Run& run, int64_t next, const
     ahead.at = ahead.begin;
     // Rows over which vectors run are long. Those that the second cache cannot hold beside this step's come late.
     const bool fits = 2 * rows * column.row_bytes / parts <= kFits;
-    ahead.early = !way.over_data ? ahead.rows : fits ? ahead.rows / 2 : 0;
+    ahead.early = !way.over_data ? ahead.rows : fits ? ahead.rows / 3 : 0;
     return ahead;
   }
   return {};
