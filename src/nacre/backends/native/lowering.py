@@ -233,7 +233,7 @@ class Lowering:
         if sum(old.type.nbytes for old in self.graph.inputs if old.name in updates) < _CACHED:
             return nodes
         inside = {id(v) for v in nodes}
-        weights = {name: next(w for w in sorted(updates) if f"{name}/".startswith(f"{w}/")) for name in updates}
+        weights = {name: next(w for w in _folders(name) if w in updates) for name in updates}
         goals = {id(v): weights[name] for name, v in updates.items() if id(v) in inside}
         known = {id(v) for v in last}
         places: dict[int, int] = {}  # where a node runs: with its last reader, if it is inlined
@@ -250,12 +250,15 @@ class Lowering:
             if (goal := leads_to[id(node)]) is not None:
                 foreign = [places[id(o)] for o in node.operands if id(o) in inside and leads_to[id(o)] is None]
                 ready[goal] = max([ready[goal], *foreign])
-        for goal in ready:
-            begins = min(places[new] for new, weight in goals.items() if weight == goal)
-            olds = [self.graph.input(name) for name, weight in weights.items() if weight == goal]
-            readers = [id(r) for old in olds for r in self.direct_readers.get(id(old), []) if id(r) in inside]
-            foreign = [r for r in readers if leads_to[r] != goal and places[r] < begins]
-            late = [begins] if any(leads_to[r] is not None for r in foreign) else []
+        begins = dict.fromkeys(ready, len(nodes))
+        for new, goal in goals.items():
+            begins[goal] = min(begins[goal], places[new])
+        for name, goal in weights.items():
+            if goal not in ready:
+                continue
+            readers = [id(r) for r in self.direct_readers.get(id(self.graph.input(name)), []) if id(r) in inside]
+            foreign = [r for r in readers if leads_to[r] != goal and places[r] < begins[goal]]
+            late = [begins[goal]] if any(leads_to[r] is not None for r in foreign) else []
             ready[goal] = max([ready[goal], *late, *(places[r] for r in foreign)])
 
         def when(node: Value) -> tuple[int, bool]:
@@ -775,6 +778,12 @@ class Lowering:
         offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
         for number, offset in zip(mine, offsets, strict=True):
             plan.buffers[number].at = offset
+
+
+def _folders(name: str) -> list[str]:
+    """The names in which a name is, as a slot is in that of its weight, shortest first, and the name."""
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 def _is_vector(x: Value) -> bool:
