@@ -14,7 +14,7 @@ import pytest
 from update_rules import RULES
 
 import nacre
-from nacre.backends.native import lowering
+from nacre.backends.native import early
 from nacre.backends.native import plan as planning
 from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
 from nacre.training.trainer import PROGRAMS
@@ -77,7 +77,7 @@ def _trained(name, rows, threads, monkeypatch, rule=None):
 def _share_all(monkeypatch):
     monkeypatch.setattr(planning, "_WORTH_SHARING", -1)
     monkeypatch.setattr(planning, "_WORTH_SHARING_BY_ROWS", -1)
-    monkeypatch.setattr(lowering, "_CACHED", 0)  # weights are updated as soon as they can be
+    monkeypatch.setattr(early, "_CACHED", 0)  # weights are updated as soon as they can be
 
 
 # Batches are shared by panels too where each thread gets whole ones, and by rows where there are as many as threads.
@@ -99,7 +99,7 @@ def test_one_thread_and_many_come_to_the_same_bits(name, rows, threads, all_step
 @pytest.mark.parametrize("name", ["deep", "digits", "softmax inside"])
 def test_weights_that_are_updated_early_get_the_same_bits(name, rule, monkeypatch):
     late = _trained(name, 64, 2, monkeypatch, RULES[rule])
-    monkeypatch.setattr(lowering, "_CACHED", 0)
+    monkeypatch.setattr(early, "_CACHED", 0)
     PROGRAMS.clear()
     assert _trained(name, 64, 2, monkeypatch, RULES[rule]) == late
 
@@ -112,7 +112,7 @@ def test_early_updates_need_no_memory_for_all_gradients(optimizer, monkeypatch):
     x, y = np.zeros((128, 64), "u1"), np.zeros(128, "int32")
     bytes_of = {}
     for cached in (0, 1 << 20):
-        monkeypatch.setattr(lowering, "_CACHED", cached)
+        monkeypatch.setattr(early, "_CACHED", cached)
         PROGRAMS.clear()
         model.compile(optimizer, SPARSE)
         kernels = [

@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from nacre.backends.base import Array, Program
-from nacre.backends.native import fusion
+from nacre.backends.native import early, fusion
 from nacre.backends.native import rows as by_rows
 from nacre.backends.native.fusion import DENSE, IMMEDIATE, SCALAR, Access, RegisterProgram
 from nacre.backends.native.memory import place
@@ -53,7 +53,6 @@ from nacre.passes.simplify import splat
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
 MAX_FROM_DATA = 512
 _SHORT = 2048  # elements of a vector
-_CACHED = 1 << 20  # bytes of weights that stay in the second caches
 
 
 def lower(graph: Graph, program: Program, rows: int, samples: Sequence[str] = ()) -> Plan:
@@ -104,7 +103,7 @@ class Lowering:
         self.plan.first_update = len(self.plan.steps)
         known = {id(v) for v in first}
         rest = [v for v in order([*updates.values(), *last]) if id(v) not in known]
-        self._emit_nodes(self._with_early_updates(rest, updates, last))
+        self._emit_nodes(early.with_early_updates(rest, updates, last, graph, self.direct_readers, self.inlined))
         self.plan.emits += [self._emitted(v, name) for v, name in zip(last, samples, strict=True)]
         self._hoist_turns()
         self._update({name: self.buffer(v, self._at_home(graph.input(name))) for name, v in updates.items()})
@@ -225,47 +224,6 @@ class Lowering:
                 self.map(value)
             elif value.operation.name in RULES:
                 RULES[value.operation.name](self, value)
-
-    def _with_early_updates(self, nodes: list[Value], updates: dict[str, Value], last: list[Value]) -> list[Value]:
-        """The nodes, those that lead to the new values of one weight and its slots alone as early as they can be: what they read is
-        still in the caches then, and the memory of a gradient that only they read is free for the next one. But not before all that
-        comes before them in ``nodes`` has read the old values, which would have to be copied."""
-        if sum(old.type.nbytes for old in self.graph.inputs if old.name in updates) < _CACHED:
-            return nodes
-        inside = {id(v) for v in nodes}
-        weights = {name: next(w for w in _folders(name) if w in updates) for name in updates}
-        goals = {id(v): weights[name] for name, v in updates.items() if id(v) in inside}
-        known = {id(v) for v in last}
-        places: dict[int, int] = {}  # where a node runs: with its last reader, if it is inlined
-        leads_to: dict[int, str | None] = {}  # the weight that a node is for; None if there are several, or none
-        for number, node in reversed(list(enumerate(nodes))):
-            readers = [id(r) for r in self.direct_readers.get(id(node), []) if id(r) in inside]
-            places[id(node)] = max(places[r] for r in readers) if id(node) in self.inlined and readers else number
-            found = {leads_to[r] for r in readers} | ({goals[id(node)]} if id(node) in goals else set())
-            leads_to[id(node)] = found.pop() if len(found) == 1 and id(node) not in known else None
-            if fusion.is_view(node) and not any(id(o) in inside for o in node.operands):
-                places[id(node)] = -1  # whoever comes first asks for it
-        ready = dict.fromkeys(goals.values(), -1)
-        for node in nodes:
-            if (goal := leads_to[id(node)]) is not None:
-                foreign = [places[id(o)] for o in node.operands if id(o) in inside and leads_to[id(o)] is None]
-                ready[goal] = max([ready[goal], *foreign])
-        begins = dict.fromkeys(ready, len(nodes))
-        for new, goal in goals.items():
-            begins[goal] = min(begins[goal], places[new])
-        for name, goal in weights.items():
-            if goal not in ready:
-                continue
-            readers = [id(r) for r in self.direct_readers.get(id(self.graph.input(name)), []) if id(r) in inside]
-            foreign = [r for r in readers if leads_to[r] != goal and places[r] < begins[goal]]
-            late = [begins[goal]] if any(leads_to[r] is not None for r in foreign) else []
-            ready[goal] = max([ready[goal], *late, *(places[r] for r in foreign)])
-
-        def when(node: Value) -> tuple[int, bool]:
-            goal = leads_to[id(node)]
-            return (places[id(node)], False) if goal is None else (ready[goal], True)
-
-        return sorted(nodes, key=when)
 
     def _rows(self, seed: Value) -> bool:
         """A program over rows for ``seed`` and everything that can run with it; False when it is not worth one."""
@@ -778,12 +736,6 @@ class Lowering:
         offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
         for number, offset in zip(mine, offsets, strict=True):
             plan.buffers[number].at = offset
-
-
-def _folders(name: str) -> list[str]:
-    """The names in which a name is, as a slot is in that of its weight, shortest first, and the name."""
-    parts = name.split("/")
-    return ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 def _is_vector(x: Value) -> bool:
