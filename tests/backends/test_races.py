@@ -108,7 +108,6 @@ def test_weights_that_are_updated_early_get_the_same_bits(name, rule, monkeypatc
 def test_early_updates_need_no_memory_for_all_gradients(optimizer, monkeypatch):
     """Each layer's update runs before the gradient is passed on to the layer before the next."""
     model = _dense((64,), *[64] * 20, 10)
-    model.compile(optimizer, SPARSE)
     x, y = np.zeros((128, 64), "u1"), np.zeros(128, "int32")
     bytes_of = {}
     for cached in (0, 1 << 20):

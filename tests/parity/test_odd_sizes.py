@@ -422,24 +422,15 @@ def test_two_steps_in_one_pass_are_those_that_they_are_made_of(pair, rng):
     for elements in (1, 15, 16, 17, 512, 1027):
         a, b, c = rng.standard_normal((3, elements)).astype("f4")
         for x in (a, b, c):
-            x[rng.random(elements) < 0.2] = rng.choice(np.float32([0, -0.0, np.inf, np.nan, 1e-40, 3e38, 1]))
+            special = rng.choice(np.float32([0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 3e38, 1]), elements)
+            x[:] = np.where(rng.random(elements) < 0.3, special, x)
         inputs = [(0, 4, 0, elements)] * 3
         one = [[MAP_OPS[pair], 3, 0, 1, 2]]
         two = [[MAP_OPS[f"{first}_float32"], 3, 0, 1, 0], [step, 4, *([2, 3] if second == "from" else [3, 2]), 0]]
         found = []
         for steps in (two, one):
-            flat = [
-                1,
-                elements,
-                0,
-                3,
-                len(steps),
-                1,
-                3 + len(steps),
-                *itertools.chain(*inputs),
-                *itertools.chain(*steps),
-            ]
-            flat += [2 + len(steps), 4, 0]
+            flat = [1, elements, 0, 3, len(steps), 1, 3 + len(steps)]
+            flat += [*itertools.chain(*inputs), *itertools.chain(*steps), 2 + len(steps), 4, 0]
             for isa in ISAS:
                 found += _call(isa, "map", flat, [a, b, c], [(elements, "f4")])
         assert all(np.array_equal(y, found[0], equal_nan=True) for y in found), elements
