@@ -134,7 +134,12 @@ PRODUCTS = {
     "matmul turned": (True, lambda m, n: [], lambda r, m, n: [], lambda p: p),
     "matmul_bias": (False, lambda m, n: [0], lambda r, m, n: [r(1, n)], lambda p, b: p + b),
     "matmul_bias relu": (False, lambda m, n: [1], lambda r, m, n: [r(1, n)], lambda p, b: np.maximum(p + b, 0)),
-    "matmul_masked": (False, lambda m, n: [], lambda r, m, n: [r(m, n)], lambda p, x: np.where(x > 0, p, 0)),
+    "matmul_masked": (
+        False,
+        lambda m, n: [int(np.float32(1.25).view("uint32"))],
+        lambda r, m, n: [r(m, n)],
+        lambda p, x: np.where(x > 0, p * 1.25, 0),
+    ),
     "matmul_update": (
         True,
         lambda m, n: [],

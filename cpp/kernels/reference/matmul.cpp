@@ -143,17 +143,17 @@ void matmul_bias(const Call& call) {
     }
 }
 
-// matmul_masked: C = A B where the mask is above 0, else 0; args = { m, k, n, how }; operands A, B, mask,
-// C.
+// matmul_masked: C = A B times a number where the mask is above 0, else 0; args = { m, k, n, how, bits of the number };
+// operands A, B, mask, C.
 void matmul_masked(const Call& call) {
   const NoDenormals guard(call.args[3] & kBfloat16);
   const int64_t size = call.args[0] * panels(call.args[2]) * kPanel;
   const auto* mask = static_cast<const float*>(call.operands[2]);
+  const auto scale = std::bit_cast<float>(static_cast<uint32_t>(call.args[4]));
   auto* c = static_cast<float*>(call.operands[3]);
   void* const operands[] = {call.operands[0], call.operands[1], c};
   matmul({operands, call.args});
-  for (int64_t i = 0; i < size; ++i)
-    if (!(mask[i] > 0)) c[i] = 0;
+  for (int64_t i = 0; i < size; ++i) c[i] = mask[i] > 0 ? c[i] * scale : 0;
 }
 
 // matmul_update: C = W - rate A^T B; args = { m, k, n, how }; operands A, B, rate, W, C.
@@ -237,7 +237,7 @@ std::vector<size_t> extents::matmul_bias(const int64_t* args, size_t count) {
 }
 
 std::vector<size_t> extents::matmul_masked(const int64_t* args, size_t count) {
-  require(count == 4 && !(args[3] & kTransposed), "matmul_masked: bad sizes");
+  require(count == 5 && !(args[3] & kTransposed), "matmul_masked: bad sizes");
   const auto bytes = matmul(args, 4);
   return {bytes[0], bytes[1], bytes[2], bytes[2]};
 }

@@ -218,6 +218,7 @@ struct Biased {
 struct Masked {
   float* c;
   const float* mask;
+  float scale;
 
   template <int Rows, int Vectors>
   [[gnu::always_inline]] void fetch(int64_t at) const {
@@ -231,7 +232,7 @@ struct Masked {
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
         const int64_t place = at + i * kPanel + v * kLanes;
-        store(c + place, choose(load<F>(mask + place) > 0.0f, sum[i][v], all(0.0f)));
+        store(c + place, choose(load<F>(mask + place) > 0.0f, sum[i][v] * scale, all(0.0f)));
       }
   }
 };
@@ -884,8 +885,10 @@ void matmul_masked(const Call& call) {
   const int64_t m = call.args[0], n = call.args[2];
   const auto* mask = static_cast<const float*>(call.operands[2]);
   auto* c = static_cast<float*>(call.operands[3]);
+  const auto scale = __builtin_bit_cast(float, static_cast<uint32_t>(call.args[4]));
   plain_product(
-      call, piece_of(call), [&](int64_t q, int64_t) { return Masked{c + q * m * kPanel, mask + q * m * kPanel}; },
+      call, piece_of(call),
+      [&](int64_t q, int64_t) { return Masked{c + q * m * kPanel, mask + q * m * kPanel, scale}; },
       [&](int64_t q, int64_t first, int64_t last) {
         clear_the_rest(c + (q * m + first) * kPanel, last - first, columns_of(q, n));
       });

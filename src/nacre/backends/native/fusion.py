@@ -57,6 +57,7 @@ class Access:
 
 DENSE, SCALAR = Access(0), Access(1)
 ROW, COLUMN, IMMEDIATE, PRODUCT = 2, 3, 4, 5
+_ONE = 0x3F800000  # the bits of 1
 
 
 def access(x: Value) -> tuple[Value, Access]:
@@ -312,8 +313,8 @@ class RegisterProgram:
 
     def last_of_product(self, transposed: bool, turned: bool) -> tuple[str, list[int]] | None:
         """The kernel that does the same to a product while its sums are still in registers, and its further integers; None if
-        there is none. There is one for what each step of training does: add a bias and cut at 0, the gradient of that, and plain
-        descent."""
+        there is none. There is one for what each step of training does: add a bias and cut at 0, the gradient of that, with dropout
+        or without, and plain descent."""
         if len(self.results) > 1:
             return None
         ops = [op.replace("_float32", "") for op, _ in self.instructions]
@@ -323,13 +324,16 @@ class RegisterProgram:
             return "matmul_bias", [int(len(ops) == 2)]
         if transposed and kinds == [PRODUCT, SCALAR.kind, DENSE.kind] and ops == ["multiply", "subtract"]:
             return ("matmul_update", []) if operands[1] == [("input", 2), ("instruction", 0)] else None
-        if not transposed and sorted(kinds) == [DENSE.kind, IMMEDIATE, PRODUCT] and ops == ["less", "select"]:
-            zero = kinds.index(IMMEDIATE)
+        if not transposed and ops[:2] == ["less", "select"] and ops[2:] in ([], ["multiply"]):
+            at = {kind: ("input", n) for n, kind in enumerate(kinds) if kind in (DENSE.kind, PRODUCT)}
+            known = {entry[2]: ("input", n) for n, entry in enumerate(self.inputs) if entry[0] == IMMEDIATE}
+            zero, scale = known.pop(0, None), next(iter(known), _ONE) if ops[2:] else _ONE
             wanted = [
-                [("input", zero), ("input", kinds.index(DENSE.kind))],
-                [("instruction", 0), ("input", kinds.index(PRODUCT)), ("input", zero)],
+                [zero, at.get(DENSE.kind)],
+                [("instruction", 0), at.get(PRODUCT), zero],
+                [("instruction", 1), known.get(scale)],
             ]
-            return ("matmul_masked", []) if operands == wanted and self.inputs[zero][2] == 0 else None
+            return ("matmul_masked", [scale]) if operands == wanted[: len(ops)] else None
         return None
 
 

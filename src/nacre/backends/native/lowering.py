@@ -48,6 +48,7 @@ from nacre.backends.native.plan import (
 from nacre.backends.native.rules import MATERIALIZE, RULES, item_bytes, walk
 from nacre.errors import Limitation
 from nacre.ir import NARROW, PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
+from nacre.passes import unmasked
 from nacre.passes.simplify import splat
 
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
@@ -57,7 +58,7 @@ _SHORT = 2048  # elements of a vector
 
 def lower(graph: Graph, program: Program, rows: int, samples: Sequence[str] = ()) -> Plan:
     """The plan of one step, which hands out ``samples`` at its end. Raises `Limitation` for what the kernels cannot do."""
-    return Lowering(graph, program, rows, samples).plan
+    return Lowering(unmasked(graph), program, rows, samples).plan
 
 
 class Lowering:

@@ -73,7 +73,7 @@ class Step:
         a = self.args
         if self.kernel.startswith("matmul"):
             size, rest = a[0] * a[2], a[4:]
-            after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 1}.get(self.kernel, 0)
+            after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 2}.get(self.kernel, 0)
             return size * (2 * a[1] + (_steps(rest) if self.kernel == "matmul_map" else after))
         if self.kernel == "map":
             return a[0] * a[1] * _steps(a)
