@@ -48,6 +48,7 @@ Sharing sharing_of(const Step& step, int64_t rows, int parts) {
   if (parts == 1) return Sharing::alone;
   if (step.sharing == Sharing::rows && rows < parts) return Sharing::free;
   if (step.sharing == Sharing::turned && rows % (kPanel * parts)) return Sharing::free;
+  if (step.sharing == Sharing::panels && panels_of(step) < parts) return Sharing::free;
   return step.sharing;
 }
 
@@ -58,14 +59,17 @@ struct Touch {
   int32_t buffer;
   bool writes, whole;
   Sharing sharing;
-  int member;  // who alone does the step, if somebody does
+  int64_t panels;  // by which the step is shared
+  int member;      // who alone does the step, if somebody does
 };
 
 std::vector<Touch> touches_of(const Step& step, Sharing sharing, int member) {
+  const bool in_panels = sharing == Sharing::panels;
   std::vector<Touch> touches;
   for (size_t i = 0; i < step.operands.size(); ++i)
-    touches.push_back({step.operands[i], i + step.results >= step.operands.size(), step.whole[i] || !by_rows(sharing),
-                       sharing, member});
+    touches.push_back({step.operands[i], i + step.results >= step.operands.size(),
+                       step.whole[i] || !(in_panels || by_rows(sharing)), sharing, in_panels ? panels_of(step) : 0,
+                       member});
   return touches;
 }
 
@@ -87,9 +91,10 @@ bool conflict(const Plan& plan, const Touch& earlier, const Touch& later) {
   if (!earlier.writes && !later.writes) return false;
   if (earlier.sharing == Sharing::alone && later.sharing == Sharing::alone && earlier.member == later.member)
     return false;
-  const bool own_rows = earlier.buffer == later.buffer && !earlier.whole && !later.whole && by_rows(earlier.sharing) &&
-                        by_rows(later.sharing);
-  return !own_rows && overlap(plan.buffers[earlier.buffer], plan.buffers[later.buffer]);
+  const bool alike = earlier.sharing == Sharing::panels ? earlier.panels == later.panels
+                                                        : by_rows(earlier.sharing) && by_rows(later.sharing);
+  const bool own = earlier.buffer == later.buffer && !earlier.whole && !later.whole && alike;
+  return !own && overlap(plan.buffers[earlier.buffer], plan.buffers[later.buffer]);
 }
 
 }  // namespace

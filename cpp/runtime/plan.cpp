@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/map.h"
 #include "kernels/panel.h"
 #include "kernels/table.h"
 
@@ -46,6 +47,17 @@ Gathered gathered_by(const std::string& kernel, const std::vector<int64_t>& args
 
 }  // namespace
 
+int64_t panels_of(const Step& step) {
+  const std::string& kernel = kernel_rows().at(step.name).name;
+  if (kernel == "map") {
+    const MapProgram program(step.args.data());
+    if (program.sums()) return 0;
+    return program.panels == 1 ? panels(program.elements) : program.panels;
+  }
+  const bool sums_panels = kernel.rfind("reduce_", 0) == 0 && step.args.size() == 3 && step.args[2] == kPanel;
+  return sums_panels ? step.args[0] : 0;
+}
+
 void Plan::check() const {
   require(rows > 0 && arena_bytes >= 0, "A plan needs rows and an arena.");
   require(first_update >= 0 && first_update <= static_cast<int64_t>(steps.size()), "The first update is no step.");
@@ -64,6 +76,7 @@ void Plan::check() const {
     const auto operands = static_cast<int64_t>(step.operands.size());
     require(step.results > 0 && step.results <= operands, where + " has no result.");
     require(step.sharing >= Sharing::alone && step.sharing <= Sharing::free, where + " cannot be shared like this.");
+    require(step.sharing != Sharing::panels || panels_of(step), where + " has no panels to share.");
     require(step.whole.size() == step.operands.size(), where + " does not tell which operands it reads by rows.");
     const Gathered gathered = gathered_by(row.name, step.args);
     for (size_t i = 0; i < touched.size(); ++i) {

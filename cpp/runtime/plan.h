@@ -30,10 +30,13 @@ struct Step {
   int32_t name;
   Sharing sharing;
   int32_t results;          // how many of the operands, the last ones, are written
-  std::vector<bool> whole;  // of each operand, whether a step that is shared by rows looks beyond its rows
+  std::vector<bool> whole;  // of each operand, whether a step shared by rows or panels looks beyond its own
   std::vector<int32_t> operands;
   std::vector<int64_t> args;
 };
+
+// Of how many panels the operands of a step are that can be shared by them; 0 for any other step.
+int64_t panels_of(const Step& step);
 
 // What is handed out after the step: the first bytes of a buffer.
 struct Emit {

@@ -16,7 +16,7 @@ from update_rules import RULES
 import nacre
 from nacre.backends.native import early
 from nacre.backends.native import plan as planning
-from nacre.layers import Activation, Dense, Dropout, Flatten, Rescaling
+from nacre.layers import Activation, BatchNormalization, Dense, Dropout, Flatten, Rescaling
 from nacre.training.trainer import PROGRAMS
 
 SGD, RMSprop = nacre.optimizers.SGD, nacre.optimizers.RMSprop
@@ -47,6 +47,15 @@ NETWORKS = {
         lambda rows: _dense((8,), 65, 17, 1, activation="tanh", last="sigmoid"),
         BINARY,
         lambda: RMSprop(0.01, momentum=0.5, centered=True),
+    ),
+    "normalized": (
+        lambda rows: nacre.Sequential(
+            [nacre.Input((30,))]
+            + [layer for n in (130, 64, 96, 20) for layer in (Dense(n), BatchNormalization(), Activation("relu"))]
+            + [Dense(5, activation="softmax")]
+        ),
+        SPARSE,
+        lambda: SGD(0.1, momentum=0.9),
     ),
     "softmax inside": (
         lambda rows: nacre.Sequential(
@@ -174,6 +183,6 @@ def test_others_are_woken_for_a_run_that_is_worth_it(monkeypatch):
     x, y = np.ones((100, 9), "f4"), np.zeros(100, "int32")
     model.fit(x, y, batch_size=100, verbose=0)
     plan = model._trainer._executable_for("train", model._dataset(x, y), 100).plans[100]
-    work = sum(step.work for step in plan.steps if step.sharing(100))
+    work = sum(step.work for step, how in zip(plan.steps, plan.sharings(), strict=True) if how)
     assert 0 < work < 100_000
     assert (plan.together - 1) * work < 100_000 <= plan.together * work

@@ -17,6 +17,7 @@ from nacre.backends.native.plan import (
     ALONE,
     BATCH,
     BFLOAT16,
+    BY_PANELS,
     BY_ROWS,
     BYTES,
     CHUNK,
@@ -369,12 +370,13 @@ def test_a_program_over_rows_of_any_length_is_that_of_the_reference(columns, rng
 @pytest.mark.parametrize("name", ["sum", "max", "min"])
 def test_a_reduction_of_any_size_is_that_of_the_reference(name, rng):
     lengths = [*range(int(name != "sum"), 4), 15, 16, 17, 31, 33, 63, 64, 65, 129, 4095, 4096, 4097]
-    for outer, n, inner in itertools.product((0, 1, 2, 5), lengths, (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33)):
+    for outer, n, inner in itertools.product((0, 1, 2, 5), lengths, (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 32, 33)):
         if n > 200 and inner * outer > 9:
             continue
         x = rng.standard_normal((outer, n, inner)).astype("f4")
         found = []
-        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+        shared = BY_PANELS if inner == PANEL and outer else FREE
+        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], shared, 3)]:
             found += _call(isa, f"reduce_{name}", [outer, n, inner], [x], [(outer * inner, "f4")], sharing, threads)
         assert all(np.array_equal(y, found[0]) for y in found), (outer, n, inner)
         assert np.allclose(found[0].reshape(outer, inner), getattr(x, name)(1), rtol=1e-4, atol=1e-4)
@@ -407,16 +409,32 @@ def test_sums_of_any_size_beside_what_they_add_up_are_those_of_the_reference(pan
 
 
 def test_sums_of_products_by_columns_are_those_of_the_products(rng):
-    for outer, n, inner in itertools.product((0, 1, 3), (0, 1, 2, 63, 64, 65, 129), (2, 15, 16, 17, 32, 33)):
+    for outer, n, inner in itertools.product((0, 1, 3, 4), (0, 1, 2, 63, 64, 65, 129), (2, 15, 16, 17, 32, 33)):
         x, z = rng.standard_normal((2, outer, n, inner)).astype("f4")
         sizes, result = [outer, n, inner], [(outer * inner, "f4")]
         found = _call(ISAS[0], "reduce_sum", sizes, [x * z], result)
-        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), (ISAS[-1], FREE, 3)]:
+        ways = [(FREE, 3), *[(BY_PANELS, 3)] * (inner == PANEL and outer > 0)]
+        for isa, sharing, threads in [*((isa, ALONE, 1) for isa in ISAS), *((ISAS[-1], *way) for way in ways)]:
             found += _call(isa, "reduce_products", sizes, [x, z], result, sharing, threads)
             found += _call(isa, "reduce_products", sizes, [x, x], result, sharing, threads)
         assert all(np.array_equal(y, found[0]) for y in found[1::2]), (outer, n, inner)
         assert all(np.array_equal(y, found[2]) for y in found[2::2]), (outer, n, inner)
         assert np.allclose(found[2].reshape(outer, inner), np.square(x).sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "elements"), [(1, 1), (1, 33), (1, 96), (1, 1700), (3, 32), (4, 544), (5, 1056)])
+def test_programs_shared_by_panels_are_those_of_the_reference(count, elements, rng):
+    """Numbers less those of a row, times one number; a vector, which is a row of panels, and matrices in panels."""
+    x, scale = rng.standard_normal((count, elements)).astype("f4"), np.float32([1.5])
+    row = rng.standard_normal(count * PANEL if count > 1 else elements).astype("f4")
+    across = (2, 4, PANEL, PANEL) if count > 1 else (0, 4, 0, elements)
+    flat = [count, elements, 0, 3, 2, 1, 5, 0, 4, 0, elements, *across, 1, 4, 0, 0]
+    flat += [MAP_OPS["subtract_float32"], 3, 0, 1, 0, MAP_OPS["multiply_float32"], 4, 3, 2, 0, 4, 4, 0]
+    ways = [*((isa, ALONE, 1) for isa in ISAS), *((ISAS[-1], BY_PANELS, threads) for threads in (2, 3, 8))]
+    found = [_call(isa, "map", flat, [x, row, scale], [(x.size, "f4")], how, threads)[0] for isa, how, threads in ways]
+    assert all(np.array_equal(y, found[0]) for y in found)
+    spread = np.tile(row.reshape(count, 1, -1), (1, elements // PANEL, 1)) if count > 1 else row
+    assert np.allclose(found[0], ((x.reshape(-1) - spread.reshape(-1)) * scale), rtol=1e-6)
 
 
 @pytest.mark.parametrize("pair", sorted(name for name, number in MAP_OPS.items() if number in PAIRS))

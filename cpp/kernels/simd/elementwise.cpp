@@ -327,8 +327,17 @@ void map(const Call& call) {
         running.block(panel, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
     return;
   }
+  if (call.sharing == Sharing::panels && running.program.panels == 1) {
+    const int64_t end = call.end(panels(elements)) * kPanel, last = end < elements ? end : elements;
+    for (int64_t first = call.begin(panels(elements)) * kPanel; first < last; first += kLanesOfBlock)
+      running.block(0, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
+    return;
+  }
   const int64_t blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock, all_blocks = running.program.panels * blocks;
-  for (int64_t block = call.begin(all_blocks); block < call.end(all_blocks); ++block) {
+  const bool whole = call.sharing == Sharing::panels;
+  const int64_t last_block = whole ? call.end(running.program.panels) * blocks : call.end(all_blocks);
+  for (int64_t block = whole ? call.begin(running.program.panels) * blocks : call.begin(all_blocks); block < last_block;
+       ++block) {
     const int64_t first = block % blocks * kLanesOfBlock;
     running.block(block / blocks, first, elements - first < kLanesOfBlock ? elements - first : kLanesOfBlock, nullptr);
   }

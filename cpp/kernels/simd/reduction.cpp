@@ -62,7 +62,9 @@ void reduce_products(const Call& call) {
   const auto* z = static_cast<const float*>(call.operands[1]);
   auto* y = static_cast<float*>(call.operands[2]);
   const int64_t vectors = (inner + kLanes - 1) / kLanes, all_vectors = outer * vectors;
-  for (int64_t v = call.begin(all_vectors); v < call.end(all_vectors); ++v) {
+  const bool whole = call.sharing == Sharing::panels;
+  const int64_t end = whole ? call.end(outer) * vectors : call.end(all_vectors);
+  for (int64_t v = whole ? call.begin(outer) * vectors : call.begin(all_vectors); v < end; ++v) {
     const int64_t o = v / vectors, first = v % vectors * kLanes;
     const int64_t last = first + kLanes < inner ? first + kLanes : inner;
     columns<Sum, true>(x + o * n * inner, y + o * inner, n, inner, first, last, z + o * n * inner);

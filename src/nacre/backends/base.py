@@ -103,7 +103,7 @@ class PlannedStep:
     results: tuple[str, ...]
     operands: tuple[str, ...]
     what: str
-    shared: str  # "", "by rows" or "freely"
+    shared: str  # "", "by rows", "by panels" (of columns) or "freely"
     updates: bool  # runs when the loss is known
     flops: int
     nbytes: int

@@ -24,8 +24,9 @@ _SECONDS = 1.0  # for which steps are timed
 def plan(model: str, batch_size: int, only_predict: bool, timed: bool, as_json: bool) -> None:
     """Print what runs for one batch of MODEL: each kernel with its operations, bytes and, with --time, microseconds.
 
-    MODEL is a model file or the folder of a run. Threads share a step marked = by rows of the batch, without waiting for each
-    other, and one marked ~ freely. The steps are timed on random rows; the file stays as it is.
+    MODEL is a model file or the folder of a run. Threads share a step marked = by rows of the batch, one marked | by columns, and
+    wait for each other where that changes; one marked ~ they share freely. The steps are timed on random rows; the file stays as
+    it is.
 
     \b
     Examples:
@@ -49,7 +50,7 @@ def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
     for number, step in enumerate(steps):
         time = seconds[number] if seconds else 0.0
         took = [f"{time * 1e6:.1f}", f"{step.flops / time / 1e9:.1f}" if time and step.flops else ""]
-        mark = {"": " ", "by rows": "=", "freely": "~"}[step.shared]
+        mark = {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[step.shared]
         name = step.results[0] + (f" and {len(step.results) - 1} more" if len(step.results) > 1 else "")
         counts = [short(step.flops), short(step.nbytes)]
         rows.append(

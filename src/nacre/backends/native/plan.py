@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ _WORTH_A_RUN = 100_000  # cycles to share in all of a run: to wake a thread take
 
 _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
-ALONE, BY_ROWS, TURNED_ROWS, FREE = range(4)  # how threads share a step; see cpp/kernels/call.h
+ALONE, BY_ROWS, TURNED_ROWS, BY_PANELS, FREE = range(5)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 PIECE = 16  # numbers at a time that a product reads of a column of the data; see cpp/kernels/panel.h
 CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
@@ -112,15 +113,28 @@ class Step:
         at = {"gather": 1, "pack": 1, "unpack": 1, "rows": 0}.get(self.kernel)
         return BY_ROWS if at is not None and a[at] == batch else FREE
 
-    def whole(self) -> list[bool]:
-        """Of each operand, whether a thread that makes some rows looks beyond these rows of it."""
+    @property
+    def panels(self) -> int:
+        """Of how many panels all operands are, where each is made from the same of the others; 0 for any other step."""
+        a = self.args
+        if self.turned or self.kernel not in ("map", "reduce_sum", "reduce_max", "reduce_min", "reduce_products"):
+            return 0
+        if self.kernel != "map":
+            return a[0] if a[2] == PANEL else 0
+        return 0 if any(a[-1 : -3 * a[5] : -3]) else a[0] if a[0] > 1 else panels(a[1])
+
+    def whole(self, sharing: int) -> list[bool]:
+        """Of each operand, whether a thread that makes some rows, or panels, looks beyond these of it."""
         if self.kernel == "rows":
             kinds = [self.args[7 + 3 * n] for n in range(self.args[2])]
             inputs = [kind > 2 for kind in kinds if kind not in (5, 7)]  # matrices and vectors first, then immediates
         elif self.kernel in ("map", "matmul_map"):
             start = 4 if self.kernel == "matmul_map" else 0
             kinds = [self.args[start + 7 + 4 * n] for n in range(self.args[start + 3])]
-            inputs = [kind == 1 or kind == (3 if self.turned else 2) for kind in kinds if kind < 4]  # scalars and rows
+            across = {3} if self.turned else {2}  # columns or rows, beside scalars
+            if sharing == BY_PANELS:
+                across = {3} if self.args[0] > 1 else {2, 3}
+            inputs = [kind == 1 or kind in across for kind in kinds if kind < 4]
             inputs = [self.turned, not self.turned, *inputs] if start else inputs
         elif self.kernel in ("matmul", "matmul_bias", "matmul_masked"):
             bias = [self.kernel == "matmul_bias"] * (self.kernel != "matmul")
@@ -138,7 +152,7 @@ def _steps(program: Sequence[int]) -> int:
 
 @dataclass
 class Plan:
-    """What the executor runs for one batch. Printable; = marks the steps that threads share by rows, ~ those shared otherwise."""
+    """What the executor runs for one batch. Printable; = marks the steps that threads share by rows, | by panels, ~ otherwise."""
 
     rows: int
     buffers: list[Buffer] = field(default_factory=list)
@@ -151,6 +165,7 @@ class Plan:
 
     def native(self, isa: str) -> Any:
         """The plan in C++, checked."""
+        shared = zip(self.steps, self.sharings(), strict=True)
         return make_plan(
             isa=isa,
             rows=self.rows,
@@ -158,27 +173,36 @@ class Plan:
             first_update=self.first_update,
             together=self.together,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
-            steps=[
-                (KERNELS[s.kernel], s.sharing(self.rows), s.results, s.operands, s.whole(), s.args) for s in self.steps
-            ],
+            steps=[(KERNELS[s.kernel], how, s.results, s.operands, s.whole(how), s.args) for s, how in shared],
             emits=self.emits,
             constants=np.frombuffer(bytes(self.constants), dtype=np.uint8),
             batch_bytes=self.batch_bytes,
         )
 
+    def sharings(self) -> list[int]:
+        """How threads share each step. Sums of columns, and what stands beside them and can be, are shared by panels: from the
+        first to the last, no thread waits for another, nor needs what another has in its cache."""
+        found = [step.sharing(self.rows) for step in self.steps]
+        for count, run in groupby(range(len(found)), lambda n: self.steps[n].panels):
+            near = list(run)
+            sums = any(self.steps[n].kernel != "map" for n in near)
+            if count > 1 and sums and sum(self.steps[n].work for n in near) > _WORTH_SHARING_BY_ROWS:
+                found[near[0] : near[-1] + 1] = [BY_PANELS] * len(near)
+        return found
+
     @property
     def together(self) -> int:
         """How many batches a run has at least for which other threads are woken."""
-        work = sum(s.work for s in self.steps if s.sharing(self.rows) != ALONE)
+        work = sum(s.work for s, how in zip(self.steps, self.sharings(), strict=True) if how != ALONE)
         return -(-_WORTH_A_RUN // max(work, 1))
 
     def described(self) -> list[PlannedStep]:
         """The steps, for people and programs to look at."""
         found = []
-        for number, step in enumerate(self.steps):
+        for number, (step, how) in enumerate(zip(self.steps, self.sharings(), strict=True)):
             labels = tuple(self.buffers[o].label for o in step.operands)
             nbytes = sum(self.buffers[o].nbytes for o in dict.fromkeys(step.operands))
-            shared = ("", "by rows", "by rows", "freely")[step.sharing(self.rows)]
+            shared = ("", "by rows", "by rows", "by panels", "freely")[how]
             inputs, results = labels[: -step.results], labels[-step.results :]
             updates = number >= self.first_update
             found.append(PlannedStep(step.kernel, results, inputs, step.label, shared, updates, step.flops, nbytes))
@@ -189,7 +213,7 @@ class Plan:
         for number, step in enumerate(self.described()):
             if number == self.first_update:
                 lines.append("  -- update --")
-            mark = {"": " ", "by rows": "=", "freely": "~"}[step.shared]
+            mark = {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[step.shared]
             names = f"{', '.join(step.results)} <- {', '.join(step.operands)}"
             lines.append(f"  {number:3}{mark}{step.kernel:<12} {names}   {step.what}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
