@@ -422,6 +422,69 @@ def test_sums_of_products_by_columns_are_those_of_the_products(rng):
         assert np.allclose(found[2].reshape(outer, inner), np.square(x).sum(1), rtol=1e-5)
 
 
+ADAM = [
+    ("subtract_multiply", "gradient", "mean", "share"),
+    ("add", "mean", 0),
+    ("multiply_subtract", "gradient", "gradient", "square"),
+    ("multiply_add", 2, "share of square", "square"),
+    ("sqrt_add", 3, 3, "epsilon"),
+    ("multiply", "rate", 1),
+    ("divide_from", 5, 4, "weight"),
+]
+DECAYED = [*ADAM[:6], ("multiply_from", "weight", "decay", "weight"), ("divide_from", 5, 4, 6)]
+CLIPPED = [
+    ("multiply", "gradient", "decay"),
+    ("subtract_multiply", 0, "mean", "share"),
+    ("add", "mean", 1),
+    ("multiply", "rate", 2),
+    ("multiply_subtract", 0, 0, "square"),
+    ("multiply_add", 4, "share of square", "square"),
+    ("sqrt_add", 5, 5, "epsilon"),
+    ("divide_from", 3, 6, "weight"),
+]
+
+
+def _adam(x):
+    """The same in NumPy: what becomes of the mean, of that of the squares, and of the weight."""
+    mean = x["mean"] + (x["gradient"] - x["mean"]) * x["share"]
+    square = (x["gradient"] * x["gradient"] - x["square"]) * x["share of square"] + x["square"]
+    return mean, square, x["weight"] - x["rate"] * mean / (np.sqrt(square) + x["epsilon"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "results"),
+    [(ADAM, (1, 3, 6)), (DECAYED, (1, 3, 7)), (CLIPPED, (2, 5, 7)), (ADAM, (1, 3, 4, 6)), (ADAM, (6,))],
+    ids=["alone", "decayed", "clipped", "a result between", "one result"],
+)
+def test_the_loop_for_adam_gives_what_its_steps_give(steps, results, rng):
+    """Also for what is no ordinary number; and where a step between is a result, it is made."""
+    arrays, numbers = ("gradient", "mean", "square", "weight"), ("share", "share of square", "epsilon", "rate", "decay")
+    for elements in (1, 15, 16, 17, 512, 1027):
+        x = {name: rng.standard_normal(elements).astype("f4") for name in arrays}
+        for name in arrays:
+            special = rng.choice(np.float32([0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 3e38, 1]), elements)
+            x[name] = np.where(rng.random(elements) < 0.3, special, x[name])
+        x |= dict(zip(numbers, np.float32([[0.1], [0.001], [1e-7], [0.01], [0.004]]), strict=True))
+        names = list(dict.fromkeys(o for _, *operands in steps for o in operands if isinstance(o, str)))
+        flat = [1, elements, 0, len(names), len(steps), len(results), len(names) + len(steps)]
+        for name in names:
+            flat += [1, 4, 0, 0] if name in numbers else [0, 4, 0, elements]
+        for number, (op, *operands) in enumerate(steps):
+            places = [names.index(o) if isinstance(o, str) else len(names) + o for o in operands]
+            flat += [MAP_OPS[f"{op}_float32"], len(names) + number, *[*places, 0][:3]]
+        for result in results:
+            flat += [len(names) + result, 4, 0]
+        made = [(elements, "f4")] * len(results)
+        found = [_call(isa, "map", flat, [x[name] for name in names], made) for isa in ISAS]
+        for result in zip(*found, strict=True):
+            assert all(y.tobytes() == result[0].tobytes() or np.array_equal(y, result[0], True) for y in result)
+        if steps is ADAM and len(results) == 3:
+            with np.errstate(all="ignore"):
+                wanted = _adam(x)
+            for y, w in zip(found[-1], wanted, strict=True):
+                assert np.array_equal(y, w, equal_nan=True)
+
+
 @pytest.mark.parametrize(("count", "elements"), [(1, 1), (1, 33), (1, 96), (1, 1700), (3, 32), (4, 544), (5, 1056)])
 def test_programs_shared_by_panels_are_those_of_the_reference(count, elements, rng):
     """Numbers less those of a row, times one number; a vector, which is a row of panels, and matrices in panels."""

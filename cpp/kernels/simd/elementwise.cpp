@@ -212,7 +212,68 @@ NACRE_INLINE void add(F* to, const uint32_t* lanes, const MapProgram& program, c
 
 }  // namespace
 
-Running::Running(const int64_t* args, void* const* given) : program(args), registers(storage.lanes), operands(given) {
+// new_mean = mean + (gradient - mean) mean_share, new_square likewise, new_weight = weight - rate new_mean /
+// (sqrt(new_square) + epsilon), and nothing else comes out. What the program does besides comes before, and reads
+// nothing of this.
+Adam::Adam(const MapProgram& program) {
+  uint64_t found = 0;
+  const auto find = [&](int64_t result, MapOp op) {
+    static constexpr MapInstruction kNothing = {MapOp::kCount, -1, -1, -1, -1};
+    for (int64_t n = program.instructions - 1; n >= 0; --n)
+      if (program.instruction[n].result == result) {
+        found |= uint64_t(1) << n;
+        return program.instruction[n].op == op ? program.instruction[n] : kNothing;
+      }
+    return kNothing;
+  };
+  const int64_t last = program.instructions - 1;
+  if (last < 6 || program.instruction[last].op != MapOp::divide_from_float32) return;
+  const MapInstruction division = find(program.instruction[last].result, MapOp::divide_from_float32);
+  const MapInstruction scaled = find(division.a, MapOp::multiply_float32);
+  const MapInstruction root = find(division.b, MapOp::sqrt_add_float32);
+  const MapInstruction moved = find(scaled.b, MapOp::add_float32);
+  const MapInstruction way = find(moved.b, MapOp::subtract_multiply_float32);
+  const MapInstruction square_moved = find(root.a, MapOp::multiply_add_float32);
+  const MapInstruction square_way = find(square_moved.a, MapOp::multiply_subtract_float32);
+  gradient = way.a, mean = moved.a, mean_share = way.c, new_mean = moved.result;
+  square = square_moved.c, square_share = square_moved.b, new_square = square_moved.result;
+  epsilon = root.c, rate = scaled.a, weight = division.c, new_weight = division.result;
+  if (way.b != mean || square_way.a != gradient || square_way.b != gradient || square_way.c != square) return;
+  for (int64_t same : {mean_share, square_share, epsilon, rate})
+    if (same < 0 || same >= program.inputs ||
+        (program.input[same].access != Access::scalar && program.input[same].access != Access::immediate))
+      return;
+  for (int64_t n = 0; n < program.instructions; ++n)
+    for (int64_t made : {scaled.result, root.result, way.result, square_way.result, new_mean, new_square, new_weight}) {
+      const MapInstruction& step = program.instruction[n];
+      if (!(found >> n & 1) && (step.a == made || step.b == made || step.c == made)) return;
+    }
+  for (int64_t o = 0; o < program.outputs; ++o) {
+    const int64_t source = program.output[o].source;
+    if (source != new_mean && source != new_square && source != new_weight) return;
+  }
+  steps = found;
+}
+
+void Running::update(int64_t lanes) const {
+  const auto from = [&](int64_t n) { return static_cast<const float*>(at[n]); };
+  const auto to = [&](int64_t n) { return static_cast<float*>(const_cast<void*>(at[n])); };
+  const float *gradients = from(adam.gradient), *means = from(adam.mean), *squares = from(adam.square);
+  const float* weights = from(adam.weight);
+  float *new_means = to(adam.new_mean), *new_squares = to(adam.new_square), *new_weights = to(adam.new_weight);
+  const F mean_share = load<F>(from(adam.mean_share)), square_share = load<F>(from(adam.square_share));
+  const F epsilon = load<F>(from(adam.epsilon)), rate = load<F>(from(adam.rate));
+  for (int64_t i = 0; i < lanes; i += kLanes) {
+    const F g = load<F>(gradients + i), m = load<F>(means + i), v = load<F>(squares + i), w = load<F>(weights + i);
+    const F new_mean = m + (g - m) * mean_share, new_square = (g * g - v) * square_share + v;
+    store(new_means + i, new_mean);
+    store(new_squares + i, new_square);
+    store(new_weights + i, w - rate * new_mean / (sqrt(new_square) + epsilon));
+  }
+}
+
+Running::Running(const int64_t* args, void* const* given)
+    : program(args), adam(program), registers(storage.lanes), operands(given) {
   int64_t operand = 0;
   const int64_t most = program.elements < kLanesOfBlock ? (program.elements + 15) / 16 * 16 : kLanesOfBlock;
   for (int64_t n = 0; n < program.registers; ++n) at[n] = registers[n];
@@ -284,7 +345,8 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
   }
   for (int64_t r = 0; r < reads; ++r) *readers[r].first = at[readers[r].second];
   for (int64_t n = 0; n < program.instructions; ++n)
-    kInstructions[static_cast<int64_t>(program.instruction[n].op)](prepared[n]);
+    if (!(adam.steps >> n & 1)) kInstructions[static_cast<int64_t>(program.instruction[n].op)](prepared[n]);
+  if (adam.steps) update(lanes);
   F(*sum)[kLanesOfSum / kLanes] = sums;
   for (int64_t n = 0; n < program.outputs; ++n) {
     const MapOutput& output = program.output[n];

@@ -74,6 +74,16 @@ struct Registers {
   alignas(64) uint32_t lanes[kMaxRegisters][kLanesOfBlock];
 };
 
+// The registers of Adam's rule, the one update of weights that has a loop of its own: what lies between its three
+// results stays in the processor, where a program reads and writes the first cache at each of its seven instructions.
+struct Adam {
+  int64_t gradient, mean, mean_share, square, square_share, epsilon, rate, weight;
+  int64_t new_mean, new_square, new_weight;
+  uint64_t steps = 0;  // a bit for each instruction of the program that is part of it; 0: it has none
+
+  explicit Adam(const MapProgram& program);
+};
+
 struct Running {
   Running(const int64_t* args, void* const* given);
   Running(const Running&) = delete;  // it holds addresses of its own parts
@@ -88,7 +98,11 @@ struct Running {
   // Whether an instruction after the n-th one, or an output, reads what lies there.
   bool read_after(int64_t n, const void* there) const;
 
+  // The new mean of the gradients, of their squares, and the new weights, in a block.
+  void update(int64_t lanes) const;
+
   MapProgram program;
+  Adam adam;
   uint32_t (*registers)[kLanesOfBlock];
   void* const* operands;            // the outputs
   const void* at[kMaxRegisters];    // where each register is now: not always in `registers`
