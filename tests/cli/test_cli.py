@@ -23,8 +23,9 @@ import nacre
 from nacre.cli import COMMANDS, main
 from nacre.cli.shell import Shell
 from nacre.cli.sources import count_classes, open_data, scale_of
+from nacre.cli.train import settings_for
 from nacre.data import Dataset
-from nacre.errors import DataError
+from nacre.errors import DataError, UnknownName
 from nacre.files import read_toml
 
 
@@ -370,6 +371,30 @@ def test_ctrl_c_keeps_the_model_and_exits_with_130() -> None:
 
 def idx(array: np.ndarray[Any, Any]) -> bytes:
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype("u1").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({}, 0.1),
+        ({"optimizer": "sgd"}, 0.1),
+        ({"optimizer": "adam"}, 0.001),
+        ({"optimizer": "Adadelta"}, 0.001),
+        ({"optimizer": "ftrl"}, 0.001),
+        ({"optimizer": "adam", "learning_rate": 0.03}, 0.03),
+    ],
+)
+def test_an_optimizer_is_given_a_rate_that_suits_it(given: dict[str, Any], rate: float) -> None:
+    assert settings_for("digits", None, dict(given)).learning_rate == rate
+
+
+def test_a_table_is_given_the_rate_of_the_optimizer_too(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n1,2\n")
+    assert settings_for(str(table), None, {}).learning_rate == 0.001
+    assert settings_for(str(table), None, {"optimizer": "sgd"}).learning_rate == 0.1
+    with pytest.raises(UnknownName, match="adaam"):
+        settings_for(str(table), None, {"optimizer": "adaam"})
 
 
 def test_a_folder_of_idx_files_is_data() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from nacre import optimizers
 from nacre.errors import UsageError, find
 
 EPOCHS = {"mnist": 5, "digits": 30}  # enough for 97 % of the test set
@@ -142,6 +143,17 @@ def augmentation(text: str) -> dict[str, Any]:
         except ValueError as error:
             raise UsageError(f"{word!r} is no augmentation.", hint="flip,shift:0.1,rotate,zoom,noise,cutout") from error
     return found
+
+
+def rate_for(optimizer: str) -> float:
+    """The learning rate of an optimizer for which none is named: its own, but for plain descent, which may take longer steps here.
+    Raises `UnknownName` if there is none of this name.
+
+    >>> rate_for("sgd"), rate_for("adam")
+    (0.1, 0.001)
+    """
+    found = optimizers.get(optimizer)
+    return Settings.learning_rate if type(found) is optimizers.SGD else float(found.learning_rate)
 
 
 def batch_for(rows: int) -> int:

@@ -24,7 +24,7 @@ from nacre.cli.moments import check_repeatable, moment_before, stopping, terms
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
-from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
+from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for, rate_for
 from nacre.cli.shares import told
 from nacre.cli.sources import Source, holds_shards, in_memory, is_of_pictures, open_training, tell_notes
 from nacre.cli.waiting import waiting
@@ -116,6 +116,7 @@ def training_options(command: Callable[..., Any], names: Container[str] = frozen
     said = {
         "epochs": f"{epochs}else {_USUAL['epochs']}",
         "batch_size": f"{_USUAL['batch_size']}, for tables by their rows",
+        "learning_rate": f"{_USUAL['learning_rate']} for sgd, for others their own",
     }
     for name, kind, text in reversed([option for option in _OPTIONS if option[0] in names]):
         several = isinstance(_USUAL[name], tuple)
@@ -278,6 +279,9 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
         usual |= FOR_PICTURES
     elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}
+    chosen = given.get("optimizer")
+    if chosen not in (None, usual.get("optimizer", _USUAL["optimizer"])):
+        usual["learning_rate"] = rate_for(chosen)
     return Settings.of({"data": data, "options": usual | given})
 
 
