@@ -13,9 +13,8 @@ namespace nacre {
 //   rows    by rows of the batch: member p makes, and of what is laid out by rows only reads, rows
 //           rows * p / parts .. rows * (p + 1) / parts - 1, so that no member need wait for another
 //   turned  the same, in steps whose batch runs along panels; only where each member gets whole panels
-//   panels  by panels, equal parts of what it makes and reads that follow one another, of a vector 32 numbers each: of
-//   n
-//           member p makes panels n * p / parts .. n * (p + 1) / parts - 1, and of most operands reads only these
+//   panels  by panels, equal parts of what it makes and reads that follow one another, 32 numbers of a vector each:
+//           member p makes panels n * p / parts .. n * (p + 1) / parts - 1 of n, and of most operands reads only these
 //   free    as the kernel likes
 enum class Sharing : int32_t { alone, rows, turned, panels, free };
 

@@ -48,7 +48,8 @@ Sharing sharing_of(const Step& step, int64_t rows, int parts) {
   if (parts == 1) return Sharing::alone;
   if (step.sharing == Sharing::rows && rows < parts) return Sharing::free;
   if (step.sharing == Sharing::turned && rows % (kPanel * parts)) return Sharing::free;
-  if (step.sharing == Sharing::panels && panels_of(step) < parts) return Sharing::free;
+  const int64_t panels = step.sharing == Sharing::panels ? panels_of(step) : 0;
+  if (panels % parts && panels < 4 * parts) return Sharing::free;  // one would have much more to do than another
   return step.sharing;
 }
 

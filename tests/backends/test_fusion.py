@@ -237,3 +237,16 @@ def test_products_that_are_only_summed_by_columns_are_never_stored(columns, rng,
     _same(program, arrays, monkeypatch)
     (plan,) = native.compile(program).plans.values()
     assert [step.kernel for step in plan.steps].count("reduce_products") == 2
+
+
+@pytest.mark.parametrize(("scale", "in_one"), [(1.25, True), (0.5, True), (-2.0, False), (float("inf"), False)])
+def test_a_mask_over_a_product_is_scaled_in_one_pass_only_where_zero_stays_zero(scale, in_one, rng):
+    a, b, mask = Input("a", TensorType((5, 20))), Input("b", TensorType((20, 33))), Input("mask", TensorType((5, 33)))
+    program = _program([a, b, mask], {"scaled": ops.where(mask > 0, a @ b, 0) * scale})
+    arrays = {i.name: rng.standard_normal(i.shape).astype("f4") for i in (a, b, mask)}
+    executable = native.compile(program)
+    (plan,) = executable.plans.values()
+    assert ("matmul_masked" in [step.kernel for step in plan.steps]) == in_one
+    found, wanted = (_run(each, arrays)["scaled"] for each in (executable, reference.compile(program)))
+    assert np.array_equal(np.signbit(found), np.signbit(wanted))
+    assert np.allclose(found, wanted, rtol=1e-5, equal_nan=True)

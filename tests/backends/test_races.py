@@ -51,7 +51,7 @@ NETWORKS = {
     "normalized": (
         lambda rows: nacre.Sequential(
             [nacre.Input((30,))]
-            + [layer for n in (130, 64, 96, 20) for layer in (Dense(n), BatchNormalization(), Activation("relu"))]
+            + [layer for n in (270, 64, 96, 20) for layer in (Dense(n), BatchNormalization(), Activation("relu"))]
             + [Dense(5, activation="softmax")]
         ),
         SPARSE,

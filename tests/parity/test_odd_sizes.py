@@ -453,8 +453,23 @@ def _adam(x):
 
 @pytest.mark.parametrize(
     ("steps", "results"),
-    [(ADAM, (1, 3, 6)), (DECAYED, (1, 3, 7)), (CLIPPED, (2, 5, 7)), (ADAM, (1, 3, 4, 6)), (ADAM, (6,))],
-    ids=["alone", "decayed", "clipped", "a result between", "one result"],
+    [
+        *[(ADAM, (1, 3, 6)), (DECAYED, (1, 3, 7)), (CLIPPED, (2, 5, 7)), (ADAM, (1, 3, 4, 6)), (ADAM, (6,))],
+        # What the rule is told to begin with is what it makes: no loop for that.
+        ([*ADAM[:6], ("divide_from", 5, 4, 1)], (1, 3, 6)),
+        ([*ADAM[:6], ("divide_from", 5, 4, 3)], (1, 3, 6)),
+        ([*ADAM[:2], (*ADAM[2][:3], 1), (*ADAM[3][:3], 1), *ADAM[4:]], (1, 3, 6)),
+    ],
+    ids=[
+        "alone",
+        "decayed",
+        "clipped",
+        "a result between",
+        "one result",
+        "its own mean",
+        "its own square",
+        "one for two",
+    ],
 )
 def test_the_loop_for_adam_gives_what_its_steps_give(steps, results, rng):
     """Also for what is no ordinary number; and where a step between is a result, it is made."""

@@ -51,3 +51,28 @@ def test_it_asks_only_what_came_out():
 def test_otherwise_the_mask_is_asked(scale, of):
     graph = unmasked(_dropped(scale, of))
     assert sum(node.operands[0] is graph.input("kept") for node in graph.nodes if node.operation.name == "select") == 2
+
+
+def test_whole_numbers_that_begin_anew_below_zero_keep_their_gradient():
+    x, g, kept = (
+        Input(name, TensorType((4,), dtype)) for name, dtype in (("x", "int32"), ("g", "int32"), ("kept", "bool"))
+    )
+    y = ops.relu(x)
+    out, gradient = ops.where(kept, y * 4, 0), ops.where(y > 0, ops.where(kept, g, 0) * 4, 0)
+    graph = simplify(Graph([x, g, kept], {"out": out, "gradient": gradient}))
+    numbers = {"x": np.int32([1_000_000_000, 1, -1, 2**30]), "g": np.int32([3, 4, 5, 6]), "kept": np.ones(4, bool)}
+    found = reference.evaluate(unmasked(graph), numbers)
+    assert found["gradient"].tolist() == [12, 16, 0, 24]
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(0.0, -0.0), (-0.0, 0.0), (-0.0, -0.0)])
+def test_a_negative_zero_stays_one(inner, outer):
+    x, g, kept = (
+        Input(name, TensorType((3,), dtype)) for name, dtype in (("x", "float32"), ("g", "float32"), ("kept", "bool"))
+    )
+    y = ops.relu(x)
+    gradient = ops.where(y > 0, ops.where(kept, g, inner) * 1.25, outer)
+    graph = simplify(Graph([x, g, kept], {"out": ops.where(kept, y * 1.25, 0), "gradient": gradient}))
+    numbers = {"x": np.float32([-1, 1, 1]), "g": np.float32([2, 2, 2]), "kept": np.array([True, False, True])}
+    found, wanted = (reference.evaluate(each, numbers)["gradient"] for each in (unmasked(graph), graph))
+    assert found.tobytes() == wanted.tobytes()

@@ -247,6 +247,7 @@ Adam::Adam(const MapProgram& program) {
     for (int64_t made : {scaled.result, root.result, way.result, square_way.result, new_mean, new_square, new_weight}) {
       const MapInstruction& step = program.instruction[n];
       if (!(found >> n & 1) && (step.a == made || step.b == made || step.c == made)) return;
+      if (gradient == made || mean == made || square == made || weight == made) return;
     }
   for (int64_t o = 0; o < program.outputs; ++o) {
     const int64_t source = program.output[o].source;
@@ -381,27 +382,26 @@ void map(const Call& call) {
     const int64_t chunks = running.program.panels * running.program.chunks();
     return running.chunks(call.begin(chunks), call.end(chunks));
   }
-  const int64_t elements = running.program.elements;
+  const int64_t count = running.program.panels, elements = running.program.elements;
+  const auto run = [&](int64_t panel, int64_t first, int64_t last) {
+    for (; first < last; first += kLanesOfBlock)
+      running.block(panel, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
+  };
   if (call.sharing == Sharing::rows) {
-    const int64_t width = elements / call.rows, last = call.end(call.rows) * width;
-    for (int64_t panel = 0; panel < running.program.panels; ++panel)
-      for (int64_t first = call.begin(call.rows) * width; first < last; first += kLanesOfBlock)
-        running.block(panel, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
-    return;
-  }
-  if (call.sharing == Sharing::panels && running.program.panels == 1) {
-    const int64_t end = call.end(panels(elements)) * kPanel, last = end < elements ? end : elements;
-    for (int64_t first = call.begin(panels(elements)) * kPanel; first < last; first += kLanesOfBlock)
-      running.block(0, first, last - first < kLanesOfBlock ? last - first : kLanesOfBlock, nullptr);
-    return;
-  }
-  const int64_t blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock, all_blocks = running.program.panels * blocks;
-  const bool whole = call.sharing == Sharing::panels;
-  const int64_t last_block = whole ? call.end(running.program.panels) * blocks : call.end(all_blocks);
-  for (int64_t block = whole ? call.begin(running.program.panels) * blocks : call.begin(all_blocks); block < last_block;
-       ++block) {
-    const int64_t first = block % blocks * kLanesOfBlock;
-    running.block(block / blocks, first, elements - first < kLanesOfBlock ? elements - first : kLanesOfBlock, nullptr);
+    const int64_t width = elements / call.rows;
+    for (int64_t panel = 0; panel < count; ++panel)
+      run(panel, call.begin(call.rows) * width, call.end(call.rows) * width);
+  } else if (call.sharing == Sharing::panels && count > 1) {
+    for (int64_t panel = call.begin(count); panel < call.end(count); ++panel) run(panel, 0, elements);
+  } else if (call.sharing == Sharing::panels) {
+    const int64_t last = call.end(panels(elements)) * kPanel;
+    run(0, call.begin(panels(elements)) * kPanel, last < elements ? last : elements);
+  } else {
+    const int64_t blocks = (elements + kLanesOfBlock - 1) / kLanesOfBlock, last = call.end(count * blocks);
+    for (int64_t block = call.begin(count * blocks); block < last; ++block) {
+      const int64_t first = block % blocks * kLanesOfBlock;
+      run(block / blocks, first, elements - first < kLanesOfBlock ? elements : first + kLanesOfBlock);
+    }
   }
 }
 

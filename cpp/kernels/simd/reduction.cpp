@@ -61,10 +61,9 @@ void reduce_products(const Call& call) {
   const auto* x = static_cast<const float*>(call.operands[0]);
   const auto* z = static_cast<const float*>(call.operands[1]);
   auto* y = static_cast<float*>(call.operands[2]);
-  const int64_t vectors = (inner + kLanes - 1) / kLanes, all_vectors = outer * vectors;
-  const bool whole = call.sharing == Sharing::panels;
-  const int64_t end = whole ? call.end(outer) * vectors : call.end(all_vectors);
-  for (int64_t v = whole ? call.begin(outer) * vectors : call.begin(all_vectors); v < end; ++v) {
+  const int64_t vectors = (inner + kLanes - 1) / kLanes, at_once = call.sharing == Sharing::panels ? vectors : 1;
+  const int64_t shares = outer * vectors / at_once, end = call.end(shares) * at_once;
+  for (int64_t v = call.begin(shares) * at_once; v < end; ++v) {
     const int64_t o = v / vectors, first = v % vectors * kLanes;
     const int64_t last = first + kLanes < inner ? first + kLanes : inner;
     columns<Sum, true>(x + o * n * inner, y + o * inner, n, inner, first, last, z + o * n * inner);

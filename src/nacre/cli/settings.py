@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nacre import optimizers
@@ -70,8 +70,18 @@ class Settings:
         return shlex.join(words)
 
     def with_(self, **options: Any) -> Settings:
-        """The same with other options. Raises `UsageError` for what is none."""
-        return Settings.of({"data": self.data, "options": self.options | options})
+        """The same with other options. Another optimizer brings its own learning rate along, unless one was chosen. Raises
+        `UsageError` for what is none, and `UnknownName` for an optimizer that there is not.
+
+        >>> Settings("digits").with_(optimizer="adam").learning_rate
+        0.001
+        """
+        found = Settings.of({"data": self.data, "options": self.options | options})
+        usual = {rate_for(self.optimizer), FOR_TABLES["learning_rate"], FOR_PICTURES["learning_rate"]}
+        same = type(optimizers.get(self.optimizer)) is type(optimizers.get(found.optimizer))
+        if same or "learning_rate" in options or self.learning_rate not in usual:
+            return found
+        return replace(found, learning_rate=rate_for(found.optimizer))
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Settings:

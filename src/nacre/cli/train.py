@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from nacre.cli.moments import check_repeatable, moment_before, stopping, terms
 from nacre.cli.networks import network, widths_of
 from nacre.cli.options import JSON, QUIET, complete_data, show, table
 from nacre.cli.report import write_report
-from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for, rate_for
+from nacre.cli.settings import EPOCHS, FOR_PICTURES, FOR_TABLES, Settings, augmentation, batch_for
 from nacre.cli.shares import told
 from nacre.cli.sources import Source, holds_shards, in_memory, is_of_pictures, open_training, tell_notes
 from nacre.cli.waiting import waiting
@@ -264,7 +264,7 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
     """The settings of a run: of a run.toml if there is one, what was given, and else what is usual for such data."""
     if config is not None:
         before = Settings.of(noted_in(config))
-        return Settings.of({"data": data or before.data, "options": before.options | given})
+        return replace(before, data=data or before.data).with_(**given)
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
     here = place()  # several processes come to the same
@@ -279,10 +279,7 @@ def settings_for(data: str | None, config: Path | None, given: dict[str, Any]) -
         usual |= FOR_PICTURES
     elif (data not in DATASETS and kind_of(data)[0] is not None) or holds_shards(data):
         usual |= {**FOR_TABLES, "batch_size": 0}
-    chosen = given.get("optimizer")
-    if chosen not in (None, usual.get("optimizer", _USUAL["optimizer"])):
-        usual["learning_rate"] = rate_for(chosen)
-    return Settings.of({"data": data, "options": usual | given})
+    return Settings.of({"data": data, "options": usual}).with_(**given)
 
 
 def noted_in(config: Path) -> dict[str, Any]:

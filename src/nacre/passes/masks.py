@@ -11,7 +11,9 @@ from nacre.passes.simplify import splat
 
 def unmasked(graph: Graph) -> Graph:
     """A simplified graph with the same outputs, in which the gradient of ``out = select(kept, relu(x) * scale, 0)`` does not ask
-    ``kept`` and ``x`` but ``out``, which the next layer keeps anyway: where it is above 0, both let the gradient through.
+    ``kept`` and ``x`` but ``out``, which the next layer keeps anyway: where it is above 0, both let the gradient through. All stays
+    the same, to the bit; only in products in bfloat16, which take numbers too small to be normal for 0, ``x`` may be one of
+    these where ``out`` is not.
 
     >>> from nacre import ops
     >>> from nacre.autodiff import gradients
@@ -46,7 +48,10 @@ def unmasked(graph: Graph) -> Graph:
 
 def _choice(x: Value) -> tuple[Value, Value] | None:
     """Of what lets some of a value through, and is 0 elsewhere: where, and the value."""
-    return (x.operands[0], x.operands[1]) if _is(x, "select") and splat(x.operands[2]) == 0 else None
+    if not _is(x, "select") or x.dtype != "float32":  # whole numbers that are scaled may begin anew below 0
+        return None
+    zero = splat(x.operands[2])
+    return (x.operands[0], x.operands[1]) if zero == 0 and math.copysign(1, zero) > 0 else None
 
 
 def _scaled(x: Value) -> tuple[Value, float | None]:

@@ -57,7 +57,7 @@ class Access:
 
 DENSE, SCALAR = Access(0), Access(1)
 ROW, COLUMN, IMMEDIATE, PRODUCT = 2, 3, 4, 5
-_ONE = 0x3F800000  # the bits of 1
+_ONE, _INFINITE = 0x3F800000, 0x7F800000  # bits of float32
 
 
 def access(x: Value) -> tuple[Value, Access]:
@@ -326,14 +326,16 @@ class RegisterProgram:
             return ("matmul_update", []) if operands[1] == [("input", 2), ("instruction", 0)] else None
         if not transposed and ops[:2] == ["less", "select"] and ops[2:] in ([], ["multiply"]):
             at = {kind: ("input", n) for n, kind in enumerate(kinds) if kind in (DENSE.kind, PRODUCT)}
-            known = {entry[2]: ("input", n) for n, entry in enumerate(self.inputs) if entry[0] == IMMEDIATE}
-            zero, scale = known.pop(0, None), next(iter(known), _ONE) if ops[2:] else _ONE
-            wanted = [
-                [zero, at.get(DENSE.kind)],
-                [("instruction", 0), at.get(PRODUCT), zero],
-                [("instruction", 1), known.get(scale)],
-            ]
-            return ("matmul_masked", [scale]) if operands == wanted[: len(ops)] else None
+            known = {("input", n): entry[2] for n, entry in enumerate(self.inputs) if entry[0] == IMMEDIATE}
+            zero = operands[0][0]
+            masked = [[zero, at.get(DENSE.kind)], [("instruction", 0), at.get(PRODUCT), zero]]
+            scale = known.get(operands[2][1], 0) if ops[2:] else _ONE
+            fits = (
+                operands[:2] == masked
+                and known.get(zero) == 0
+                and operands[2:] in ([], [[("instruction", 1), operands[-1][1]]])
+            )
+            return ("matmul_masked", [scale]) if fits and 0 < scale < _INFINITE else None
         return None
 
 
