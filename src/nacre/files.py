@@ -48,7 +48,7 @@ def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryvie
         raise FileExistsError(f"Cannot write {path}: it is there, and no ordinary file")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}")
-    _sweep(target)
+    sweep(target.parent, re.escape(target.name))
     _replace(target, pieces)
 
 
@@ -96,7 +96,7 @@ def is_held(path: str | os.PathLike[str]) -> bool | None:
 
 def _replace(target: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a new file beside ``target``, make it durable, then let it take the name."""
-    temporary = target.with_name(f"{_prefix(target)}{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary = target.with_name(f".{target.name}.{_host()}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             for piece in pieces:
@@ -124,15 +124,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _prefix(target: Path) -> str:
-    """How temporary files for ``target`` begin: with the host, since folders are shared and process ids are not."""
-    return f".{target.name}.{zlib.crc32(platform.node().encode()):08x}."
+def _host() -> str:
+    """What temporary files say of the machine: folders are shared, and process ids are not."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
-def _sweep(target: Path) -> None:
-    """Remove what writers of ``target`` that were killed have left."""
-    pattern = re.compile(re.escape(_prefix(target)) + r"(\d{1,9})\.[0-9a-f]{8}\.tmp")
-    for path in target.parent.iterdir():
+def sweep(folder: Path, name: str) -> None:
+    """Remove what writers that were killed have left in a folder of files whose name matches ``name``, a regular expression."""
+    pattern = re.compile(rf"\.{name}\.{_host()}\.(\d{{1,9}})\.[0-9a-f]{{8}}\.tmp")
+    for path in folder.iterdir():
         found = pattern.fullmatch(path.name)
         if found and not _alive(int(found[1])):
             with contextlib.suppress(FileNotFoundError, PermissionError):

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nacre.errors import DTypeError, ModelFileError, UsageError
-from nacre.files import _prefix
+from nacre.files import _host
 from nacre.interop.safetensors import DTYPES, MAX_HEADER, _encoded, _metadata_crc32, read, write
 
 Array = npt.NDArray[Any]
@@ -315,10 +315,10 @@ def test_the_file_is_durable_before_it_takes_the_name_and_the_name_after(
 def test_what_killed_writers_left_is_removed_and_living_ones_are_left_alone(path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    stale = path.with_name(f"{_prefix(path)}{dead.pid}.01234567.tmp")
+    stale = path.with_name(f".{path.name}.{_host()}.{dead.pid}.01234567.tmp")
     others = [
-        path.with_name(f"{_prefix(path)}{os.getppid()}.01234567.tmp"),
-        path.with_name(f"{_prefix(path.with_name('other'))}{dead.pid}.01234567.tmp"),
+        path.with_name(f".{path.name}.{_host()}.{os.getppid()}.01234567.tmp"),
+        path.with_name(f".other.{_host()}.{dead.pid}.01234567.tmp"),
         path.with_name(f".{path.name}.tmp"),
     ]
     for file in (stale, *others):

@@ -17,6 +17,7 @@ import numpy as np
 
 from nacre.distributed import RESTART, joined, leave
 from nacre.errors import Limitation, ModelFileError, NacreError, UsageError
+from nacre.files import sweep
 from nacre.interop import safetensors
 from nacre.training.callbacks import Callback, frequency
 from nacre.training.devices import device_of
@@ -125,6 +126,7 @@ class Checkpoints(Callback):
             return
         self._remove(kept=[])
         with suppress(OSError):
+            sweep(self.folder, r"step-\d+\.safetensors")
             self.folder.rmdir()
 
     def _remove(self, kept: list[Path]) -> None:
