@@ -10,6 +10,7 @@ import pytest
 import nacre
 from nacre.backends.native import _binding, lower, rows
 from nacre.backends.native.lowering import Lowering
+from nacre.backends.native.plan import BY_PANELS
 from nacre.ir import TensorType
 from nacre.layers import Activation, Dense, Dropout, Flatten, LayerNormalization, Rescaling, Residual
 from nacre.training.program import Goal, RowType, RowTypes, Target, prediction_program, training_program
@@ -170,6 +171,7 @@ def _with_step(**changes):
         (lambda: _with_step(operands=lambda old: [old[1], old[0]]), "does not gather"),
         (lambda: _with_step(results=2), "may only read"),
         (lambda: _with_step(results=0), "no result"),
+        (lambda: _native(sharings=lambda: [BY_PANELS] * len(_native().steps)), "no panels to share"),
         (lambda: _native(first_update=99), "first update"),
         (lambda: _native(first_update=len(_native().steps)), "too early"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),

@@ -108,6 +108,11 @@ class PlannedStep:
     flops: int
     nbytes: int
 
+    @property
+    def mark(self) -> str:
+        """How `shared` is printed."""
+        return {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[self.shared]
+
 
 class Executable(Protocol):
     """A program made ready to run."""

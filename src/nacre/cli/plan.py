@@ -24,9 +24,9 @@ _SECONDS = 1.0  # for which steps are timed
 def plan(model: str, batch_size: int, only_predict: bool, timed: bool, as_json: bool) -> None:
     """Print what runs for one batch of MODEL: each kernel with its operations, bytes and, with --time, microseconds.
 
-    MODEL is a model file or the folder of a run. Threads share a step marked = by rows of the batch, one marked | by columns, and
-    wait for each other where that changes; one marked ~ they share freely. The steps are timed on random rows; the file stays as
-    it is.
+    MODEL is a model file or the folder of a run. Threads share a step marked = by rows of the batch, one marked | by panels of
+    columns, and wait for each other where that changes; one marked ~ they share freely. The steps are timed on random rows; the
+    file stays as it is.
 
     \b
     Examples:
@@ -50,11 +50,10 @@ def _text(steps: list[PlannedStep], seconds: list[float]) -> str:
     for number, step in enumerate(steps):
         time = seconds[number] if seconds else 0.0
         took = [f"{time * 1e6:.1f}", f"{step.flops / time / 1e9:.1f}" if time and step.flops else ""]
-        mark = {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[step.shared]
         name = step.results[0] + (f" and {len(step.results) - 1} more" if len(step.results) > 1 else "")
         counts = [short(step.flops), short(step.nbytes)]
         rows.append(
-            [f"{number}{mark}", step.kernel, name, *counts, *(took if seconds else []), ", ".join(step.operands)]
+            [f"{number}{step.mark}", step.kernel, name, *counts, *(took if seconds else []), ", ".join(step.operands)]
         )
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head) - 1)]
     lines = []

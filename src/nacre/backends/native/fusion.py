@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nacre.backends.native._binding import MAP_OPS
+from nacre.backends.native.plan import ONE
 from nacre.errors import Limitation
 from nacre.ir import NARROW, PANEL, Graph, Value, is_narrow
 from nacre.ops import TABLE
@@ -57,7 +58,7 @@ class Access:
 
 DENSE, SCALAR = Access(0), Access(1)
 ROW, COLUMN, IMMEDIATE, PRODUCT = 2, 3, 4, 5
-_ONE, _INFINITE = 0x3F800000, 0x7F800000  # bits of float32
+_INFINITE = 0x7F800000  # the bits of infinity in float32
 
 
 def access(x: Value) -> tuple[Value, Access]:
@@ -329,13 +330,10 @@ class RegisterProgram:
             known = {("input", n): entry[2] for n, entry in enumerate(self.inputs) if entry[0] == IMMEDIATE}
             zero = operands[0][0]
             masked = [[zero, at.get(DENSE.kind)], [("instruction", 0), at.get(PRODUCT), zero]]
-            scale = known.get(operands[2][1], 0) if ops[2:] else _ONE
-            fits = (
-                operands[:2] == masked
-                and known.get(zero) == 0
-                and operands[2:] in ([], [[("instruction", 1), operands[-1][1]]])
-            )
-            return ("matmul_masked", [scale]) if fits and 0 < scale < _INFINITE else None
+            scaled = [[("instruction", 1), operands[2][1]]] if ops[2:] else []
+            scale = known.get(operands[2][1], 0) if ops[2:] else ONE
+            fits = operands == masked + scaled and known.get(zero) == 0
+            return ("matmul_masked", [scale]) if fits and 0 < scale < _INFINITE else None  # else 0 times it is not 0
         return None
 
 

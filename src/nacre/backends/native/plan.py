@@ -24,6 +24,7 @@ _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 ALONE, BY_ROWS, TURNED_ROWS, BY_PANELS, FREE = range(5)  # how threads share a step; see cpp/kernels/call.h
 ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
 PIECE = 16  # numbers at a time that a product reads of a column of the data; see cpp/kernels/panel.h
+ONE = 0x3F800000  # the bits of 1 in float32
 CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
 TRANSPOSED, BFLOAT16, FROM_DATA, OVER_DATA, BYTES = 1, 2, 4, 8, 16  # how a product is made; see cpp/kernels/panel.h
 
@@ -74,7 +75,7 @@ class Step:
         a = self.args
         if self.kernel.startswith("matmul"):
             size, rest = a[0] * a[2], a[4:]
-            after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 2}.get(self.kernel, 0)
+            after = {"matmul_bias": 2, "matmul_update": 2, "matmul_masked": 1 + (rest != [ONE])}.get(self.kernel, 0)
             return size * (2 * a[1] + (_steps(rest) if self.kernel == "matmul_map" else after))
         if self.kernel == "map":
             return a[0] * a[1] * _steps(a)
@@ -213,9 +214,8 @@ class Plan:
         for number, step in enumerate(self.described()):
             if number == self.first_update:
                 lines.append("  -- update --")
-            mark = {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[step.shared]
             names = f"{', '.join(step.results)} <- {', '.join(step.operands)}"
-            lines.append(f"  {number:3}{mark}{step.kernel:<12} {names}   {step.what}".rstrip())
+            lines.append(f"  {number:3}{step.mark}{step.kernel:<12} {names}   {step.what}".rstrip())
         return "\n".join([*lines, "  emits " + ", ".join(self.buffers[e].label for e, _ in self.emits)])
 
 
