@@ -232,23 +232,26 @@ Adam::Adam(const MapProgram& program) {
   const MapInstruction scaled = find(division.a, MapOp::multiply_float32);
   const MapInstruction root = find(division.b, MapOp::sqrt_add_float32);
   const MapInstruction moved = find(scaled.b, MapOp::add_float32);
-  const MapInstruction way = find(moved.b, MapOp::subtract_multiply_float32);
+  const MapInstruction change = find(moved.b, MapOp::subtract_multiply_float32);
   const MapInstruction square_moved = find(root.a, MapOp::multiply_add_float32);
-  const MapInstruction square_way = find(square_moved.a, MapOp::multiply_subtract_float32);
-  gradient = way.a, mean = moved.a, mean_share = way.c, new_mean = moved.result;
+  const MapInstruction square_change = find(square_moved.a, MapOp::multiply_subtract_float32);
+  gradient = change.a, mean = moved.a, mean_share = change.c, new_mean = moved.result;
   square = square_moved.c, square_share = square_moved.b, new_square = square_moved.result;
   epsilon = root.c, rate = scaled.a, weight = division.c, new_weight = division.result;
-  if (way.b != mean || square_way.a != gradient || square_way.b != gradient || square_way.c != square) return;
+  if (change.b != mean || square_change.a != gradient || square_change.b != gradient || square_change.c != square)
+    return;
   for (int64_t same : {mean_share, square_share, epsilon, rate})
     if (same < 0 || same >= program.inputs ||
         (program.input[same].access != Access::scalar && program.input[same].access != Access::immediate))
       return;
-  for (int64_t n = 0; n < program.instructions; ++n)
-    for (int64_t made : {scaled.result, root.result, way.result, square_way.result, new_mean, new_square, new_weight}) {
+  for (int64_t made :
+       {scaled.result, root.result, change.result, square_change.result, new_mean, new_square, new_weight}) {
+    if (gradient == made || mean == made || square == made || weight == made) return;
+    for (int64_t n = 0; n < program.instructions; ++n) {
       const MapInstruction& step = program.instruction[n];
       if (!(found >> n & 1) && (step.a == made || step.b == made || step.c == made)) return;
-      if (gradient == made || mean == made || square == made || weight == made) return;
     }
+  }
   for (int64_t o = 0; o < program.outputs; ++o) {
     const int64_t source = program.output[o].source;
     if (source != new_mean && source != new_square && source != new_weight) return;
