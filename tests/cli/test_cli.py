@@ -397,6 +397,15 @@ def test_a_table_is_given_the_rate_of_the_optimizer_too(tmp_path: Path) -> None:
         settings_for(str(table), None, {"optimizer": "adaam"})
 
 
+def test_a_run_that_is_repeated_with_another_optimizer_gets_its_rate_unless_one_was_chosen() -> None:
+    for name, words in (("usual", ()), ("chosen", ("--learning-rate", "0.07"))):
+        assert invoke("train", "digits", "--epochs", "1", *words, "--out", name, "-q").exit_code == 0
+    rates = [
+        settings_for(None, Path(run, "run.toml"), {"optimizer": "adam"}).learning_rate for run in ("usual", "chosen")
+    ]
+    assert rates == [0.001, 0.07]
+
+
 def test_a_folder_of_idx_files_is_data() -> None:
     folder = Path("things")
     folder.mkdir()

@@ -70,8 +70,8 @@ class Settings:
         return shlex.join(words)
 
     def with_(self, **options: Any) -> Settings:
-        """The same with other options. Another optimizer brings its own learning rate along, unless one was chosen. Raises
-        `UsageError` for what is none, and `UnknownName` for an optimizer that there is not.
+        """The same with other options. Another optimizer brings its own learning rate along, unless one was chosen that is
+        no usual one. Raises `UsageError` for what is none, and `UnknownName` for an optimizer that there is not.
 
         >>> Settings("digits").with_(optimizer="adam").learning_rate
         0.001
