@@ -244,14 +244,16 @@ Adam::Adam(const MapProgram& program) {
     if (same < 0 || same >= program.inputs ||
         (program.input[same].access != Access::scalar && program.input[same].access != Access::immediate))
       return;
-  for (int64_t made :
-       {scaled.result, root.result, change.result, square_change.result, new_mean, new_square, new_weight}) {
-    if (gradient == made || mean == made || square == made || weight == made) return;
-    for (int64_t n = 0; n < program.instructions; ++n) {
-      const MapInstruction& step = program.instruction[n];
-      if (!(found >> n & 1) && (step.a == made || step.b == made || step.c == made)) return;
-    }
+  uint64_t made = 0, read = 0;  // registers: of the rule, and by what is no part of it
+  for (int64_t n = 0; n < program.instructions; ++n) {
+    const MapInstruction& step = program.instruction[n];
+    if (found >> n & 1)
+      made |= uint64_t(1) << step.result;
+    else
+      read |= uint64_t(1) << step.a | uint64_t(1) << step.b | uint64_t(1) << step.c;
   }
+  for (int64_t given : {gradient, mean, square, weight}) read |= uint64_t(1) << given;
+  if (made & read) return;
   for (int64_t o = 0; o < program.outputs; ++o) {
     const int64_t source = program.output[o].source;
     if (source != new_mean && source != new_square && source != new_weight) return;
@@ -305,10 +307,9 @@ Running::Running(const int64_t* args, void* const* given)
       }
     }
     prepared[n] = {registers[step.result], at[step.a], at[step.b], at[step.c], &place, &program};
-    const std::pair<const void**, int64_t> operands_of[] = {
-        {&prepared[n].a, step.a}, {&prepared[n].b, step.b}, {&prepared[n].c, step.c}};
-    for (const auto& reader : operands_of)
-      if (moves_on[reader.second]) readers[reads++] = reader;
+    for (const Reader& reader :
+         {Reader{&prepared[n].a, step.a}, Reader{&prepared[n].b, step.b}, Reader{&prepared[n].c, step.c}})
+      if (moves_on[reader.moving]) readers[reads++] = reader;
   }
 }
 
@@ -347,7 +348,7 @@ void Running::block(int64_t panel, int64_t first, int64_t count, const float* pr
     prepared[n].result = count == lanes ? static_cast<uint32_t*>(operands[output]) + start : registers[result];
     at[result] = prepared[n].result;
   }
-  for (int64_t r = 0; r < reads; ++r) *readers[r].first = at[readers[r].second];
+  for (int64_t r = 0; r < reads; ++r) *readers[r].operand = at[readers[r].moving];
   for (int64_t n = 0; n < program.instructions; ++n)
     if (!(adam.steps >> n & 1)) kInstructions[static_cast<int64_t>(program.instruction[n].op)](prepared[n]);
   if (adam.steps) update(lanes);

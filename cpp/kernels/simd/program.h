@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/map.h"
 #include "kernels/simd/vector.h"
@@ -113,11 +112,18 @@ struct Running {
   // What does not change from block to block is prepared: the instructions, and where to write down what does.
   Place place;
   Operands prepared[kMaxRegisters];
+  // Not pairs, which would all be cleared first.
+  struct Straight {
+    int64_t instruction, output;  // whose result is this output at once
+  };
+  struct Reader {
+    const void** operand;
+    int64_t moving;  // the register that it reads
+  };
   int64_t moves = 0, stores = 0, reads = 0;
-  int64_t moving[kMaxRegisters];                      // inputs that lie elsewhere in each block
-  std::pair<int64_t, int64_t> stored[kMaxRegisters];  // an instruction, and the output that its result is at once
-  std::pair<const void**, int64_t>
-      readers[3 * kMaxRegisters];  // an operand, and the register that it reads and that moves
+  int64_t moving[kMaxRegisters];  // inputs that lie elsewhere in each block
+  Straight stored[kMaxRegisters];
+  Reader readers[3 * kMaxRegisters];
 };
 
 }  // namespace nacre::NACRE_ISA_NAMESPACE

@@ -118,11 +118,16 @@ struct RowBlock {
   template <typename Rule>
   void reduce_narrow(float* to, const float* x) const {
     for (int64_t v = 0; v < kSide; v += kLanes) {
-      F sums[kLanesOfSum];
-      for (F& sum : sums) sum = all(Rule::kStart);
-      for (int64_t c = 0; c < program.columns; ++c)
-        sums[c % kLanesOfSum] = Rule::join(sums[c % kLanesOfSum], load<F>(x + c * kSide + v));
+      F sums[kLanesOfSum];  // stay in the processor: no index depends on the columns
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanesOfSum; ++i) {
+        sums[i] = all(Rule::kStart);
+        for (int64_t c = i; c < kNarrow; c += kLanesOfSum)
+          if (c < program.columns) sums[i] = Rule::join(sums[i], load<F>(x + c * kSide + v));
+      }
+#pragma GCC unroll 4
       for (int64_t half = kLanesOfSum / 2; half; half /= 2)
+#pragma GCC unroll 8
         for (int64_t i = 0; i < half; ++i) sums[i] = Rule::join(sums[i], sums[i + half]);
       store(to + v, Rule::join(all(Rule::kStart), sums[0]));
     }
