@@ -97,8 +97,8 @@ def main(
         except KeyboardInterrupt:
             results.notes.append("Stopped before the end.")
         everything = results.everything(track, finished)
-    if results.tables.get("training"):
-        out.print(report.summary(results))
+    for made in report.summaries(results):
+        out.print(made)
     out.print("\n".join(report.remarks(results, track)), markup=False, highlight=False)
     if json_file:
         json_file.write_text(json.dumps(everything, indent=1) + "\n")

@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks import machine
 from benchmarks.peers import PEERS
 from benchmarks.race import BUSY, Track
+from benchmarks.workloads import RACED
 
 FORMAT = 1  # of the JSON
 Record = dict[str, Any]
@@ -106,11 +107,20 @@ def table(report: Report, title: str, columns: str, records: list[Record]) -> Ta
     return made
 
 
-def summary(report: Report) -> Table:
-    """Peers against workloads: time of a step as a multiple of nacre's, and for nacre its fraction of the peak."""
+def summaries(report: Report) -> list[Table]:
+    """Peers against workloads, those of numbers and those of bytes: time of a step as a multiple of nacre's, and for nacre its
+    fraction of the peak."""
     records = report.tables.get("training", [])
-    names = list(dict.fromkeys(r["workload"] for r in records))
-    made = Table(title="Time of a step, as a multiple of nacre's", title_justify="left", title_style="bold")
+    raced = list(dict.fromkeys(r["workload"] for r in records))
+    both = [
+        (what, [w for w in raced if RACED[w].uint8 == uint8]) for what, uint8 in (("", False), (", from bytes", True))
+    ]
+    return [_summary(report, f"Time of a step, as a multiple of nacre's{what}", names) for what, names in both if names]
+
+
+def _summary(report: Report, title: str, names: list[str]) -> Table:
+    records = [r for r in report.tables["training"] if r["workload"] in names]
+    made = Table(title=title, title_justify="left", title_style="bold")
     made.add_column("", no_wrap=True)
     for name in names:
         made.add_column(name, justify="right", no_wrap=True)

@@ -18,8 +18,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # it was told to stop after
 class Learner:
     def __init__(self, job: Job, x: Array, y: Array, weights: list[Array], threads: int) -> None:
         check(job)
-        # It would turn bytes into float64; float32 is half of that.
-        self.x, self.y = (x.astype(np.float32) / np.float32(255) if job.uint8 else x), y
+        self.job = job
+        self.x, self.y = self._scaled(x), y
         self.model = MLPClassifier(
             job.units[1:-1],
             activation={"sigmoid": "logistic"}.get(job.activation, job.activation),
@@ -46,5 +46,9 @@ class Learner:
         return time.perf_counter() - begin
 
     def predict(self, x: Array) -> Array:
-        probabilities: Array = self.model.predict_proba(x)
+        probabilities: Array = self.model.predict_proba(self._scaled(x))
         return probabilities
+
+    def _scaled(self, x: Array) -> Array:
+        # It would turn bytes into float64; float32 is half of that.
+        return x.astype(np.float32) / np.float32(255) if self.job.uint8 else x

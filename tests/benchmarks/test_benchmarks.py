@@ -70,6 +70,18 @@ def test_peers_that_train_in_the_same_order_come_to_the_same_loss(measured: dict
     assert measured["notes"] == []
 
 
+def test_peers_that_read_bytes_come_to_the_same_loss_and_have_a_table_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "bytes.json"
+    chosen = ["--tables", "training", "--workloads", "W1,W1b", "--peers", "nacre,sklearn", "--json", str(file)]
+    run = subprocess.run(
+        [*COMMAND, *chosen, "--python", sys.executable], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    results = json.loads(file.read_text())
+    assert (results["notes"], results["failed"], results["skipped"]) == ([], [], {})
+    assert "as a multiple of nacre's, from bytes" in " ".join(run.stdout.split())
+
+
 def test_what_was_printed_has_the_same_rows(measured: dict[str, Any]) -> None:
     for words in ("W4: 784-512-512-10 relu [128]", "NumPy by hand", "momentum", "installed", "A quick look"):
         assert words in measured["printed"]
