@@ -113,11 +113,13 @@ def test_weights_that_are_updated_early_get_the_same_bits(name, rule, monkeypatc
     assert _trained(name, 64, 2, monkeypatch, RULES[rule]) == late
 
 
+# A first layer of another shape than the others has factors of its own, a learning rate for each weight say.
+@pytest.mark.parametrize("inputs", [64, 48])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_early_updates_need_no_memory_for_all_gradients(optimizer, monkeypatch):
+def test_early_updates_need_no_memory_for_all_gradients(optimizer, inputs, monkeypatch):
     """Each layer's update runs before the gradient is passed on to the layer before the next."""
-    model = _dense((64,), *[64] * 20, 10)
-    x, y = np.zeros((128, 64), "u1"), np.zeros(128, "int32")
+    model = _dense((inputs,), *[64] * 20, 10)
+    x, y = np.zeros((128, inputs), "u1"), np.zeros(128, "int32")
     bytes_of = {}
     for cached in (0, 1 << 20):
         monkeypatch.setattr(early, "_CACHED", cached)

@@ -26,7 +26,7 @@ def with_early_updates(
     """
     if sum(old.type.nbytes for old in graph.inputs if old.name in updates) < _CACHED:
         return nodes
-    inside = {id(v) for v in nodes}
+    inside = {id(v) for v in nodes if v.operation is not None}
     weights = {name: next(w for w in _folders(name) if w in updates) for name in updates}
     goals = {id(v): weights[name] for name, v in updates.items() if id(v) in inside}
     known = {id(v) for v in last}
@@ -37,10 +37,10 @@ def with_early_updates(
         places[id(node)] = max(places[r] for r in mine) if id(node) in inlined and mine else number
         found = {leads_to[r] for r in mine} | ({goals[id(node)]} if id(node) in goals else set())
         leads_to[id(node)] = found.pop() if len(found) == 1 and id(node) not in known else None
-        if fusion.is_view(node) and not any(id(o) in inside for o in node.operands):
-            places[id(node)] = -1  # whoever comes first asks for it
     ready = dict.fromkeys(goals.values(), -1)
     for node in nodes:
+        if fusion.is_view(node) and all(id(o) not in inside or places[id(o)] < 0 for o in node.operands):
+            places[id(node)] = -1  # whoever comes first asks for it
         if (goal := leads_to[id(node)]) is not None:
             foreign = [places[id(o)] for o in node.operands if id(o) in inside and leads_to[id(o)] is None]
             ready[goal] = max([ready[goal], *foreign])
