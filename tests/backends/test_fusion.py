@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nacre import ops
+import nacre
+from nacre import layers, ops
 from nacre.autodiff import gradients
 from nacre.backends import native, reference
 from nacre.backends.base import Block, NotFinite, Program, State
@@ -250,3 +251,14 @@ def test_a_mask_over_a_product_is_scaled_in_one_pass_only_where_zero_stays_zero(
     found, wanted = (_run(each, arrays)["scaled"] for each in (executable, reference.compile(program)))
     assert np.array_equal(np.signbit(found), np.signbit(wanted))
     assert np.allclose(found, wanted, rtol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("norm", [layers.LayerNormalization, layers.RMSNormalization])
+def test_what_is_normalized_by_rows_stays_in_the_layout_of_the_products(norm):
+    model = nacre.Sequential(
+        [nacre.Input((20,)), layers.Dense(70), norm(), layers.Dense(40, "relu"), norm(), layers.Dense(3)]
+    )
+    model.compile("sgd", "mse")
+    steps, _ = model.plan(np.zeros((8, 20), "f4"), np.zeros((8, 3), "f4"), 8, 0)
+    assert "rows" in {step.kernel for step in steps}
+    assert not {"pack", "unpack"} & {step.kernel for step in steps}

@@ -36,12 +36,16 @@ NACRE_INLINE uint32_t lane_of(const void* data, DType dtype, int64_t index) {
   return static_cast<const uint32_t*>(data)[index];
 }
 
+// A few lanes; a call of memcpy, or the string instructions in its place, would take longer to begin.
+NACRE_INLINE void copy_lanes(uint32_t* to, const uint32_t* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load<U>(from + i));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 // `count` consecutive elements, widened to lanes.
 NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t index, int64_t count) {
-  if (item_bytes(dtype) == 4) {
-    __builtin_memcpy(lanes, static_cast<const uint32_t*>(data) + index, count * sizeof(uint32_t));
-    return;
-  }
+  if (item_bytes(dtype) == 4) return copy_lanes(lanes, static_cast<const uint32_t*>(data) + index, count);
   const auto* bytes = static_cast<const uint8_t*>(data) + index;
   const bool truth = dtype == DType::bool8;
   int64_t i = 0;
@@ -55,7 +59,7 @@ NACRE_INLINE void widen(uint32_t* lanes, const void* data, DType dtype, int64_t 
 NACRE_INLINE void narrow(void* data, DType dtype, int64_t index, const uint32_t* lanes, int64_t count) {
   if (item_bytes(dtype) == 4) {
     auto* to = static_cast<uint32_t*>(data) + index;
-    if (to != lanes) __builtin_memcpy(to, lanes, count * sizeof(uint32_t));
+    if (to != lanes) copy_lanes(to, lanes, count);
     return;
   }
   const uint32_t mask = dtype == DType::bool8 ? 1 : 255;

@@ -29,13 +29,21 @@ NACRE_INLINE float join(float a, float b) {
   return Rule::join(all(a), all(b))[0];
 }
 
+// The tree over the lanes: first between vectors, then between the halves of one.
+template <typename Rule, int Half = kLanes / 2>
+NACRE_INLINE F fold_vector(F x) {
+  x = Rule::join(x, shuffle<[](int l) { return (l + Half) % kLanes; }>(x, x));
+  if constexpr (Half > 1)
+    return fold_vector<Rule, Half / 2>(x);
+  else
+    return x;
+}
+
 template <typename Rule>
-NACRE_INLINE float fold(const F* lanes) {
-  float x[kLanesOfSum];
-  __builtin_memcpy(x, lanes, sizeof x);
-  for (int64_t half = kLanesOfSum / 2; half; half /= 2)
-    for (int64_t i = 0; i < half; ++i) x[i] = join<Rule>(x[i], x[i + half]);
-  return x[0];
+NACRE_INLINE float fold(F* lanes) {
+  for (int64_t half = kVectors / 2; half; half /= 2)
+    for (int64_t v = 0; v < half; ++v) lanes[v] = Rule::join(lanes[v], lanes[v + half]);
+  return fold_vector<Rule>(lanes[0])[0];
 }
 
 // One run of consecutive elements.

@@ -44,15 +44,14 @@ struct RowBlock {
       return turn_from(lanes, static_cast<const uint32_t*>(data) + first * kPanel);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
-        uint32_t wide[kPanel];
-        const uint32_t* row = static_cast<const uint32_t*>(data) + place(input.kind, r, c);
-        if (item_bytes(dtype) != 4) {
-          widen(wide, data, dtype, place(input.kind, r, c), width(c));
-          row = wide;
+        const int64_t from = place(input.kind, r, c), wide = width(c);
+        if (!side_by_side) {
+          widen(lanes + r * stride + c, data, dtype, from, wide);
+          continue;
         }
-        uint32_t* to = side_by_side ? lanes + r : lanes + r * stride + c;
-        const int64_t step = side_by_side ? kSide : 1;
-        for (int64_t e = 0; e < width(c); ++e) to[e * step] = row[e];
+        uint32_t row[kPanel];
+        widen(row, data, dtype, from, wide);
+        for (int64_t e = 0; e < wide; ++e) lanes[e * kSide + r] = row[e];
       }
   }
 
@@ -63,16 +62,20 @@ struct RowBlock {
     const uint32_t* lanes = storage.matrices[output.reg];
     if (side_by_side && output.kind == RowsData::panels && item_bytes(dtype) == 4)
       return turn_to(static_cast<uint32_t*>(data) + first * kPanel, lanes);
-    const int64_t step = side_by_side ? kSide : 1;
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
-        const uint32_t* from = side_by_side ? lanes + r : lanes + r * stride + c;
+        const int64_t to = place(output.kind, r, c), wide = width(c);
+        const int64_t all_of_it = output.kind == RowsData::panels ? kPanel : wide;
         uint32_t row[kPanel] = {};
-        for (int64_t e = 0; e < width(c); ++e) row[e] = from[e * step];
-        if (output.kind == RowsData::panels)
-          narrow(data, dtype, place(output.kind, r, c), row, kPanel);
-        else
-          narrow(data, dtype, place(output.kind, r, c), row, width(c));
+        if (side_by_side)
+          for (int64_t e = 0; e < wide; ++e) row[e] = lanes[e * kSide + r];
+        else if (wide == all_of_it) {
+          narrow(data, dtype, to, lanes + r * stride + c, wide);
+          continue;
+        } else {
+          copy_lanes(row, lanes + r * stride + c, wide);
+        }
+        narrow(data, dtype, to, row, all_of_it);
       }
   }
 

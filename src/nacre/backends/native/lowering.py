@@ -236,15 +236,17 @@ class Lowering:
         for node in cluster.members.values():
             items[id(node)] = self._row_item(cluster, program, node, items)
         results = cluster.results(self._readers)
-        args = program.args([(items[id(r)], self._row_kind(cluster, r), r.dtype) for r in results])
+        in_panels = any(item.entry[0] == by_rows.PANELED_MATRIX for item in program.inputs)
+        kinds = [self._row_kind(cluster, r, in_panels) for r in results]
+        args = program.args([(items[id(r)], kind, r.dtype) for r, kind in zip(results, kinds, strict=True)])
         if len(cluster.members) < 3 or args is None:
             return False
         self.inlined |= set(cluster.members)
         self.inlined -= {id(r) for r in results}
         self.done |= set(cluster.members)
         operands = list(program.buffers)
-        for result in results:
-            layout = PANELED if self._row_kind(cluster, result) == by_rows.PANELED_MATRIX else PLAIN
+        for result, kind in zip(results, kinds, strict=True):
+            layout = PANELED if kind == by_rows.PANELED_MATRIX else PLAIN
             key = key_of(result, layout, result.shape)
             operands.append(self.keep(key, self.new(padded_bytes(result.type, layout, result.shape))))
         names = [n.operation.name for n in cluster.members.values() if n.operation is not None]
@@ -284,13 +286,14 @@ class Lowering:
                 (pending if view else found).append(reader)
         return found
 
-    def _row_kind(self, cluster: by_rows.Cluster, result: Value) -> int:
-        """How a result is stored: a matrix in panels if it enters a product."""
+    def _row_kind(self, cluster: by_rows.Cluster, result: Value, in_panels: bool) -> int:
+        """How a result is stored: a matrix in panels if it enters a product, or is not handed out and made from what lies there."""
         if cluster.sort(result) == by_rows.VECTOR:
             return by_rows.COLUMN
         readers = self._readers(result)
         product = any(r is not None and r.operation is not None and r.operation.name == "matmul" for r in readers)
-        return by_rows.PANELED_MATRIX if product else by_rows.PLAIN_MATRIX
+        inside = in_panels and all(r is not None for r in readers)
+        return by_rows.PANELED_MATRIX if product or inside else by_rows.PLAIN_MATRIX
 
     def _row_item(
         self, cluster: by_rows.Cluster, program: by_rows.Program, node: Value, items: dict[int, by_rows.Item]
