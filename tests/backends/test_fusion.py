@@ -262,3 +262,29 @@ def test_what_is_normalized_by_rows_stays_in_the_layout_of_the_products(norm):
     steps, _ = model.plan(np.zeros((8, 20), "f4"), np.zeros(8, int), 8, 0)
     assert "rows" in {step.kernel for step in steps}
     assert not {"pack", "unpack"} & {step.kernel for step in steps}
+
+
+# Up to 32 columns lie side by side while they are worked on; panels end at multiples of 32.
+@pytest.mark.parametrize("columns", [3, 16, 17, 31, 32, 33, 70, 256])
+@pytest.mark.parametrize("rows", [1, 9, 40])
+def test_whoever_reads_what_is_made_by_rows_from_panels_reads_it_right(rows, columns, rng, monkeypatch):
+    x, w = Input("x", TensorType((rows, 5))), Input("w", TensorType((5, columns)))
+    scores = ops.matmul(x, w)
+    off = scores - ops.mean(scores, axis=1, keepdims=True)
+    scaled = off / (ops.max(ops.abs(off), axis=1, keepdims=True) + 1.0)
+    signs = ops.cast(ops.sign(off), "int32")
+    outputs = {
+        "ints": ops.sum(signs, axis=0),
+        "least": ops.min(signs, axis=0),
+        "floats": ops.sum(scaled * 2.0, axis=0),
+        "most": ops.max(scaled, axis=0),
+        "where": ops.argmax(scaled, axis=0),
+        "bools": ops.sum(ops.where(off > 0.1, 1.0, 0.0), axis=0),
+        "transposed": ops.transpose(scaled) + 1.0,
+        "reshaped": ops.sum(ops.reshape(scaled, [columns, rows]), axis=1),
+        "product": ops.matmul(ops.transpose(x), scaled),
+    }
+    arrays = {i.name: rng.standard_normal(i.shape, dtype="f4") for i in (x, w)}
+    for name, output in outputs.items():
+        _same(_program([x, w], {name: output}), arrays, monkeypatch)
+    _same(_program([x, w], outputs), arrays, monkeypatch)

@@ -119,7 +119,7 @@ struct RowBlock {
 
   // Each row reduced to a number, in the order that kernels/reduction.h fixes.
   template <typename Rule>
-  void reduce_narrow(float* to, const float* x) const {
+  void reduce_narrow(uint32_t* to, const float* x) const {
     for (int64_t v = 0; v < kSide; v += kLanes) {
       F sums[kLanesOfSum];  // stay in the processor: no index depends on the columns
 #pragma GCC unroll 16
@@ -139,9 +139,8 @@ struct RowBlock {
   template <typename Rule>
   void reduce(uint32_t* to, const uint32_t* matrix) const {
     const auto* x = reinterpret_cast<const float*>(matrix);
-    auto* y = reinterpret_cast<float*>(to);
-    if (side_by_side) return reduce_narrow<Rule>(y, x);
-    for (int64_t r = 0; r < count; ++r) y[r] = run<Rule>(x + r * stride, program.columns);
+    if (side_by_side) return reduce_narrow<Rule>(to, x);
+    for (int64_t r = 0; r < count; ++r) store(to + r, run<Rule>(x + r * stride, program.columns));
   }
 
   void argmax(uint32_t* to, const uint32_t* matrix) const {

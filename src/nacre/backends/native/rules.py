@@ -86,8 +86,7 @@ def _concatenate(lowering: Lowering, y: Value) -> None:
 def _reduction(lowering: Lowering, y: Value) -> None:
     assert y.operation is not None
     x = y.operands[0]
-    whole = x.dtype == "int32"
-    if not whole:
+    if x.dtype != "int32":
         _demand_float(x, y.operation.name)
     axes = [a for a in y.attrs["axes"] if x.shape[a] != 1]
     if not axes:
@@ -103,14 +102,23 @@ def _reduction(lowering: Lowering, y: Value) -> None:
         lowering.buffer(x, PANELED)  # which a plain form would be made from
     paneled = lowering.buffers.get(key_of(base, PANELED, x.shape))
     if paneled is not None and axes == [0]:
-        lowering.step(y.operation.name, y, [paneled], [panels(x.shape[1]), x.shape[0], PANEL])
+        _reduce(lowering, y, paneled, [panels(x.shape[1]), x.shape[0], PANEL])
         return
     buffer, shape = lowering.buffer(x), x.shape
     if any(a not in axes and shape[a] != 1 for a in range(axes[0], axes[-1] + 1)):
         buffer, shape, axes = _moved_to_the_end(lowering, x, axes)
     first, last = axes[0], axes[-1]
-    sizes = [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])]
-    if whole:
+    _reduce(
+        lowering,
+        y,
+        buffer,
+        [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])],
+    )
+
+
+def _reduce(lowering: Lowering, y: Value, buffer: int, sizes: list[int]) -> None:
+    assert y.operation is not None
+    if y.dtype == "int32":
         lowering.step("reduce_int32", y, [buffer], [_WHOLE.index(y.operation.name), *sizes])
     else:
         lowering.step(y.operation.name, y, [buffer], sizes)
