@@ -64,18 +64,12 @@ struct RowBlock {
       return turn_to(static_cast<uint32_t*>(data) + first * kPanel, lanes);
     for (int64_t r = 0; r < count; ++r)
       for (int64_t c = 0; c < program.columns; c += kPanel) {
-        const int64_t to = place(output.kind, r, c), wide = width(c);
-        const int64_t all_of_it = output.kind == RowsData::panels ? kPanel : wide;
+        const int64_t wide = width(c), stored = output.kind == RowsData::panels ? kPanel : wide;
         uint32_t row[kPanel] = {};
-        if (side_by_side)
-          for (int64_t e = 0; e < wide; ++e) row[e] = lanes[e * kSide + r];
-        else if (wide == all_of_it) {
-          narrow(data, dtype, to, lanes + r * stride + c, wide);
-          continue;
-        } else {
-          copy_lanes(row, lanes + r * stride + c, wide);
-        }
-        narrow(data, dtype, to, row, all_of_it);
+        const uint32_t* from = side_by_side || wide < stored ? row : lanes + r * stride + c;
+        for (int64_t e = 0; e < wide && side_by_side; ++e) row[e] = lanes[e * kSide + r];
+        if (!side_by_side && from == row) copy_lanes(row, lanes + r * stride + c, wide);
+        narrow(data, dtype, place(output.kind, r, c), from, stored);
       }
   }
 

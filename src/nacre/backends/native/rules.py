@@ -108,12 +108,8 @@ def _reduction(lowering: Lowering, y: Value) -> None:
     if any(a not in axes and shape[a] != 1 for a in range(axes[0], axes[-1] + 1)):
         buffer, shape, axes = _moved_to_the_end(lowering, x, axes)
     first, last = axes[0], axes[-1]
-    _reduce(
-        lowering,
-        y,
-        buffer,
-        [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])],
-    )
+    sizes = [math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])]
+    _reduce(lowering, y, buffer, sizes)
 
 
 def _reduce(lowering: Lowering, y: Value, buffer: int, sizes: list[int]) -> None:
