@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "base/shuffle.h"
 #include "kernels/panel.h"
 #include "kernels/table.h"
 #include "runtime/executor.h"
@@ -53,8 +54,8 @@ using Buffers = std::vector<std::vector<int64_t>>;  // { place, at, bytes } each
 using Steps =
     std::vector<std::tuple<int32_t, int32_t, int32_t, std::vector<int32_t>, std::vector<bool>, std::vector<int64_t>>>;
 
-std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t first_update,
-                                const Buffers& buffers, const Steps& steps,
+std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t arena_bytes, int64_t own_bytes,
+                                int64_t first_update, const Buffers& buffers, const Steps& steps,
                                 const std::vector<std::pair<int32_t, int64_t>>& emits, ConstBytes constants,
                                 std::vector<int64_t> batch_bytes, int64_t together) {
   const auto& kernels = kernels_for(isa);
@@ -64,6 +65,7 @@ std::shared_ptr<Plan> make_plan(const std::string& isa, int64_t rows, int64_t ar
   auto plan = std::make_shared<Plan>();
   plan->rows = rows;
   plan->arena_bytes = arena_bytes;
+  plan->own_bytes = own_bytes;
   plan->first_update = first_update;
   plan->together = together;
   for (const auto& b : buffers) {
@@ -146,10 +148,17 @@ NB_MODULE(_core, m) {
   m.def("map_op_names", &map_op_names);
   m.def("default_threads", &default_threads,
         "NACRE_THREADS, else OMP_NUM_THREADS, else what affinity and quota allow.");
+  m.def(
+      "shuffle",
+      [](uint64_t seed, uint64_t step, int64_t number, Int64s order) {
+        nb::gil_scoped_release release;
+        shuffle(seed, step, static_cast<uint64_t>(number), static_cast<int64_t>(order.size()), order.data());
+      },
+      nb::arg("seed"), nb::arg("step"), nb::arg("number"), nb::arg("order"));
   nb::class_<Plan>(m, "Plan");
-  m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("first_update"),
-        nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"), nb::arg("batch_bytes"),
-        nb::arg("together") = 0);
+  m.def("make_plan", &make_plan, nb::arg("isa"), nb::arg("rows"), nb::arg("arena_bytes"), nb::arg("own_bytes"),
+        nb::arg("first_update"), nb::arg("buffers"), nb::arg("steps"), nb::arg("emits"), nb::arg("constants"),
+        nb::arg("batch_bytes"), nb::arg("together") = 0);
   nb::class_<Arrays>(m, "Arrays").def(nb::init<std::vector<Numbers>>());
   nb::class_<Executor>(m, "Executor")
       .def(nb::init<std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, std::shared_ptr<const Plan>, int>(),

@@ -14,6 +14,7 @@ namespace nacre {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr int kEach = -1;
 constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a run goes on without asking whether to stop
 
 // Compiled for wider vectors too, where the system can choose when it loads the program.
@@ -61,7 +62,7 @@ struct Touch {
   bool writes, whole;
   Sharing sharing;
   int64_t panels;  // by which the step is shared
-  int member;      // who alone does the step, if somebody does
+  int member;      // who alone does the step, if somebody does; kEach
 };
 
 std::vector<Touch> touches_of(const Step& step, Sharing sharing, int member) {
@@ -82,7 +83,7 @@ int64_t cost_of(const Plan& plan, const Step& step) {
 }
 
 bool overlap(const Buffer& a, const Buffer& b) {
-  if (a.place != b.place) return false;
+  if (a.place != b.place || a.place == Place::own) return false;
   if (a.place != Place::arena) return a.at == b.at;
   return a.at < b.at + b.bytes && b.at < a.at + a.bytes;
 }
@@ -123,9 +124,11 @@ Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::mov
     if (n == report) since.clear();
     sharing.push_back(sharing_of(step, plan->rows, parts));
     // What one does alone is done by who need not wait for it, the one with the least to do.
-    int who = 0;
+    const bool each = plan->by_each(step);
+    int who = each ? kEach : 0;
+    const int first = who, last = each ? kEach : sharing.back() == Sharing::alone ? parts - 1 : 0;
     meet.push_back(true);
-    for (int m = 0; m < (sharing.back() == Sharing::alone ? parts : 1); ++m)
+    for (int m = first; m <= last; ++m)
       if (!meets(touches_of(step, sharing.back(), m)) && (meet.back() || load[m] < load[who])) {
         meet.back() = false;
         who = m;
@@ -133,7 +136,7 @@ Executor::Way::Way(std::shared_ptr<const Plan> given, int parts) : plan(std::mov
     if (meet.back()) since.clear();
     if (meet.back() || n == report) load.assign(parts, 0);
     member.push_back(who);
-    if (sharing.back() == Sharing::alone) load[who] += cost_of(*plan, step);
+    if (sharing.back() == Sharing::alone && !each) load[who] += cost_of(*plan, step);
     for (const Touch& touch : touches_of(step, sharing.back(), who)) since.push_back(touch);
   }
 }
@@ -162,17 +165,18 @@ Executor::Executor(std::shared_ptr<const Plan> full, std::shared_ptr<const Plan>
   if (sampled_)
     require(sampled_->rows == full_->rows && sampled_->emits.size() >= full_->emits.size(),
             "The sampled plan is not one for full batches.");
-  int64_t bytes = 0;
+  constexpr int64_t kLine = 128;  // which two members should not share
   for (const auto& plan : {full_, rest_, sampled_}) {
     if (!plan) continue;
     plan->check();
-    bytes = std::max(bytes, plan->arena_bytes);
+    arena_bytes_ = std::max(arena_bytes_, (plan->arena_bytes + kLine - 1) / kLine * kLine);
+    own_bytes_ = std::max(own_bytes_, (plan->own_bytes + kLine - 1) / kLine * kLine);
     for (const Step& step : plan->steps)
       if (step.sharing != Sharing::alone) threads_ = threads;
   }
   for (const auto& plan : {full_, rest_, sampled_})
     if (plan) ways_.emplace_back(plan, threads_);
-  arena_ = allocate(bytes);
+  arena_ = allocate(arena_bytes_ + threads_ * own_bytes_);
 }
 
 void Executor::check(const Run& run) const {
@@ -222,7 +226,7 @@ void Executor::check(const Run& run) const {
     require(written[e] <= run.emits[e].bytes, "There is no room for an output.");
 }
 
-Executor::Bound Executor::bind(const Way& way, const Run& run) const {
+Executor::Bound Executor::bind(const Way& way, const Run& run, int part) const {
   const Plan& plan = *way.plan;
   Bound bound{&way, {}, {}, {}, {}, {}};
   for (const Column& column : run.columns) bound.columns.push_back({column.data, run.order});
@@ -231,6 +235,9 @@ Executor::Bound Executor::bind(const Way& way, const Run& run) const {
     switch (buffer.place) {
       case Place::arena:
         at = reinterpret_cast<uint8_t*>(arena_.get()) + buffer.at;
+        break;
+      case Place::own:
+        at = reinterpret_cast<uint8_t*>(arena_.get()) + arena_bytes_ + part * own_bytes_ + buffer.at;
         break;
       case Place::constant:
         at = const_cast<uint8_t*>(plan.constants.data()) + buffer.at;
@@ -337,7 +344,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
       const Step& step = way.plan->steps[n];
       if (way.meet[n] && !meet(may_leave && team.part == 0 && impatient())) return false;
       const bool alone = way.sharing[n] == Sharing::alone;
-      if (!alone || team.part == way.member[n] % team.parts)
+      if (!alone || way.member[n] == kEach || team.part == way.member[n] % team.parts)
         step.kernel({bound.operands.data() + bound.begins[n], step.args.data(), alone ? 0 : team.part,
                      alone ? 1 : team.parts, way.sharing[n], way.plan->rows, &ahead});
       if (!seconds) continue;
@@ -356,7 +363,7 @@ void Executor::work(const Run& run, const std::function<bool()>& stop, Halt& hal
     for (Bound& bound : bounds)
       if (bound.way->plan == plan) return bound;
     for (const Way& way : ways_)
-      if (way.plan == plan) bounds.push_back(bind(way, run));
+      if (way.plan == plan) bounds.push_back(bind(way, run, team.part));
     return bounds.back();
   };
   for (int64_t row = 0, number = 0; row < run.rows; ++number) {

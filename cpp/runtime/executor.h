@@ -58,7 +58,7 @@ class Executor {
   struct Way {
     std::shared_ptr<const Plan> plan;
     std::vector<Sharing> sharing;
-    std::vector<int> member;  // who does what is done alone
+    std::vector<int> member;  // who does what is done alone; kEach: every one
     std::vector<bool> meet;   // before which steps the members wait for each other
     int64_t report;           // the first step that changes the state: before it, results are handed out
     bool over_data;           // whether vectors run over rows of the data
@@ -68,14 +68,15 @@ class Executor {
   struct Bound;
   struct Halt;
   void check(const Run& run) const;
-  Bound bind(const Way& way, const Run& run) const;
+  Bound bind(const Way& way, const Run& run, int part) const;
   Ahead ahead_of(const Bound& bound, const Run& run, int64_t next, const Team& team) const;
   void work(const Run& run, const std::function<bool()>& stop, Halt& halt, const Team& team) const;
 
   std::shared_ptr<const Plan> full_, rest_, sampled_;
-  int threads_;            // 1 when no step is worth sharing
+  int threads_;  // 1 when no step is worth sharing
+  int64_t arena_bytes_ = 0, own_bytes_ = 0;
   std::vector<Way> ways_;  // of the plans that there are
-  AlignedBlock arena_;
+  AlignedBlock arena_;     // and behind it, what is each member's own
 };
 
 }  // namespace nacre

@@ -17,6 +17,8 @@ void check_buffer(const Plan& plan, const Buffer& buffer, const std::string& whe
   switch (buffer.place) {
     case Place::arena:
       return require(inside(plan.arena_bytes), where + " leaves the arena.");
+    case Place::own:
+      return require(inside(plan.own_bytes), where + " leaves a member's own memory.");
     case Place::constant:
       return require(inside(static_cast<int64_t>(plan.constants.size())), where + " leaves the constants.");
     case Place::batch: {
@@ -58,8 +60,10 @@ int64_t panels_of(const Step& step) {
   return sums_panels ? step.args[0] : 0;
 }
 
+bool Plan::by_each(const Step& step) const { return buffers[step.operands.back()].place == Place::own; }
+
 void Plan::check() const {
-  require(rows > 0 && arena_bytes >= 0, "A plan needs rows and an arena.");
+  require(rows > 0 && arena_bytes >= 0 && own_bytes >= 0, "A plan needs rows and an arena.");
   require(first_update >= 0 && first_update <= static_cast<int64_t>(steps.size()), "The first update is no step.");
   for (size_t n = 0; n < buffers.size(); ++n) check_buffer(*this, buffers[n], "Buffer " + std::to_string(n));
   for (size_t n = 0; n < steps.size(); ++n) {
@@ -84,8 +88,9 @@ void Plan::check() const {
               where + " names no buffer.");
       if (static_cast<int64_t>(i) >= operands - step.results) {
         const Place result = buffers[step.operands[i]].place;
-        require(result == Place::arena || result == Place::state, where + " writes what it may only read.");
-        require(result == Place::arena || static_cast<int64_t>(n) >= first_update,
+        require(result == Place::arena || result == Place::state || result == Place::own,
+                where + " writes what it may only read.");
+        require(result != Place::state || static_cast<int64_t>(n) >= first_update,
                 where + " changes the state too early.");
       }
       const Buffer& buffer = buffers[step.operands[i]];
@@ -98,6 +103,10 @@ void Plan::check() const {
       require(touched[i] <= has, where + ", operand " + std::to_string(i) + ": touches " + std::to_string(touched[i]) +
                                      " bytes of a buffer of " + std::to_string(has) + ".");
     }
+    const auto own = std::count_if(step.operands.end() - step.results, step.operands.end(),
+                                   [&](int32_t result) { return buffers[result].place == Place::own; });
+    require(own == 0 || (own == step.results && step.sharing == Sharing::alone),
+            where + " is done by each member, and not by each.");
   }
   for (const Emit& emit : emits) {
     require(emit.buffer >= 0 && emit.buffer < static_cast<int64_t>(buffers.size()), "An output names no buffer.");

@@ -17,7 +17,10 @@ namespace nacre {
 //   state     the index-th array of the state: weights, slots, statistics; outlives the run
 //   batch     the index-th column of the data: the rows of this step, to be gathered
 //   schedule  the index-th list of numbers, one per step: learning rate, step number
-enum class Place : int64_t { arena, constant, state, batch, schedule };
+//   own       at a byte offset of scratch memory that each member of the team has for itself: a step that writes there
+//   is
+//             done by each of them
+enum class Place : int64_t { arena, constant, state, batch, schedule, own };
 
 struct Buffer {
   Place place;
@@ -46,7 +49,7 @@ struct Emit {
 
 struct Plan {
   int64_t rows = 0;  // of the batch
-  int64_t arena_bytes = 0;
+  int64_t arena_bytes = 0, own_bytes = 0;
   // Steps before this one must leave the state alone. Where the first one does not, the executor looks: until then a
   // run can stop, and has lost nothing.
   int64_t first_update = 0;
@@ -56,6 +59,9 @@ struct Plan {
   std::vector<Emit> emits;
   std::vector<uint8_t> constants;
   std::vector<int64_t> batch_bytes;  // per column, of one row
+
+  // Whether every member of the team does a step for itself.
+  bool by_each(const Step& step) const;
 
   // Throws Error on the first thing that does not fit.
   void check() const;

@@ -10,7 +10,7 @@ import pytest
 import nacre
 from nacre.backends.native import _binding, lower, rows
 from nacre.backends.native.lowering import Lowering
-from nacre.backends.native.plan import BY_PANELS
+from nacre.backends.native.plan import BY_PANELS, BY_ROWS
 from nacre.ir import TensorType
 from nacre.layers import Activation, Dense, Dropout, Flatten, LayerNormalization, Rescaling, Residual
 from nacre.training.program import Goal, RowType, RowTypes, Target, prediction_program, training_program
@@ -38,6 +38,7 @@ def _digits():
 
 
 SCE, MSE = "sparse_categorical_crossentropy", "mse"
+DROPOUT = "digits-dropout-momentum"  # has steps that each thread does for itself
 MODELS = {
     "linear-regression": (
         lambda: _dense(3, 1, last=None),
@@ -53,7 +54,7 @@ MODELS = {
         RowType((784,), "float32"),
         RowType((), "uint8"),
     ),
-    "digits-dropout-momentum": (
+    DROPOUT: (
         _digits,
         SCE,
         nacre.optimizers.SGD(0.1, momentum=0.9),
@@ -143,8 +144,8 @@ def test_a_prediction_leaves_nothing_behind():
     assert plan.first_update == len(plan.steps)
 
 
-def _native(**changes):
-    plan = dict(_plans())["linear-regression"]
+def _native(model="linear-regression", **changes):
+    plan = dict(_plans())[model]
     for name, value in changes.items():
         setattr(plan, name, value)
     return plan
@@ -175,6 +176,8 @@ def _with_step(**changes):
         (lambda: _native(first_update=99), "first update"),
         (lambda: _native(first_update=len(_native().steps)), "too early"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
+        (lambda: _native(DROPOUT, own_bytes=8), "leaves a member's own memory"),
+        (lambda: _native(DROPOUT, sharings=lambda: [BY_ROWS] * len(_native(DROPOUT).steps)), "done by each member"),
         (lambda: _native(emits=[(12345, 4)]), "no buffer"),
         (lambda: _native(rows=0), "rows"),
         (lambda: _native(batch_bytes=[]), "names no column"),

@@ -183,7 +183,7 @@ def test_checkpoints_change_no_bit_and_draw_no_random_number(tmp_path: Path) -> 
 def test_sums_do_not_depend_on_the_pieces() -> None:
     class Pieces:
         def __init__(self, losses: Array) -> None:
-            self.batches, self.emits = [3] * len(losses), {"loss": losses}
+            self.batches, self.emits = np.full(len(losses), 3), {"loss": losses}
 
     losses = (10.0 ** np.random.default_rng(0).uniform(-30, 10, 1000)).astype("float32")
     goal = Goal([], SGD(0.1))

@@ -32,10 +32,15 @@ constexpr float kInfinity = __builtin_inff(), kNan = __builtin_nanf("");
 // 2^n for -126 <= n <= 127.
 NACRE_INLINE F power_of_two(I n) { return as_float((n + 127) << 23); }
 
-// y 2^n for -252 <= n <= 254. In two steps, since 2^n may lie outside of the range of either one.
-NACRE_INLINE F scale(F y, I n) {
-  const I half = n >> 1;
-  return y * power_of_two(half) * power_of_two(n - half);
+// y 2^n for whole -252 <= n <= 254 and a y so large that y 2^(n/2) is exact. In two steps, since 2^n may lie outside of
+// the range of either one; or by the instruction for it, which rounds as the second step does.
+NACRE_INLINE F scale(F y, F n) {
+#if defined(__AVX512F__)
+  return (F)_mm512_maskz_scalef_ps(0xFFFF, (__m512)y, (__m512)n);
+#else
+  const I whole = to_int(n), half = whole >> 1;
+  return y * power_of_two(half) * power_of_two(whole - half);
+#endif
 }
 
 // ln(2) is the sum of the two. Where n is the whole number nearest to x / ln(2), x - n kLn2 is exact.
@@ -52,13 +57,13 @@ NACRE_INLINE F expm1_small(F r) {
 // For |x| <= 80, and NaN.
 NACRE_INLINE F exp_moderate(F x) {
   const F n = nearest(x * kLog2e);
-  return (expm1_small(reduce_by_ln2(x, n)) + 1.0f) * power_of_two(to_int(n));
+  return scale(expm1_small(reduce_by_ln2(x, n)) + 1.0f, n);
 }
 
 NACRE_INLINE F exp(F x) {
   const F above = choose(x < -104.5f, all(-104.5f), x);  // NaN stays, and what is too large becomes infinite by itself
   const F n = nearest(choose(above < 89.0f, above, all(89.0f)) * kLog2e);
-  return scale(expm1_small(reduce_by_ln2(above, n)) + 1.0f, to_int(n));
+  return scale(expm1_small(reduce_by_ln2(above, n)) + 1.0f, n);
 }
 
 NACRE_INLINE F expm1(F x) {
@@ -123,9 +128,8 @@ NACRE_INLINE F sigmoid(F x) {
   // what those of e and of 1 + e leave off is made good, by the derivatives of the quotient.
   const F size = choose(abs(x) > 104.5f, all(104.5f), abs(x));
   const F n = nearest(size * -kLog2e);
-  const I whole = to_int(n);
   const F p = expm1_small(reduce_by_ln2(-size, n)), sum = p + 1.0f;
-  const F e = scale(sum, whole), e_rest = scale(p - (sum - 1.0f), whole);
+  const F e = scale(sum, n), e_rest = scale(p - (sum - 1.0f), n);
   const F total = e + 1.0f, total_rest = e - (total - 1.0f);
   const F rough = e / total;
   const F y = fma(fma(-rough, total_rest, e_rest), 1.0f - rough, rough);
@@ -258,7 +262,7 @@ NACRE_INLINE F power(F x, F y) {
   const F r = choose(inside, narrow(low - widen_low(n), high - widen_high(n)), all(0.0f));
   const F p =
       polynomial(r, {0.693147182f, 0.240226477f, 0.0555033125f, 0.00961844251f, 0.00133993907f, 0.000153529501f});
-  const F z = scale(fma(r, p, all(1.0f)), to_int(n));
+  const F z = scale(fma(r, p, all(1.0f)), n);
   const I ordinary = (x > 0.0f) & (x < kInfinity) & (abs(y) < kInfinity);
   return any(~ordinary) ? power_special(x, y, z) : z;
 }

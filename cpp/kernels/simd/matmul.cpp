@@ -101,6 +101,7 @@ template <Word W, int Rows, int Vectors, typename Item>
 NACRE_INLINE void chain_rows(const Item* const (&rows)[Rows], float scale, const float* b, int64_t length, Ahead& ahead,
                              Sums<Rows, Vectors>& sum) {
   constexpr bool kOfBytes = sizeof(Item) == 1;
+  constexpr int64_t kSteps = 8;
   alignas(64) float numbers[kOfBytes ? Rows : 1][kLanes + kPanel];  // the first ones for what is before the last few
   for (int64_t first = 0; first < length; first += kPanel) {
     const int64_t last = length - first < kPanel ? length : first + kPanel;
@@ -111,21 +112,27 @@ NACRE_INLINE void chain_rows(const Item* const (&rows)[Rows], float scale, const
           const int64_t at = p + kLanes > last ? last - kLanes : p;
           store(numbers[i] + kLanes + (at - first), numbers_at(rows[i] + at, all(scale)));
         }
-    for (int64_t p = first; p < last; ++p) {
-      prefetch(rows[(p - first) / 2 % Rows] + first + kPanel + p % 2 * 16);
-      piece.fetch(p - first);
-      F x[Vectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        F factor;
-        if constexpr (kOfBytes)
-          factor = all(numbers[i][kLanes + p - first]);
-        else
-          factor = all(rows[i][p]);
+    for (int i = 0; i < Rows; ++i)
+      for (int line = 0; line < kPanel; line += 64 / sizeof(Item)) prefetch(rows[i] + first + kPanel + line);
+    // Addresses of so many rows fill the registers: in the innermost loop, nothing else may need one.
+    for (int64_t begin = first; begin < last; begin += kSteps) {
+      const int64_t end = last - begin < kSteps ? last : begin + kSteps;
+      for (int64_t p = begin; p < end; ++p) piece.fetch(p - first);
+      for (int64_t p = begin; p < end; ++p) {
+        F x[Vectors];
 #pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
+        for (int v = 0; v < Vectors; ++v) x[v] = load<F>(b + p * kPanel + v * kLanes);
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+          F factor;
+          if constexpr (kOfBytes)
+            factor = all(numbers[i][kLanes + p - first]);
+          else
+            factor = all(rows[i][p]);
+#pragma GCC unroll 8
+          for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add<W>(factor, x[v], sum[i][v]);
+        }
       }
     }
   }
@@ -832,6 +839,9 @@ void matmul_slices(const Call& call) {
     auto* c = static_cast<float*>(call.operands[2 + s]);
     of.begin = slice_begin(k, s, slices);
     of.end = slice_begin(k, s + 1, slices);
+    // The others have read these sums: to get them back for writing takes time, until the product is made.
+    for (int64_t row = 0; row < m && row < kRows; ++row)
+      for (int64_t l = 0; l < kPanel; l += 16) __builtin_prefetch(c + row * kPanel + l, 1);
     const Stored end{c};
     const int64_t piece = of.end - of.begin > kBlock ? kRows : bfloat16 ? rows_rounded(of.end - of.begin) : m;
     for (int64_t row = 0; row < m; row += piece) {

@@ -13,16 +13,18 @@ namespace {
 // and nothing is wasted on padding. Rows of wider ones lie one after the other.
 constexpr int64_t kSide = 16;
 constexpr int64_t kNarrow = kLanesOfBlock / kSide;
+static_assert(kNarrow <= 2 * kLanesOfSum);
 
 struct Storage {
   alignas(64) uint32_t matrices[kMaxMatrices][kLanesOfBlock];
   alignas(64) uint32_t vectors[kMaxVectors][kSide];
 };
 
-thread_local Storage storage;
+thread_local Storage own_storage;
 
 struct RowBlock {
   const RowsProgram& program;
+  Storage& storage;  // to ask where a thread's own lies takes as long as a short instruction
   bool side_by_side;
   int64_t stride;  // lanes of a row, if they lie one after the other
   int64_t first, count;
@@ -90,11 +92,13 @@ struct RowBlock {
   void turn_to(uint32_t* panel, const uint32_t* lanes) const {
     for (int64_t r = 0; r < kSide; r += kLanes)
       for (int64_t c = 0; c < kPanel; c += kLanes) {
-        F block[kLanes];
+        F block[kLanes] = {};
+        if (c < program.columns) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i)
-          block[i] = c + i < program.columns ? load<F>(lanes + (c + i) * kSide + r) : F{};
-        transpose<kLanes / 2>(block);
+          for (int i = 0; i < kLanes; ++i)
+            if (c + i < program.columns) block[i] = load<F>(lanes + (c + i) * kSide + r);
+          transpose<kLanes / 2>(block);
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i)
           if (r + i < count) store(panel + (r + i) * kPanel + c, block[i]);
@@ -111,30 +115,34 @@ struct RowBlock {
       fill(lanes + c * kSide, lane_of(data, dtype, c), kSide);
   }
 
-  // Each row reduced to a number, in the order that kernels/reduction.h fixes.
-  template <typename Rule>
-  void reduce_narrow(uint32_t* to, const float* x) const {
-    for (int64_t v = 0; v < kSide; v += kLanes) {
-      F sums[kLanesOfSum];  // stay in the processor: no index depends on the columns
-#pragma GCC unroll 16
-      for (int64_t i = 0; i < kLanesOfSum; ++i) {
-        sums[i] = all(Rule::kStart);
-        for (int64_t c = i; c < kNarrow; c += kLanesOfSum)
-          if (c < program.columns) sums[i] = Rule::join(sums[i], load<F>(x + c * kSide + v));
-      }
-#pragma GCC unroll 4
-      for (int64_t half = kLanesOfSum / 2; half; half /= 2)
-#pragma GCC unroll 8
-        for (int64_t i = 0; i < half; ++i) sums[i] = Rule::join(sums[i], sums[i + half]);
-      store(to + v, Rule::join(all(Rule::kStart), sums[0]));
+  // A number of each row, in all its lanes.
+  void spread(uint32_t* lanes, const uint32_t* numbers) const {
+    for (int64_t v = 0; v < kSide && side_by_side; v += kLanes) {
+      const U of_rows = load<U>(numbers + v);
+      for (int64_t c = 0; c < program.columns; ++c) store(lanes + c * kSide + v, of_rows);
+    }
+    for (int64_t r = 0; r < count && !side_by_side; ++r) fill(lanes + r * stride, numbers[r], stride);
+  }
+
+  // Each row reduced to a number, in the order that kernels/reduction.h fixes: what remains in sum `i` of sixteen when
+  // those from `Half` on have been added. A sum of no columns changes nothing.
+  template <typename Rule, int Half>
+  [[gnu::always_inline]] F folded(const float* x, int64_t i) const {
+    if constexpr (Half == kLanesOfSum) {
+      const F sum = Rule::join(all(Rule::kStart), load<F>(x + i * kSide));
+      return i + Half < program.columns ? Rule::join(sum, load<F>(x + (i + Half) * kSide)) : sum;
+    } else {
+      const F sum = folded<Rule, 2 * Half>(x, i);
+      return i + Half < program.columns ? Rule::join(sum, folded<Rule, 2 * Half>(x, i + Half)) : sum;
     }
   }
 
   template <typename Rule>
   void reduce(uint32_t* to, const uint32_t* matrix) const {
     const auto* x = reinterpret_cast<const float*>(matrix);
-    if (side_by_side) return reduce_narrow<Rule>(to, x);
-    for (int64_t r = 0; r < count; ++r) store(to + r, run<Rule>(x + r * stride, program.columns));
+    for (int64_t v = 0; v < kSide && side_by_side; v += kLanes)
+      store(to + v, Rule::join(all(Rule::kStart), folded<Rule, 1>(x + v, 0)));
+    for (int64_t r = 0; r < count && !side_by_side; ++r) store(to + r, run<Rule>(x + r * stride, program.columns));
   }
 
   void argmax(uint32_t* to, const uint32_t* matrix) const {
@@ -170,11 +178,7 @@ struct RowBlock {
       case RowsStep::on_vectors:
         return op({vectors[s.result], vectors[s.a], vectors[s.b], vectors[s.c], &place, nullptr});
       case RowsStep::spread:
-        for (int64_t c = 0; c < program.columns && side_by_side; ++c)
-          __builtin_memcpy(matrices[s.result] + c * kSide, vectors[s.a], sizeof vectors[s.a]);
-        for (int64_t r = 0; r < count && !side_by_side; ++r)
-          fill(matrices[s.result] + r * stride, vectors[s.a][r], stride);
-        return;
+        return spread(matrices[s.result], vectors[s.a]);
       case RowsStep::sum:
         return reduce<Sum>(vectors[s.result], matrices[s.a]);
       case RowsStep::maximum:
@@ -193,7 +197,8 @@ void rows(const Call& call) {
   const RowsProgram program(call.args);
   const bool side_by_side = program.columns <= kNarrow;
   const int64_t stride = panels(program.columns) * kPanel, most = side_by_side ? kSide : kLanesOfBlock / stride;
-  RowBlock block{program, side_by_side, stride, 0, most};
+  Storage& storage = own_storage;
+  RowBlock block{program, storage, side_by_side, stride, 0, most};
   const int64_t lanes = block.lanes();
   int64_t operand = 0;
   for (int64_t n = 0; n < program.inputs; ++n) {

@@ -54,10 +54,10 @@ class Program:
         """Rows of a full batch."""
         return max(self.graphs)
 
-    def batches(self, rows: int) -> list[int]:
+    def batches(self, rows: int) -> npt.NDArray[np.int64]:
         """The sizes of the batches that ``rows`` rows are cut into: full ones, then what is left."""
         full, rest = divmod(rows, self.rows)
-        return [self.rows] * full + [rest] * (rest > 0)
+        return np.append(np.full(full, self.rows), np.full(min(rest, 1), rest))
 
     def room(self, rows: int) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
         """Name, shape and dtype of what a run over so many rows hands out."""
@@ -103,7 +103,9 @@ class PlannedStep:
     results: tuple[str, ...]
     operands: tuple[str, ...]
     what: str
-    shared: str  # "", "by rows", "by panels" (of columns) or "freely"
+    shared: (
+        str  # "", "by rows", "by panels" (of columns), "freely", or "by each", which is not shared: each thread does it
+    )
     updates: bool  # runs when the loss is known
     flops: int
     nbytes: int
@@ -111,7 +113,7 @@ class PlannedStep:
     @property
     def mark(self) -> str:
         """How `shared` is printed."""
-        return {"": " ", "by rows": "=", "by panels": "|", "freely": "~"}[self.shared]
+        return {"": " ", "by rows": "=", "by panels": "|", "freely": "~", "by each": "*"}[self.shared]
 
 
 class Executable(Protocol):

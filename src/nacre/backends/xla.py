@@ -522,7 +522,7 @@ class XlaExecutable:
     def _pieces(self, feed: Feed, most: int) -> Iterator[tuple[Graph, int, int | None, range]]:
         """What runs in one go: a graph, for how many steps its loop has room, how it is launched, and which steps these are."""
         program, step = self.program, 0
-        full = feed.batches.count(program.rows)
+        full = int(np.count_nonzero(feed.batches == program.rows))
         while step < len(feed.batches):
             due = step + (feed.due.start - step) % feed.due.step if program.sampled is not None else full
             graph, room, way, stop = program.graphs[feed.batches[step]], 1, None, step + 1

@@ -25,8 +25,8 @@ def plan(model: str, batch_size: int, only_predict: bool, timed: bool, as_json: 
     """Print what runs for one batch of MODEL: each kernel with its operations, bytes and, with --time, microseconds.
 
     MODEL is a model file or the folder of a run. Threads share a step marked = by rows of the batch, one marked | by panels of
-    columns, and wait for each other where that changes; one marked ~ they share freely. The steps are timed on random rows; the
-    file stays as it is.
+    columns, and wait for each other where that changes; one marked ~ they share freely, and one marked * each does for itself.
+    The steps are timed on random rows; the file stays as it is.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nacre.backends import native
 from nacre.backends.base import Block, Feed, State
-from nacre.backends.native.plan import ARENA
+from nacre.backends.native.plan import ARENA, OWN
 from nacre.ir import Memory
 from nacre.training.program import Goal, Network, RowTypes, prediction_program, training_program
 from nacre.training.trainer import Trainer
@@ -52,10 +52,12 @@ def forecast(network: Network, goal: Goal | None, data: RowTypes, rows: int) -> 
         if step.kernel.startswith("matmul") and step.args[1] == rows:
             sides = step.args[0], step.args[2]
             if sides in shapes or sides[::-1] in shapes:
-                kept |= {result for result in step.operands[-step.results :] if plan.buffers[result].place == ARENA}
+                kept |= {
+                    result for result in step.operands[-step.results :] if plan.buffers[result].place in (ARENA, OWN)
+                }
     gradients = sum(plan.buffers[number].nbytes for number in kept)
     described = tuple((step.flops, step.nbytes) for step in plan.described())
-    return Forecast(plan.arena_bytes + len(plan.constants), gradients, described)
+    return Forecast(plan.arena_bytes + plan.own_bytes + len(plan.constants), gradients, described)
 
 
 def measured_seconds(

@@ -41,7 +41,7 @@ class Tally:
         self.growing = None
         if not steps:
             return
-        batches = np.asarray(feed.batches[:steps], dtype=np.float64)
+        batches = feed.batches[:steps].astype(np.float64)
         if self.kind != "predict":
             with np.errstate(all="ignore"):
                 for name, loss in self.losses.items():

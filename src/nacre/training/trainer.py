@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from threading import RLock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -69,7 +68,6 @@ class Trainer:
         self.executable = lru_cache(_KEPT)(self._executable)
         self._look()
         self._at_hand: WeakKeyDictionary[Data, _AtHand] = WeakKeyDictionary()
-        self._orders = _Orders()
         self._drawn = 0  # steps outside of training for which there were random numbers
         self._last: tuple[Any, Executable] | None = None  # what `outputs` was asked for last, and what ran then
         if goal is not None:
@@ -504,7 +502,7 @@ class Trainer:
 
     def _permutation(self, steps: int, count: int, number: int = 0) -> npt.NDArray[np.int64]:
         """An order of so many things for an epoch: a function of the seed, the steps taken before it, and a ``number``."""
-        return self._orders.draw(self.seed, steps, number, count)
+        return native.shuffled(self.seed, steps, number, count)
 
 
 def engine() -> dict[str, Any]:
@@ -544,31 +542,6 @@ class _AtHand:
     blocks: dict[int, Block] = field(default_factory=dict)  # by their number of columns
     parts: dict[tuple[int, int], Dataset | Shards] = field(default_factory=dict)  # by first row, and the row behind
 
-
-class _Orders:
-    """Permutations that follow from numbers. One generator for all of them: making one takes longer than drawing."""
-
-    def __init__(self) -> None:
-        self._philox, self._lock = np.random.Philox(0), RLock()
-        self._generator = np.random.Generator(self._philox)
-
-    def draw(self, seed: int, steps: int, number: int, count: int) -> npt.NDArray[np.int64]:
-        """An order of ``count`` things."""
-        counter = np.array([0, 0, 0, number], dtype=np.int64).view(np.uint64)
-        key = np.array([seed, steps], dtype=np.uint64)
-        with self._lock:
-            self._philox.state = {
-                "bit_generator": "Philox",
-                "state": {"counter": counter, "key": key},
-                "buffer": _EMPTY,
-                "buffer_pos": 4,
-                "has_uint32": 0,
-                "uinteger": 0,
-            }
-            return self._generator.permutation(count)
-
-
-_EMPTY = np.zeros(4, np.uint64)  # nothing drawn that is left over
 
 _Block = tuple[Executable, Block, npt.NDArray[np.int64]]  # what runs, over what, in which order
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+import numpy.typing as npt
+
 from nacre.errors import Limitation, find
 from nacre.ir import PANEL
 
@@ -30,6 +33,18 @@ Arrays = _core.Arrays
 Executor = _core.Executor
 make_plan = _core.make_plan
 default_threads = _core.default_threads
+
+
+def shuffled(seed: int, step: int, number: int, count: int) -> npt.NDArray[np.int64]:
+    """An order of ``count`` things, all orders being equally likely: a function of these numbers, the same on every machine. It is
+    the one that NumPy 2 draws: ``Generator(Philox(key=[seed, step], counter=[0, 0, 0, number])).permutation(count)``.
+
+    >>> shuffled(1, 0, 0, 5)
+    array([0, 1, 2, 4, 3])
+    """
+    order = np.empty(count, np.int64)
+    _core.shuffle(seed, step, number, order)
+    return order
 
 
 def default_isa() -> str:

@@ -48,7 +48,7 @@ class NativeExecutable:
         try:
             return Executor(*self._native)
         except MemoryError:
-            need = max(plan.arena_bytes for plan in self.plans.values())
+            need = max(plan.arena_bytes + plan.own_bytes for plan in self.plans.values())
             raise MemoryError(
                 f"A batch of {self.program.rows:,} rows needs {need:,} bytes to work in; use smaller batches."
             ) from None

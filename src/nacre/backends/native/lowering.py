@@ -31,6 +31,7 @@ from nacre.backends.native.plan import (
     CONSTANT,
     FROM_DATA,
     OVER_DATA,
+    OWN,
     PANELED,
     PIECE,
     PLAIN,
@@ -50,6 +51,8 @@ from nacre.errors import Limitation
 from nacre.ir import NARROW, PANEL, Graph, Input, TensorType, Value, is_matrix, is_narrow, order, panels
 from nacre.passes import unmasked
 from nacre.passes.simplify import splat
+
+_NEVER_USED_AGAIN = 1024  # bytes of the arena
 
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
 MAX_FROM_DATA = 512
@@ -735,11 +738,25 @@ class Lowering:
                 born.setdefault(operand, number)
                 dies[operand] = number
         dies |= dict.fromkeys((number for number, _ in plan.emits), last)
-        mine = [n for n, b in enumerate(plan.buffers) if b.place == ARENA]
-        times = [(born.get(n, 0), max(dies.get(n, 0), born.get(n, 0))) for n in mine]
-        offsets, plan.arena_bytes = place([plan.buffers[n].nbytes for n in mine], times)
-        for number, offset in zip(mine, offsets, strict=True):
-            plan.buffers[number].at = offset
+        for step, each in zip(plan.steps, plan.by_each(), strict=True):
+            for result in step.operands[-step.results :] if each else ():
+                plan.buffers[result].place = OWN
+        need = {}
+        for where in (ARENA, OWN):
+            here = [n for n, b in enumerate(plan.buffers) if b.place == where]
+            sizes = [plan.buffers[n].nbytes for n in here]
+            times = [(born.get(n, 0), max(dies.get(n, 0), born.get(n, 0))) for n in here]
+            # Threads would wait for each other where memory is used again. The smallest buffers keep theirs.
+            left = _NEVER_USED_AGAIN
+            for n in sorted(range(len(here)), key=lambda n: sizes[n]):
+                left -= sizes[n]
+                if left < 0:
+                    break
+                times[n] = (0, last)
+            offsets, need[where] = place(sizes, times)
+            for number, offset in zip(here, offsets, strict=True):
+                plan.buffers[number].at = offset
+        plan.arena_bytes, plan.own_bytes = need[ARENA], need[OWN]
 
 
 def _is_vector(x: Value) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,14 +16,15 @@ from nacre.backends.native._binding import KERNELS, PAIRS, make_plan
 from nacre.ir import PANEL, TensorType, Value, panels
 
 # Cycles from which on a step is worth sharing: a meeting of threads takes some hundreds, and steps shared by rows need none.
-_WORTH_SHARING, _WORTH_SHARING_BY_COLUMNS, _WORTH_SHARING_BY_ROWS = 3000, 1000, 100
+# Those that follow one another count together.
+_WORTH_SHARING, _WORTH_SHARING_BY_COLUMNS, _WORTH_SHARING_BY_ROWS = 3000, 1000, 1500
 _WORTH_WAKING = 10  # times as much is, where nobody is awake yet: a single row is asked for now and then
 _WORTH_A_RUN = 100_000  # cycles to share in all of a run: to wake a thread takes some 30 microseconds
 
 _MANY_ROWS = 64  # of a batch: with fewer, threads rather share columns
 
 ALONE, BY_ROWS, TURNED_ROWS, BY_PANELS, FREE = range(5)  # how threads share a step; see cpp/kernels/call.h
-ARENA, CONSTANT, STATE, BATCH, SCHEDULE = range(5)
+ARENA, CONSTANT, STATE, BATCH, SCHEDULE, OWN = range(6)
 PIECE = 16  # numbers at a time that a product reads of a column of the data; see cpp/kernels/panel.h
 ONE = 0x3F800000  # the bits of 1 in float32
 CHUNK = 4096  # numbers of which one sum is made; see cpp/kernels/reduction.h
@@ -31,7 +33,7 @@ TRANSPOSED, BFLOAT16, FROM_DATA, OVER_DATA, BYTES = 1, 2, 4, 8, 16  # how a prod
 
 @dataclass
 class Buffer:
-    """Bytes with a place; ``at`` is an offset (arena, constant) or a number (state, batch, schedule)."""
+    """Bytes with a place; ``at`` is an offset (arena, constant, own) or a number (state, batch, schedule)."""
 
     place: int
     at: int
@@ -90,11 +92,10 @@ class Step:
         if self.kernel == "scatter_add" or (self.kernel == "copy" and self.args[1] == 1):
             return ALONE
         how = self._by_rows(batch)
-        freely = _WORTH_SHARING_BY_COLUMNS if self.by_columns else _WORTH_SHARING
-        worth = freely if how == FREE else _WORTH_SHARING_BY_ROWS
         if batch == 1:
-            worth = _WORTH_WAKING * _WORTH_SHARING
-        return how if self.work > worth else ALONE
+            return how if self.work > _WORTH_WAKING * _WORTH_SHARING else ALONE
+        freely = _WORTH_SHARING_BY_COLUMNS if self.by_columns else _WORTH_SHARING
+        return how if how != FREE or self.work > freely else ALONE
 
     def _by_rows(self, batch: int) -> int:
         a = self.args
@@ -153,7 +154,8 @@ def _steps(program: Sequence[int]) -> int:
 
 @dataclass
 class Plan:
-    """What the executor runs for one batch. Printable; = marks the steps that threads share by rows, | by panels, ~ otherwise."""
+    """What the executor runs for one batch. Printable; = marks the steps that threads share by rows, | by panels, ~ otherwise,
+    * those that each makes for itself."""
 
     rows: int
     buffers: list[Buffer] = field(default_factory=list)
@@ -162,6 +164,7 @@ class Plan:
     constants: bytearray = field(default_factory=bytearray)
     batch_bytes: list[int] = field(default_factory=list)
     arena_bytes: int = 0
+    own_bytes: int = 0
     first_update: int = 0
 
     def native(self, isa: str) -> Any:
@@ -171,6 +174,7 @@ class Plan:
             isa=isa,
             rows=self.rows,
             arena_bytes=self.arena_bytes,
+            own_bytes=self.own_bytes,
             first_update=self.first_update,
             together=self.together,
             buffers=[[b.place, b.at, b.nbytes] for b in self.buffers],
@@ -184,11 +188,34 @@ class Plan:
         """How threads share each step. Sums of columns, and what stands beside them and can be, are shared by panels: from the
         first to the last, no thread waits for another, nor needs what another has in its cache."""
         found = [step.sharing(self.rows) for step in self.steps]
+        for by_rows, run in groupby(range(len(found)), lambda n: found[n] in (BY_ROWS, TURNED_ROWS)):
+            near = list(run)
+            if by_rows and sum(self.steps[n].work for n in near) <= _WORTH_SHARING_BY_ROWS:
+                found[near[0] : near[-1] + 1] = [ALONE] * len(near)
         for count, run in groupby(range(len(found)), lambda n: self.steps[n].panels):
             near = list(run)
             sums = any(self.steps[n].kernel != "map" for n in near)
             if count > 1 and sums and sum(self.steps[n].work for n in near) > _WORTH_SHARING_BY_ROWS:
                 found[near[0] : near[-1] + 1] = [BY_PANELS] * len(near)
+        return found
+
+    def by_each(self) -> list[bool]:
+        """Which steps every thread makes for itself, in memory of its own: those not worth sharing whose results are handed out, or
+        read by all. While one made them, the others would only wait."""
+        writers = Counter(result for step in self.steps for result in step.operands[-step.results :])
+        wanted = {number for number, _ in self.emits}
+        found = [False] * len(self.steps)
+        shared = self.sharings()
+        if not any(shared):
+            return found
+        for number in reversed(range(len(self.steps))):
+            step = self.steps[number]
+            results = step.operands[-step.results :]
+            own = all(self.buffers[r].place in (ARENA, OWN) and writers[r] == 1 for r in results)
+            light = shared[number] == ALONE and step.work <= _WORTH_SHARING
+            found[number] = own and light and not wanted.isdisjoint(results)
+            if found[number] or shared[number] != ALONE:
+                wanted.update(step.operands[: -step.results])
         return found
 
     @property
@@ -200,17 +227,18 @@ class Plan:
     def described(self) -> list[PlannedStep]:
         """The steps, for people and programs to look at."""
         found = []
-        for number, (step, how) in enumerate(zip(self.steps, self.sharings(), strict=True)):
+        for number, (step, how, each) in enumerate(zip(self.steps, self.sharings(), self.by_each(), strict=True)):
             labels = tuple(self.buffers[o].label for o in step.operands)
             nbytes = sum(self.buffers[o].nbytes for o in dict.fromkeys(step.operands))
-            shared = ("", "by rows", "by rows", "by panels", "freely")[how]
+            shared = "by each" if each else ("", "by rows", "by rows", "by panels", "freely")[how]
             inputs, results = labels[: -step.results], labels[-step.results :]
             updates = number >= self.first_update
             found.append(PlannedStep(step.kernel, results, inputs, step.label, shared, updates, step.flops, nbytes))
         return found
 
     def __str__(self) -> str:
-        lines = [f"plan: {self.rows} rows, {self.arena_bytes:,} bytes of arena, {len(self.constants):,} of constants"]
+        sizes = f"{self.arena_bytes:,} bytes of arena, {self.own_bytes:,} for each thread, {len(self.constants):,} of constants"
+        lines = [f"plan: {self.rows} rows, {sizes}"]
         for number, step in enumerate(self.described()):
             if number == self.first_update:
                 lines.append("  -- update --")
