@@ -223,7 +223,7 @@ def test_a_product_with_rows_of_data_is_that_of_the_reference(name, how, rng):
     turned, more, others, formula = PRODUCTS[name]
     column = int(how & OVER_DATA > 0)
     kernel, widths = name.split()[0], (16, 48, 64) if column else (1, 16, 48, 70)
-    heights = (16, 17, 33, 47) if how & BYTES and not column else (1, 10, 15, 33)
+    heights = (16, 17, 33, 47, 131) if how & BYTES and not column else (1, 10, 15, 33)
     sizes = [(m, k, n) for m in heights for k in (1, 31, 32, 65) for n in widths]
     for m, k, n in [*sizes, (heights[1], 2100, 48), (heights[0], 70, 144)]:
         a, b = (rng.standard_normal(s).astype("f4") for s in ((k, m) if turned else (m, k), (k, n)))

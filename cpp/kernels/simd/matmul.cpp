@@ -31,6 +31,8 @@ constexpr int kVectors = kStrip / kLanes;
 constexpr int64_t kBlock = 2048;
 // Rows whose sums are kept meanwhile, and over which a register program runs while they are in the first cache.
 constexpr int64_t kRows = 128;
+// Where columns of bytes are a factor, so many of so many rows at a time become numbers, in the first cache.
+constexpr int64_t kSomeColumns = 8 * kTile, kSomeRows = 64;
 
 template <int Rows, int Vectors>
 using Sums = F[Rows][Vectors];
@@ -311,18 +313,6 @@ void tile(const Job& job, int64_t row, int strip, const End& end) {
     const uint8_t* rows[Rows];
     for (int i = 0; i < Rows; ++i) rows[i] = job.bytes + job.order[at + i] * job.stride;
     chain_rows<W, Rows, Vectors>(rows, job.scale, b, job.length, *job.ahead, sum);
-  } else if constexpr (L == Lie::columns_of_bytes) {
-    static_assert(kTile <= kLanes);
-    alignas(64) float numbers[kLanes];
-    const int64_t beyond =
-        at + kLanes > job.stride ? at + kLanes - job.stride : 0;  // a row's last numbers come after others
-    const F scale = all(job.scale);
-    const auto column = [&](int64_t p) {
-      const uint8_t* from = ahead_of_tiles(job.bytes + at + job.order[p] * job.stride, Rows);
-      store(numbers, numbers_at(from - beyond, scale));
-      return numbers + beyond;
-    };
-    chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
   } else if constexpr (L == Lie::columns) {
     const auto column = [&](int64_t p) { return ahead_of_tiles(job.a + at + job.order[p] * job.stride, Rows); };
     chain_transposed<W, Rows, Vectors>(column, in_panel, job.length, sum);
@@ -390,6 +380,7 @@ NACRE_INLINE Ahead& ahead_of(const Call& call) { return call.ahead ? *call.ahead
 
 struct Storage {
   alignas(64) float sums[kRows * kPanel];
+  alignas(64) float numbers[kSomeRows * kSomeColumns];
 };
 
 thread_local Storage storage;
@@ -437,12 +428,26 @@ NACRE_INLINE Ahead next_of(const Factors& of, int64_t panel, int64_t p, int64_t 
   return {reinterpret_cast<const uint8_t*>(next), nullptr, 1, bytes, 0, bytes};
 }
 
+// Columns first .. last - 1 of the rows of a job, as numbers, row after row.
+NACRE_INLINE void numbers_of(const Job& job, int64_t first, int64_t last, float* numbers) {
+  for (int64_t p = 0; p < job.length; ++p, numbers += kSomeColumns) {
+    const uint8_t* row = job.bytes + job.order[p] * job.stride;
+    int64_t c = first;
+    for (; c + kLanes <= last; c += kLanes) store(numbers + (c - first), numbers_at(row + c, all(job.scale)));
+    for (; c < last; ++c) numbers[c - first] = static_cast<float>(row[c]) * job.scale;
+  }
+}
+
+// After how many multiply-adds the chains of a product are cut, so that a cache holds what they read.
+constexpr int64_t block_of(Lie lie) { return lie == Lie::columns_of_bytes ? kSomeRows : kBlock; }
+
 // Rows first .. last - 1 of a panel of C, at most kRows of them if the chains are longer than a block.
 template <Lie L, typename End>
 NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int64_t last, int64_t columns, Ahead& ahead,
                            const End& end) {
-  for (int64_t p = of.begin; p < of.end || p == of.begin; p += kBlock) {
-    const int64_t stop = p + kBlock < of.end ? p + kBlock : of.end;
+  constexpr int64_t kLength = block_of(L);
+  for (int64_t p = of.begin; p < of.end || p == of.begin; p += kLength) {
+    const int64_t stop = p + kLength < of.end ? p + kLength : of.end;
     Ahead next = next_of(of, panel, p, stop);
     constexpr bool kOver = over(L), kFrom = by_rows(L) || by_columns(L);
     const float* a = kFrom ? of.lines.data : of.a;
@@ -468,7 +473,24 @@ NACRE_INLINE void in_place(const Factors& of, int64_t panel, int64_t first, int6
                               : nullptr,
                   kOver ? panel * kPanel : 0,
                   of.lines.scale};
-    rows_of_block<L, Word::number>(job, first, last, columns, end);
+    if constexpr (L == Lie::columns_of_bytes) {
+      static constexpr auto kInOrder = [] {
+        std::array<int64_t, kSomeRows> order{};
+        for (int64_t n = 0; n < kSomeRows; ++n) order[n] = n;
+        return order;
+      }();
+      for (int64_t row = first; row < last; row += kSomeColumns) {
+        const int64_t limit = row + kSomeColumns < last ? row + kSomeColumns : last;
+        numbers_of(job, row, limit, storage.numbers);
+        Job of_numbers = job;
+        of_numbers.a = storage.numbers - row;
+        of_numbers.order = kInOrder.data();
+        of_numbers.stride = kSomeColumns;
+        rows_of_block<Lie::columns, Word::number>(of_numbers, row, limit, columns, end);
+      }
+    } else {
+      rows_of_block<L, Word::number>(job, first, last, columns, end);
+    }
   }
 }
 
@@ -689,7 +711,11 @@ NACRE_INLINE void any_product(const Call& call, int64_t piece, const MakeEnd& ma
   make(call, piece, make_end, after);
 }
 
-NACRE_INLINE int64_t piece_of(const Call& call) { return call.args[1] > kBlock ? kRows : INT64_MAX / 2; }
+NACRE_INLINE int64_t piece_of(const Call& call) {
+  constexpr int64_t kColumnsOfBytes = kTransposed | kFromData | kBytes;
+  const bool of_columns = (call.args[3] & kColumnsOfBytes) == kColumnsOfBytes;
+  return call.args[1] > block_of(of_columns ? Lie::columns_of_bytes : Lie::plain) ? kRows : INT64_MAX / 2;
+}
 
 // ------------------------------------------------------------------ along the chains
 
