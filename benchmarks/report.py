@@ -182,7 +182,7 @@ _COLORS = {
     "sklearn": "#2e9e6b",
     "numpy": "#7a7a7a",
 }
-_LEFT, _RIGHT, _ROW, _TOP = 250, 800, 34, 96
+_LEFT, _RIGHT, _ROW, _TOP = 290, 800, 34, 96
 
 
 def figure(results: dict[str, Any]) -> str:

@@ -106,7 +106,7 @@ void Plan::check() const {
     const auto own = std::count_if(step.operands.end() - step.results, step.operands.end(),
                                    [&](int32_t result) { return buffers[result].place == Place::own; });
     require(own == 0 || (own == step.results && step.sharing == Sharing::alone),
-            where + " is done by each member, and not by each.");
+            where + " is not done by each member, and writes into what each has for itself.");
   }
   for (const Emit& emit : emits) {
     require(emit.buffer >= 0 && emit.buffer < static_cast<int64_t>(buffers.size()), "An output names no buffer.");

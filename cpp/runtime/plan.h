@@ -17,9 +17,7 @@ namespace nacre {
 //   state     the index-th array of the state: weights, slots, statistics; outlives the run
 //   batch     the index-th column of the data: the rows of this step, to be gathered
 //   schedule  the index-th list of numbers, one per step: learning rate, step number
-//   own       at a byte offset of scratch memory that each member of the team has for itself: a step that writes there
-//   is
-//             done by each of them
+//   own       at a byte offset of what each member of the team has for itself: each does the steps that write there
 enum class Place : int64_t { arena, constant, state, batch, schedule, own };
 
 struct Buffer {

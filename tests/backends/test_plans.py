@@ -177,7 +177,7 @@ def _with_step(**changes):
         (lambda: _native(first_update=len(_native().steps)), "too early"),
         (lambda: _native(arena_bytes=8), "leaves the arena"),
         (lambda: _native(DROPOUT, own_bytes=8), "leaves a member's own memory"),
-        (lambda: _native(DROPOUT, sharings=lambda: [BY_ROWS] * len(_native(DROPOUT).steps)), "done by each member"),
+        (lambda: _native(DROPOUT, sharings=lambda: [BY_ROWS] * len(_native(DROPOUT).steps)), "not done by each member"),
         (lambda: _native(emits=[(12345, 4)]), "no buffer"),
         (lambda: _native(rows=0), "rows"),
         (lambda: _native(batch_bytes=[]), "names no column"),

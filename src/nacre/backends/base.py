@@ -103,9 +103,7 @@ class PlannedStep:
     results: tuple[str, ...]
     operands: tuple[str, ...]
     what: str
-    shared: (
-        str  # "", "by rows", "by panels" (of columns), "freely", or "by each", which is not shared: each thread does it
-    )
+    shared: str  # "", "by rows", "by panels" (of columns), "freely", or "by each": every thread does it for itself
     updates: bool  # runs when the loss is known
     flops: int
     nbytes: int

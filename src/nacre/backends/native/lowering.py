@@ -52,7 +52,7 @@ from nacre.ir import NARROW, PANEL, Graph, Input, TensorType, Value, is_matrix, 
 from nacre.passes import unmasked
 from nacre.passes.simplify import splat
 
-_NEVER_USED_AGAIN = 1024  # bytes of the arena
+_NEVER_USED_AGAIN = 1024  # bytes of the arena, for the smallest buffers
 
 # Columns of a product up to which the rows of the data are read where they lie. For more, gathering them once is faster.
 MAX_FROM_DATA = 512
@@ -746,8 +746,8 @@ class Lowering:
             here = [n for n, b in enumerate(plan.buffers) if b.place == where]
             sizes = [plan.buffers[n].nbytes for n in here]
             times = [(born.get(n, 0), max(dies.get(n, 0), born.get(n, 0))) for n in here]
-            # Threads would wait for each other where memory is used again. The smallest buffers keep theirs.
-            left = _NEVER_USED_AGAIN
+            # Threads would wait for each other where memory that they share is used again. The smallest buffers keep theirs.
+            left = _NEVER_USED_AGAIN if where == ARENA else 0
             for n in sorted(range(len(here)), key=lambda n: sizes[n]):
                 left -= sizes[n]
                 if left < 0:
